@@ -1,0 +1,98 @@
+"""Hole masks: boolean (size, size) arrays in which True means missing, to be filled.
+
+The four kinds are those of the paper (CVPR section 4): centre, pattern, random and half.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+SIDES = ("left", "right", "top", "bottom")
+NAMES = ("center", "pattern", "random", "half")
+
+
+def center(size: int) -> NDArray[np.bool_]:
+    """The middle square, half as wide as the picture: 32x32 of 64x64."""
+    _check_size(size)
+    hole = np.zeros((size, size), dtype=bool)
+    quarter = size // 4
+    hole[quarter : size - quarter, quarter : size - quarter] = True
+    return hole
+
+
+def random(size: int, missing: float = 0.8, seed: int = 0) -> NDArray[np.bool_]:
+    """Single pixels scattered at random; exactly `missing` of them, rounded to a pixel."""
+    return _highest(np.random.default_rng(seed).random((_check_size(size), size)), missing)
+
+
+def pattern(size: int, missing: float = 0.25, seed: int = 0) -> NDArray[np.bool_]:
+    """Irregular smooth blobs; exactly `missing` of the pixels, rounded to a pixel.
+
+    Blurred noise cut at the level that leaves the wanted share. The blur scales with the picture, so
+    that the blobs look the same at every size.
+    """
+    noise = np.random.default_rng(seed).standard_normal((_check_size(size), size))
+    return _highest(gaussian_filter(noise, sigma=size / 16, mode="reflect"), missing)
+
+
+def half(size: int, side: str = "left") -> NDArray[np.bool_]:
+    """One half: the side named, of "left", "right", "top" and "bottom", is missing."""
+    _check_size(size)
+    hole = np.zeros((size, size), dtype=bool)
+    middle = size // 2
+    match side:
+        case "left":
+            hole[:, :middle] = True
+        case "right":
+            hole[:, middle:] = True
+        case "top":
+            hole[:middle] = True
+        case "bottom":
+            hole[middle:] = True
+        case _:
+            raise ValueError(f"side must be one of {', '.join(SIDES)}, got {side!r}.")
+    return hole
+
+
+def named(name: str, size: int, seed: int = 0) -> NDArray[np.bool_]:
+    """One of the paper's four masks by name, with its usual share missing."""
+    match name:
+        case "center":
+            return center(size)
+        case "pattern":
+            return pattern(size, seed=seed)
+        case "random":
+            return random(size, seed=seed)
+        case "half":
+            return half(size)
+    raise ValueError(f"a mask is named one of {', '.join(NAMES)}; got {name!r}.")
+
+
+def from_image(image: Image.Image) -> NDArray[np.bool_]:
+    """Reads a mask picture: bool (H, W), every pixel that is not black (or is not transparent) missing.
+
+    A picture with transparent parts is read by its opacity, as a drawn layer; any other by its
+    brightness, white meaning fill.
+    """
+    if image.has_transparency_data:
+        alpha = np.asarray(image.convert("RGBA"))[..., 3]
+        if (alpha < 255).any():
+            return alpha > 0
+    if image.mode.startswith(("I", "F")):  # convert("L") would clip these
+        return np.asarray(image) != 0
+    return np.asarray(image.convert("RGB")).any(axis=2)
+
+
+def _highest(values: NDArray, missing: float) -> NDArray[np.bool_]:
+    if not 0 <= missing <= 1:
+        raise ValueError(f"missing must be a share from 0 to 1, got {missing}.")
+    hole = np.zeros(values.size, dtype=bool)
+    hole[np.argsort(values, axis=None, kind="stable")[values.size - round(missing * values.size) :]] = True
+    return hole.reshape(values.shape)
+
+
+def _check_size(size: int) -> int:
+    if size < 1:
+        raise ValueError(f"size must be at least 1 pixel, got {size}.")
+    return size

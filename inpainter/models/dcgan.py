@@ -1,0 +1,107 @@
+"""DCGAN: the generator and discriminator of the paper (v1 section 4.1, CVPR section 3.4)."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from .. import losses
+from .base import LatentModel, ModelError
+
+MAX_IMAGE_SIZE, MAX_LATENT_SIZE, MAX_CHANNELS = 512, 4096, 4096
+
+
+@dataclass(frozen=True)
+class DCGANConfig:
+    """The shape of a DCGAN, and the record of its training. Raises `ModelError` if it cannot be built."""
+
+    family: str = "dcgan"
+    image_size: int = 64  # pixels; 4 doubled once per entry of `channels`
+    latent_size: int = 100
+    latent_distribution: str = "uniform"  # on [-1, 1] in each coordinate
+    channels: tuple[int, ...] = (512, 256, 128, 64)  # of G, from 4x4 upwards; D mirrors them
+    training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
+
+    def __post_init__(self):
+        if self.family != "dcgan":
+            raise ModelError(f"config: family is {self.family!r}, expected 'dcgan'.")
+        if self.latent_distribution != "uniform":
+            raise ModelError(f"config: latent_distribution is {self.latent_distribution!r}, expected 'uniform'.")
+        if not isinstance(self.channels, (list, tuple)) or not 1 <= len(self.channels) <= 7:
+            raise ModelError(f"config: channels is {self.channels!r}, expected a list of 1 to 7 widths.")
+        object.__setattr__(self, "channels", tuple(self.channels))
+        for width in self.channels:
+            check_size("a width in channels", width, MAX_CHANNELS)
+        check_size("latent_size", self.latent_size, MAX_LATENT_SIZE)
+        check_size("image_size", self.image_size, MAX_IMAGE_SIZE)
+        if self.image_size != 4 * 2 ** len(self.channels):
+            raise ModelError(
+                f"config: image_size is {self.image_size}, but {len(self.channels)} channel widths make "
+                f"{4 * 2 ** len(self.channels)} pixels."
+            )
+        if not isinstance(self.training, dict):
+            raise ModelError(f"config: training is {self.training!r}, expected an object.")
+
+
+def check_size(name: str, value: object, largest: int) -> None:
+    """Raises `ModelError` unless `value` is a whole number from 1 to `largest`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
+        raise ModelError(f"config: {name} is {value!r}, expected a whole number from 1 to {largest}.")
+
+
+class DCGAN(LatentModel):
+    """Generator and discriminator of 64x64 colour images (other sizes by the number of widths).
+
+    Tensors are named `generator.<layer>.<name>` and `discriminator.<layer>.<name>`, the layer counted
+    within the `nn.Sequential`. Source: Radford et al. 2016, as used by Yeh et al.
+    """
+
+    def __init__(self, config: DCGANConfig = DCGANConfig()):
+        super().__init__()
+        self.config = config
+        self.generator = generator(config)
+        self.discriminator = discriminator(config)
+
+    def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        return torch.rand(count, self.config.latent_size, generator=generator) * 2 - 1
+
+    def generate(self, z: Tensor) -> Tensor:
+        return self.generator(z)
+
+    def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
+        return losses.prior_loss(self.discriminator(images).squeeze(1))
+
+
+def generator(config: DCGANConfig) -> nn.Sequential:
+    """G: codes (N, latent_size) to images (N, 3, image_size, image_size) in [-1, 1]."""
+    first, *_, last = config.channels
+    layers = [
+        nn.Linear(config.latent_size, first * 4 * 4, bias=False),
+        nn.Unflatten(1, (first, 4, 4)),
+        nn.BatchNorm2d(first),
+        nn.ReLU(inplace=True),
+    ]
+    for wide, narrow in pairwise(config.channels):  # each doubles the size
+        layers += [
+            nn.ConvTranspose2d(wide, narrow, kernel_size=4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(narrow),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(last, 3, kernel_size=4, stride=2, padding=1), nn.Tanh())
+
+
+def discriminator(config: DCGANConfig) -> nn.Sequential:
+    """D: images (N, 3, image_size, image_size) to one logit each (N, 1), positive for real.
+
+    The paper's two-class softmax and this one logit are the same function.
+    """
+    narrowest, *_ = widths = config.channels[::-1]
+    layers = [nn.Conv2d(3, narrowest, kernel_size=4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+    for narrow, wide in pairwise(widths):  # each halves the size
+        layers += [
+            nn.Conv2d(narrow, wide, kernel_size=4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 4, 1))

@@ -1,0 +1,249 @@
+"""Inpainter: pictures with holes in, filled pictures out."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import blending, hub, images as img, losses
+from .models import LatentModel
+from .search import LEARNING_RATE, PRIOR_WEIGHT, STEPS, SearchState, search
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees: the search of some of the pictures, after `step` of `steps` steps.
+
+    `pictures` holds the index of each row's picture (several rows with several starts); `state` its
+    codes, images and losses. `compose` fills the pictures as they stand.
+    """
+
+    step: int
+    steps: int
+    pictures: NDArray[np.intp]
+    state: SearchState
+    compose: Callable[[], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Filled pictures and how they came about; one row a picture."""
+
+    images: NDArray[np.uint8]  # (N, H, W, 3), the filled pictures
+    generated: NDArray[np.uint8]  # (N, H, W, 3), G(z)
+    latents: NDArray[np.float32]  # (N, latent_size)
+    context_loss: NDArray[np.float32]  # (N,)
+    prior_loss: NDArray[np.float32]  # (N,), with its factor lambda
+    pictures: NDArray[np.uint8]  # (N, H, W, 3), what the model saw, zero in the hole
+    hole: NDArray[np.bool_]  # (N, H, W)
+    notes: tuple[str, ...] = ()  # what was done to the input, one sentence each
+    _generated: Tensor = field(repr=False, default=None)
+
+    def compose(self, blend: str) -> NDArray[np.uint8]:
+        """The same search with another `blend`: uint8 (N, H, W, 3)."""
+        return _compose(self.pictures, self._generated, self.hole, blend)
+
+
+class Inpainter:
+    """Fills holes by searching a generator's latent space.
+
+    Attributes:
+        model: the generator and its prior, in evaluation mode.
+        size: side in pixels of the square pictures it fills.
+        device: where the search runs.
+    """
+
+    def __init__(self, model: LatentModel, device: str | torch.device = "auto"):
+        self.device = img.device_from_name(device)
+        self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.size: int = model.config.image_size
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str | torch.device = "auto",
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> Self:
+        """Loads a model folder or a Hub repository.
+
+        Args:
+            name: a folder, or a Hub id such as "user/dcgan-celeba".
+            device: "auto" (a GPU where there is one), "cpu", "cuda", ...
+            revision, token, cache_dir, local_files_only: as in huggingface_hub.
+
+        Raises:
+            ModelError: when there is no such model, or it is not exactly what it should be.
+        """
+        device = img.device_from_name(device)
+        model = hub.load(
+            name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        return cls(model, device)
+
+    def __call__(
+        self,
+        images: img.Pictures,
+        hole: img.Holes,
+        *,
+        steps: int = STEPS,
+        prior_weight: float | Sequence[float] = PRIOR_WEIGHT,
+        blend: str = "poisson",
+        seed: int | Sequence[int] = 0,
+        starts: int = 1,
+        learning_rate: float = LEARNING_RATE,
+        window: int | None = losses.WINDOW,
+        norm: str = "l1",
+        batch_size: int = 64,
+        callback: Callable[[int, Progress], bool | None] | None = None,
+    ) -> Result:
+        """Fills each picture's hole.
+
+        Args:
+            images: PIL image, list of them, or uint8 (H, W, 3) / (N, H, W, 3). Other sizes than the
+                model's are cropped to the centre square and resized; `Result.notes` says so.
+            hole: bool (H, W) or (N, H, W), or PIL: True or non-zero = missing.
+            steps: search steps.
+            prior_weight: lambda of the prior loss; one for all or one a picture. 0 switches it off.
+            blend: "poisson", "overlay" (paste without blending) or "none" (the generated image).
+            seed: decides the starting code; one for all or one a picture.
+            starts: codes to start from a picture; the one that ends with the lowest loss is kept.
+            learning_rate, window, norm: of the search, see `inpainter.search.search`.
+            batch_size: most rows (pictures times starts) to search at once.
+            callback: called as callback(step, progress) before the first step and after each;
+                returning True ends the search and keeps what was found.
+
+        Returns:
+            A `Result`. A picture with an empty hole comes back as it was; of one with nothing left a
+            sample of the model is returned, and `Result.notes` says so.
+
+        Raises:
+            TypeError, ValueError: with what was wrong, what was expected and the value seen.
+        """
+        pictures, holes, notes = self._prepare(images, hole)
+        count = len(pictures)
+        weights = _one_each("prior_weight", prior_weight, count, float)
+        seeds = _one_each("seed", seed, count, int)
+        _check_settings(steps, starts, batch_size, learning_rate, weights, blend)
+
+        best = self._first_codes(seeds, starts)  # (N, starts, latent_size)
+        rows = [(i, s) for i in range(count) if holes[i].any() and not holes[i].all() for s in range(starts)]
+        total = np.full((count, starts), np.inf)
+        total[:, 0] = 0  # what is not searched keeps its first code
+        for i, s in rows:
+            total[i, s] = np.inf
+        for first in range(0, len(rows), batch_size):
+            chunk = np.array(rows[first : first + batch_size])  # (rows, 2)
+            state = self._search(
+                pictures, holes, best, chunk, weights, blend, callback,
+                steps=steps, learning_rate=learning_rate, window=window, norm=norm,
+            )
+            best[chunk[:, 0], chunk[:, 1]] = state.z.cpu()
+            total[chunk[:, 0], chunk[:, 1]] = state.loss.cpu().numpy()
+        latents = best[np.arange(count), total.argmin(axis=1)]  # (N, latent_size)
+        return self._result(pictures, holes, latents, weights, blend, window, norm, batch_size, notes)
+
+    def _prepare(self, images: img.Pictures, hole: img.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
+        raw = img.as_picture_list(images)
+        holes = img.as_hole_list(hole, len(raw))
+        fitted = [img.fit(picture, h, self.size) for picture, h in zip(raw, holes)]
+        notes = []
+        for number, (picture, (_, h)) in enumerate(zip(raw, fitted), start=1):
+            height, width = picture.shape[:2]
+            if (height, width) != (self.size, self.size):
+                crop = "" if height == width else "cropped to its centre square and "
+                notes.append(f"picture {number}: {width}x{height}, {crop}resized to {self.size}x{self.size}.")
+            if not h.any():
+                notes.append(f"picture {number}: the hole is empty, so the picture is returned as it was.")
+            if h.all():
+                notes.append(f"picture {number}: nothing is left of it, so this is simply a sample of the model.")
+        return np.stack([p for p, _ in fitted]), np.stack([h for _, h in fitted]), tuple(notes)
+
+    def _first_codes(self, seeds: list[int], starts: int) -> Tensor:
+        """Codes that depend on each picture's seed alone, not on its place in the batch or the device."""
+        return torch.stack([self.model.sample_latents(starts, torch.Generator().manual_seed(seed)) for seed in seeds])
+
+    def _search(self, pictures, holes, codes, chunk, weights, blend, callback, *, steps, **settings) -> SearchState:
+        which = chunk[:, 0]
+        on_device = torch.from_numpy(holes[which]).to(self.device)
+
+        def report(step: int, state: SearchState) -> bool | None:
+            compose = lambda: _compose(pictures[which], state.images, holes[which], blend)  # noqa: E731
+            return callback(step, Progress(step, steps, which, state, compose))
+
+        return search(
+            self.model,
+            img.to_tensor(pictures[which], self.device),
+            on_device,
+            codes[which, chunk[:, 1]].to(self.device),
+            steps=steps,
+            prior_weight=torch.tensor([weights[i] for i in which], device=self.device),
+            callback=report if callback else None,
+            **settings,
+        )
+
+    def _result(self, pictures, holes, latents, weights, blend, window, norm, batch_size, notes) -> Result:
+        """Evaluates the chosen codes once more, and composes."""
+        parts = []
+        for first in range(0, len(pictures), batch_size):
+            part = slice(first, first + batch_size)
+            parts.append(
+                search(
+                    self.model,
+                    img.to_tensor(pictures[part], self.device),
+                    torch.from_numpy(holes[part]).to(self.device),
+                    latents[part].to(self.device),
+                    steps=0, window=window, norm=norm,
+                )
+            )
+        generated = torch.cat([part.images for part in parts]).cpu()
+        prior = torch.cat([part.prior_loss for part in parts]).cpu() * torch.tensor(weights)
+        return Result(
+            images=_compose(pictures, generated, holes, blend),
+            generated=img.to_uint8(generated),
+            latents=latents.numpy(),
+            context_loss=torch.cat([part.context_loss for part in parts]).cpu().numpy(),
+            prior_loss=prior.numpy(),
+            pictures=pictures,
+            hole=holes,
+            notes=notes,
+            _generated=generated,
+        )
+
+
+def _compose(pictures: NDArray, generated: Tensor, holes: NDArray, blend: str) -> NDArray[np.uint8]:
+    filled = blending.compose(img.to_tensor(pictures), generated.cpu(), torch.from_numpy(holes), blend)
+    return img.to_uint8(filled)
+
+
+def _one_each(name: str, value, count: int, kind: type) -> list:
+    """Spreads one value over all pictures, or checks that there is one a picture."""
+    values = list(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else [value] * count
+    if len(values) != count:
+        raise ValueError(f"{name} has {len(values)} values for {count} pictures; give one, or one a picture.")
+    try:
+        return [kind(v) for v in values]
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a number or one a picture, got {value!r}.") from error
+
+
+def _check_settings(steps, starts, batch_size, learning_rate, weights, blend) -> None:
+    for name, value, least in (("steps", steps, 0), ("starts", starts, 1), ("batch_size", batch_size, 1)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    if not 0 < learning_rate < float("inf"):
+        raise ValueError(f"learning_rate must be positive, got {learning_rate!r}.")
+    if not all(0 <= weight < float("inf") for weight in weights):
+        raise ValueError(f"prior_weight must be zero or more, got {weights!r}.")
+    if blend not in blending.MODES:
+        raise ValueError(f"blend must be one of {', '.join(blending.MODES)}, got {blend!r}.")

@@ -1,0 +1,1 @@
+"""Training and evaluation: `python -m train gan ...`, `python -m train evaluate ...`."""

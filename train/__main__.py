@@ -1,0 +1,32 @@
+"""`python -m train COMMAND`: each command is a module of this package with `add_arguments` and `main`."""
+
+import argparse
+import logging
+import sys
+
+from . import evaluate, gan
+
+COMMANDS = {"gan": gan, "evaluate": evaluate}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train", description="Train and evaluate inpainting models.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in COMMANDS.items():
+        summary = module.__doc__.partition("\n")[0]
+        module.add_arguments(commands.add_parser(name, help=summary, description=summary))
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        COMMANDS[arguments.command].main(arguments)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
