@@ -91,4 +91,6 @@ def grid_laplacian(height: int, width: int) -> sparse.csr_array:
         off = np.full(length - 1, -1.0)
         return sparse.diags_array([off, degree, off], offsets=[-1, 0, 1])
 
-    return sparse.csr_array(sparse.kron(sparse.eye_array(height), path(width)) + sparse.kron(path(height), sparse.eye_array(width)))
+    return sparse.csr_array(
+        sparse.kron(sparse.eye_array(height), path(width)) + sparse.kron(path(height), sparse.eye_array(width))
+    )

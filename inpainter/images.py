@@ -85,11 +85,17 @@ def to_rgb(image: Image.Image, name: str = "the picture") -> Image.Image:
         ValueError: when it is too small, too large, or of a kind without a fixed range (float).
     """
     if min(image.size) < MIN_SIDE:
-        raise ValueError(f"{name}: {image.width}x{image.height} pixels are too few; at least {MIN_SIDE} a side are needed.")
+        raise ValueError(
+            f"{name}: {image.width}x{image.height} pixels are too few; at least {MIN_SIDE} a side are needed."
+        )
     if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{name}: {image.width}x{image.height} pixels are more than {MAX_PIXELS / 1e6:.0f} megapixels.")
+        raise ValueError(
+            f"{name}: {image.width}x{image.height} pixels are more than {MAX_PIXELS / 1e6:.0f} megapixels."
+        )
     if image.mode == "F":
-        raise ValueError(f"{name}: holds floating-point values, which have no fixed range; save it as 8 or 16 bit first.")
+        raise ValueError(
+            f"{name}: holds floating-point values, which have no fixed range; save it as 8 or 16 bit first."
+        )
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
@@ -212,7 +218,9 @@ def _as_picture(image: Picture, name: str) -> NDArray[np.uint8]:
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{name} must have shape (H, W, 3), got {image.shape}.")
     if min(image.shape[:2]) < MIN_SIDE:
-        raise ValueError(f"{name}: {image.shape[1]}x{image.shape[0]} pixels are too few; at least {MIN_SIDE} a side are needed.")
+        raise ValueError(
+            f"{name}: {image.shape[1]}x{image.shape[0]} pixels are too few; at least {MIN_SIDE} a side are needed."
+        )
     return image
 
 

@@ -1,6 +1,5 @@
 """Inpainter: pictures with holes in, filled pictures out."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import blending, hub, images as img, losses
+from . import blending, hub, losses
+from . import images as img
 from .models import LatentModel
 from .search import LEARNING_RATE, PRIOR_WEIGHT, STEPS, SearchState, search
 
@@ -86,9 +86,7 @@ class Inpainter:
             ModelError: when there is no such model, or it is not exactly what it should be.
         """
         device = img.device_from_name(device)
-        model = hub.load(
-            name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
-        )
+        model = hub.load(name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
         return cls(model, device)
 
     def __call__(
@@ -145,8 +143,17 @@ class Inpainter:
         for first in range(0, len(rows), batch_size):
             chunk = np.array(rows[first : first + batch_size])  # (rows, 2)
             state = self._search(
-                pictures, holes, best, chunk, weights, blend, callback,
-                steps=steps, learning_rate=learning_rate, window=window, norm=norm,
+                pictures,
+                holes,
+                best,
+                chunk,
+                weights,
+                blend,
+                callback,
+                steps=steps,
+                learning_rate=learning_rate,
+                window=window,
+                norm=norm,
             )
             best[chunk[:, 0], chunk[:, 1]] = state.z.cpu()
             total[chunk[:, 0], chunk[:, 1]] = state.loss.cpu().numpy()
@@ -203,7 +210,9 @@ class Inpainter:
                     img.to_tensor(pictures[part], self.device),
                     torch.from_numpy(holes[part]).to(self.device),
                     latents[part].to(self.device),
-                    steps=0, window=window, norm=norm,
+                    steps=0,
+                    window=window,
+                    norm=norm,
                 )
             )
         generated = torch.cat([part.images for part in parts]).cpu()
@@ -228,7 +237,9 @@ def _compose(pictures: NDArray, generated: Tensor, holes: NDArray, blend: str) -
 
 def _one_each(name: str, value, count: int, kind: type) -> list:
     """Spreads one value over all pictures, or checks that there is one a picture."""
-    values = list(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else [value] * count
+    values = (
+        list(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else [value] * count
+    )
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} values for {count} pictures; give one, or one a picture.")
     try:

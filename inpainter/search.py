@@ -76,9 +76,7 @@ def search(
             context = losses.context_loss(images, pictures, weights, norm)
             prior = model.prior_loss(images, z)
             loss = context + prior_weight * prior
-        state = SearchState(
-            step, z.detach().clone(), images.detach(), context.detach(), prior.detach(), loss.detach()
-        )
+        state = SearchState(step, z.detach().clone(), images.detach(), context.detach(), prior.detach(), loss.detach())
         if (callback is not None and callback(step, state)) or step == steps:
             return state
         (z.grad,) = torch.autograd.grad(loss.sum(), z)  # rows do not interact: each gets its own gradient

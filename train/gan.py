@@ -186,7 +186,9 @@ def main(arguments: argparse.Namespace) -> None:
     if len(images) < arguments.batch_size:
         raise ValueError(f"{len(images)} training images are fewer than one batch of {arguments.batch_size}.")
     device = device_from_name(arguments.device)
-    trainer = Trainer(initialise(DCGAN(config), arguments.seed), arguments.learning_rate, arguments.ema, arguments.seed, device)
+    trainer = Trainer(
+        initialise(DCGAN(config), arguments.seed), arguments.learning_rate, arguments.ema, arguments.seed, device
+    )
     if arguments.resume and checkpoint.exists():
         trainer.load_state_dict(torch.load(checkpoint, map_location=device, weights_only=True))
         logger.info("resumed at step %d", trainer.step)
@@ -202,7 +204,11 @@ def main(arguments: argparse.Namespace) -> None:
         trainer.seconds += elapsed
         save_checkpoint(checkpoint, trainer.state_dict())
         model = trainer.averaged_model()
-        record = {"step": trainer.step, "images": trainer.step * arguments.batch_size, "seconds": round(trainer.seconds)}
+        record = {
+            "step": trainer.step,
+            "images": trainer.step * arguments.batch_size,
+            "seconds": round(trainer.seconds),
+        }
         if losses:
             record |= {name: round(float(np.mean([row[name] for row in losses])), 4) for name in losses[0]}
             record["images_per_second"] = round((trainer.step - mark_step) * arguments.batch_size / elapsed, 1)
@@ -221,7 +227,9 @@ def main(arguments: argparse.Namespace) -> None:
             real = prepare(images[indices], not arguments.no_flips, trainer.random).to(device)
             losses.append(trainer.train_step(real))
             if not np.isfinite(losses[-1]["d_loss"] + losses[-1]["g_loss"]):
-                raise ValueError(f"the loss became NaN or infinite at step {trainer.step}; try a lower --learning-rate.")
+                raise ValueError(
+                    f"the loss became NaN or infinite at step {trainer.step}; try a lower --learning-rate."
+                )
             bar.update(len(indices))
             if time.monotonic() - mark > arguments.every:
                 save()

@@ -5,4 +5,4 @@ from .dcgan import DCGAN, DCGANConfig
 
 FAMILIES: dict[str, type[LatentModel]] = {"dcgan": DCGAN}
 
-__all__ = ["DCGAN", "DCGANConfig", "FAMILIES", "LatentModel", "ModelError"]
+__all__ = ["DCGAN", "FAMILIES", "DCGANConfig", "LatentModel", "ModelError"]

@@ -99,7 +99,9 @@ class LatentModel(nn.Module, PyTorchModelHubMixin):
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Reads a safetensors file; raises `ModelError` when it is missing or is not one."""
     if not os.path.isfile(path):
-        found = sorted(p.name for p in Path(path).parent.glob("*") if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+        found = sorted(
+            p.name for p in Path(path).parent.glob("*") if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+        )
         hint = f" {found[0]} is a pickle file, which is never opened." if found else ""
         raise ModelError(f"{path}: no such file; the weights must be a safetensors file.{hint}")
     try:
@@ -123,6 +125,8 @@ def check_weights(found: dict[str, Tensor], expected: dict[str, Tensor], source:
                 f"{tuple(want.shape)}."
             )
         if tensor.is_floating_point() != want.is_floating_point():
-            raise ModelError(f"{source}: tensor {name!r} holds {tensor.dtype}, which is not the expected kind of number.")
+            raise ModelError(
+                f"{source}: tensor {name!r} holds {tensor.dtype}, which is not the expected kind of number."
+            )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ModelError(f"{source}: tensor {name!r} holds NaN or infinite values.")
