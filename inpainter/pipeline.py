@@ -163,9 +163,9 @@ class Inpainter:
     def _prepare(self, images: img.Pictures, hole: img.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
         raw = img.as_picture_list(images)
         holes = img.as_hole_list(hole, len(raw))
-        fitted = [img.fit(picture, h, self.size) for picture, h in zip(raw, holes)]
+        fitted = [img.fit(picture, h, self.size) for picture, h in zip(raw, holes, strict=True)]
         notes = []
-        for number, (picture, (_, h)) in enumerate(zip(raw, fitted), start=1):
+        for number, (picture, (_, h)) in enumerate(zip(raw, fitted, strict=True), start=1):
             height, width = picture.shape[:2]
             if (height, width) != (self.size, self.size):
                 crop = "" if height == width else "cropped to its centre square and "
