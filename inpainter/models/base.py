@@ -31,7 +31,7 @@ class LatentModel(nn.Module, PyTorchModelHubMixin):
     A family implements `sample_latents`, `generate` and `prior_loss`; the search needs nothing else.
     """
 
-    config: Any  # a dataclass with at least family, image_size and latent_size
+    config: Any  # a dataclass with at least family, image_size, latent_size and training
 
     def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Draws `count` codes from the family's latent distribution: float32 (count, latent_size)."""

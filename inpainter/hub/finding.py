@@ -7,8 +7,8 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from .models import FAMILIES, LatentModel, ModelError
-from .models.base import CONFIG_NAME, WEIGHTS_NAME
+from ..models import FAMILIES, LatentModel, ModelError
+from ..models.base import CONFIG_NAME, WEIGHTS_NAME
 
 
 def load(name: str | Path, **download) -> LatentModel:

@@ -1,0 +1,363 @@
+"""Model cards: the README.md of a model folder, made from the model's own record.
+
+Everything comes from `config.json` (its `training` record, and the `evaluation` list in it) and from the
+model's tensors, so that a card cannot disagree with the model that it describes.
+"""
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from .hub.finding import load
+from .models import LatentModel, ModelError
+
+CARD_NAME = "README.md"
+SAMPLES_NAME = "samples.png"
+
+PAPER = "https://arxiv.org/abs/1607.07539"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a card says about the data that a model was trained on."""
+
+    title: str
+    hub_id: str
+    home: str
+    license_name: str
+    terms: str
+    shows: str
+
+
+# By the start of the archive's name in the training record.
+DATASETS = {
+    "celeba": Dataset(
+        title="CelebA",
+        hub_id="flwrlabs/celeba",
+        home="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        license_name="celeba-dataset-release-agreement",
+        terms="CelebA is available for non-commercial research only, and so is anything derived from it.",
+        shows="aligned, cropped faces of celebrities",
+    ),
+    "svhn": Dataset(
+        title="SVHN (Street View House Numbers)",
+        hub_id="ufldl-stanford/svhn",
+        home="http://ufldl.stanford.edu/housenumbers/",
+        license_name="svhn-non-commercial",
+        terms="SVHN is released for non-commercial use only.",
+        shows="house numbers cropped from street photographs",
+    ),
+    "cars": Dataset(
+        title="Stanford Cars",
+        hub_id="Multimodal-Fatima/StanfordCars_train",
+        home="https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
+        license_name="stanford-cars-non-commercial-research",
+        terms="Stanford Cars is released for non-commercial research only.",
+        shows="cars, cropped to their bounding box and stretched to a square",
+    ),
+}
+
+# metric in the record: (identifier on the Hub, heading)
+METRICS = {
+    "psnr_hole": ("psnr", "PSNR, hole pixels only (dB)"),
+    "psnr": ("psnr", "PSNR, whole picture (dB)"),
+    "ssim_hole": ("ssim", "SSIM, hole pixels only"),
+    "ssim": ("ssim", "SSIM, whole picture"),
+}
+
+# How to rebuild G without this package, by family. docs/hub.md shows the same lines, and a test runs them.
+PLAIN_TORCH = {
+    "dcgan": """\
+import json
+import torch
+from huggingface_hub import hf_hub_download
+from safetensors.torch import load_file
+
+repo = "REPO_ID"
+config = json.load(open(hf_hub_download(repo, "config.json")))
+weights = load_file(hf_hub_download(repo, "model.safetensors"))  # float16, every tensor by name
+size, widths = config["latent_size"], config["channels"]
+layers = [torch.nn.Linear(size, widths[0] * 16, bias=False), torch.nn.Unflatten(1, (widths[0], 4, 4))]
+for wide, narrow in zip(widths, [*widths[1:], 3]):  # each doubles the size: 4, 8, 16, 32, 64 pixels
+    convolution = torch.nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=narrow == 3)
+    layers += [torch.nn.BatchNorm2d(wide), torch.nn.ReLU(), convolution]
+G = torch.nn.Sequential(*layers, torch.nn.Tanh()).eval().requires_grad_(False)  # batch norm: stored statistics
+G.load_state_dict({k[10:]: v.float() for k, v in weights.items() if k.startswith("generator.")})
+images = G(torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]; images (16, 3, 64, 64) in [-1, 1]
+"""
+}
+
+
+def write_card(folder: str | Path, repo_id: str | None = None, license: str | None = None) -> Path:
+    """Writes the model card of a model folder and returns its path; an older card is replaced.
+
+    Args:
+        folder: a model folder that loads.
+        repo_id: Hub id for the examples of use, default "user/" and the folder's name.
+        license: licence identifier of the Hub, such as "cc-by-4.0". Default: the terms of the training
+            data where they are known, "unknown" otherwise.
+
+    Raises:
+        ModelError: when the model cannot be loaded, or its record is not what a card can be made from.
+    """
+    folder = Path(folder)
+    text = make_card(load(folder), folder.resolve().name, repo_id, license, samples=(folder / SAMPLES_NAME).is_file())
+    scratch = folder / f".{CARD_NAME}.tmp"
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, folder / CARD_NAME)
+    return folder / CARD_NAME
+
+
+def make_card(
+    model: LatentModel, name: str, repo_id: str | None = None, license: str | None = None, *, samples: bool = True
+) -> str:
+    """The text of a model card: Hub metadata in YAML, then the page.
+
+    Args:
+        model: the model, whose `config.training` is the record of its training.
+        name: the model's name, for the title.
+        repo_id, license: as in `write_card`.
+        samples: whether there is a `samples.png` to show.
+
+    Raises:
+        ModelError: when the record is not what a card can be made from.
+    """
+    record = model.config.training
+    repo_id = repo_id or f"user/{name}"
+    dataset = dataset_of(record)
+    evaluations = check_evaluations(record.get("evaluation", []))
+    data = _metadata(model, name, dataset, evaluations, license)
+    sections = [
+        f"---\n{data.to_yaml()}\n---\n\n# {_plain(name)}\n",
+        _summary(model, dataset, samples),
+        _scores(evaluations),
+        _use(model, repo_id),
+        _intended_use(model, dataset),
+        _training(record, dataset),
+        _tensors(model),
+        _licence(dataset, license),
+        _citation(),
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def read_card(folder: str | Path) -> ModelCard:
+    """The card of a model folder. Raises `ModelError` when it is missing or is not complete.
+
+    Complete means metadata that the Hub reads (library, pipeline tag, tags, licence, `model-index` in
+    the right form) and a page under it whose pictures exist.
+    """
+    path = Path(folder, CARD_NAME)
+    try:
+        card = ModelCard.load(path)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = "there is none" if not path.is_file() else " ".join(str(error).split())
+        raise ModelError(f"{path}: no model card that the Hub can read ({reason}).") from error
+    missing = [key for key in ("library_name", "pipeline_tag", "tags", "license") if not card.data.get(key)]
+    if card.data.get("license") == "other":
+        missing += [key for key in ("license_name", "license_link") if not card.data.get(key)]
+    if missing:
+        raise ModelError(f"{path}: the model card's metadata lacks {', '.join(missing)}.")
+    if not card.text.strip():
+        raise ModelError(f"{path}: the model card has metadata, but no text.")
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", card.text):
+        if "://" not in picture and not Path(folder, picture).is_file():
+            raise ModelError(f"{path}: the model card shows {picture}, which is not in the folder.")
+    return card
+
+
+def dataset_of(record: dict[str, Any]) -> Dataset | None:
+    """The known dataset that a training record names, if it is one."""
+    data = str(record.get("data", "")).lower()
+    return next((dataset for start, dataset in DATASETS.items() if data.startswith(start)), None)
+
+
+def check_evaluations(evaluations: Any) -> list[dict[str, Any]]:
+    """Returns `evaluation` of a training record; raises `ModelError` unless it has the documented form.
+
+    A list of {"masks": {mask: {metric: number}}, "data": archive, "images": count, "steps": count}.
+    """
+    if not isinstance(evaluations, list):
+        raise ModelError(f"config: training.evaluation is {evaluations!r:.80}, expected a list.")
+    for evaluation in evaluations:
+        masks = evaluation.get("masks") if isinstance(evaluation, dict) else None
+        if not isinstance(masks, dict) or not all(isinstance(scores, dict) for scores in masks.values()):
+            raise ModelError(f"config: training.evaluation holds {evaluation!r:.80}, expected scores by mask.")
+        for mask, scores in masks.items():
+            for metric, value in scores.items():
+                if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+                    where = f"training.evaluation, mask {mask}"
+                    raise ModelError(f"config: {where}: {metric} is {value!r:.80}, expected a finite number.")
+    return evaluations
+
+
+def _metadata(
+    model: LatentModel, name: str, dataset: Dataset | None, evaluations: list, license: str | None
+) -> ModelCardData:
+    if license:
+        licence = {"license": license}
+    elif dataset:
+        licence = {"license": "other", "license_name": dataset.license_name, "license_link": dataset.home}
+    else:
+        licence = {"license": "unknown"}
+    results = _eval_results(evaluations, dataset)
+    return ModelCardData(
+        **licence,
+        library_name="inpainter",
+        pipeline_tag="image-to-image",
+        tags=[
+            "image-inpainting",
+            "inpainting",
+            "gan",
+            model.config.family,
+            "unconditional-image-generation",
+            "pytorch",
+        ],
+        datasets=[dataset.hub_id] if dataset else None,
+        metrics=sorted({result.metric_type for result in results}) or None,
+        model_name=name if results else None,  # the name of `model-index`, no key of its own
+        eval_results=results or None,
+    )
+
+
+def _eval_results(evaluations: list, dataset: Dataset | None) -> list[EvalResult]:
+    """The evaluations in the form that becomes `model-index`; each mask is a configuration of the data."""
+    return [
+        EvalResult(
+            task_type="image-to-image",
+            task_name=f"Inpainting, {mask} mask",
+            dataset_type=dataset.hub_id if dataset else _plain(evaluation.get("data", "unknown")),
+            dataset_name=f"{_plain(evaluation.get('data', 'unknown'))}, {mask} mask",
+            dataset_config=mask,
+            dataset_split="test",
+            metric_type=METRICS.get(metric, (metric,))[0],
+            metric_name=METRICS.get(metric, (metric, metric))[1],
+            metric_value=value,
+        )
+        for evaluation in evaluations
+        for mask, scores in evaluation["masks"].items()
+        for metric, value in scores.items()
+    ]
+
+
+def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
+    size = model.config.image_size
+    shows = f" of {dataset.shows} ({dataset.title})" if dataset else ""
+    text = (
+        f"A generator of {size}x{size} images{shows}, with the prior that judges them.\n"
+        "It fills holes in pictures by searching for the latent code whose image agrees with what is left of the\n"
+        "picture, and blending that image into the hole:\n"
+        f"[Semantic Image Inpainting with Deep Generative Models]({PAPER}) (Yeh et al., CVPR 2017).\n"
+        "The model never saw a hole in training, so one model serves holes of any shape.\n"
+    )
+    return text + (f"\n![Samples of the generator, not selected]({SAMPLES_NAME})\n" if samples else "")
+
+
+def _scores(evaluations: list) -> str:
+    parts = []
+    for evaluation in evaluations:
+        metrics = list(dict.fromkeys(metric for scores in evaluation["masks"].values() for metric in scores))
+        rows = [
+            [mask, *(f"{scores[metric]:.4g}" if metric in scores else "" for metric in metrics)]
+            for mask, scores in evaluation["masks"].items()
+        ]
+        table = _table(["mask", *(METRICS.get(metric, ("", metric))[1] for metric in metrics)], rows)
+        facts = [f"{_plain(evaluation[key])} {key}" for key in ("images", "steps") if key in evaluation]
+        where = f"Measured on `{_plain(evaluation.get('data', 'unknown'))}`" + "".join(f", {fact}" for fact in facts)
+        parts.append(f"{where}; higher is better.\n\n{table}")
+    return "## Scores\n\n" + "\n".join(parts) if parts else ""
+
+
+def _use(model: LatentModel, repo_id: str) -> str:
+    plain = PLAIN_TORCH.get(model.config.family)
+    text = (
+        "## How to use\n\nWith the `inpainter` package:\n\n```python\n"
+        "from PIL import Image\nfrom inpainter import Inpainter, masks\n\n"
+        f'model = Inpainter.from_pretrained("{repo_id}")\n'
+        f'result = model(Image.open("photo.png"), masks.center({model.config.image_size}))\n'
+        'Image.fromarray(result.images[0]).save("filled.png")\n```\n'
+    )
+    if plain:
+        text += (
+            "\nWithout it, the generator in plain PyTorch:\n\n"
+            f"```python\n{plain.replace('REPO_ID', repo_id)}```\n\n`(images + 1) / 2` are colours in [0, 1].\n"
+        )
+    return text
+
+
+def _intended_use(model: LatentModel, dataset: Dataset | None) -> str:
+    size = model.config.image_size
+    kind = dataset.shows if dataset else "pictures like its training data"
+    people = (
+        "\n- The faces are invented: never use a filled picture to identify a person or as evidence of anything."
+        "\n- It inherits the biases of its data: mostly young, well-lit, frontal faces of celebrities."
+        if dataset is DATASETS["celeba"]
+        else ""
+    )
+    return (
+        "## Intended use and limits\n\n"
+        f"For research and teaching: to fill holes in {kind}, and to study the method.\n\n"
+        f"- It works at {size}x{size} pixels; other pictures are cropped to the centre square and resized.\n"
+        "- Pictures unlike the training data (other subjects, other framing) are filled badly.\n"
+        "- What it fills in is plausible at best; it is never a recovery of what was really there.\n"
+        f"- Large holes and unusual views often come out blurred or distorted.{people}\n"
+    )
+
+
+def _training(record: dict[str, Any], dataset: Dataset | None) -> str:
+    rows = [
+        [key.replace("_", " "), value]
+        for key, value in record.items()
+        if key != "evaluation" and isinstance(value, (str, int, float, bool))
+    ]
+    source = f"Trained on images of [{dataset.title}]({dataset.home}), without holes.\n\n" if dataset else ""
+    table = _table(["setting", "value"], rows) if rows else "No record of the training was kept.\n"
+    return f"## Training\n\n{source}{table}"
+
+
+def _tensors(model: LatentModel) -> str:
+    rows = [[f"`{key}`", "x".join(map(str, tensor.shape)) or "scalar"] for key, tensor in model.state_dict().items()]
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return (
+        f"## Tensors\n\n{count:,} parameters in `model.safetensors`, float16; names and shapes are stable.\n\n"
+        + _table(["name", "shape"], rows)
+    )
+
+
+def _licence(dataset: Dataset | None, license: str | None) -> str:
+    parts = [f"Licence: {license}." if license else "", f"{dataset.terms} See {dataset.home}." if dataset else ""]
+    text = " ".join(part for part in parts if part)
+    return (
+        "## Licence\n\n" + (text or "The terms of the training data are not recorded; ask the owner before use.") + "\n"
+    )
+
+
+def _citation() -> str:
+    return """## Citation
+
+```bibtex
+@inproceedings{yeh2017semantic,
+  title     = {Semantic Image Inpainting with Deep Generative Models},
+  author    = {Yeh, Raymond A. and Chen, Chen and Lim, Teck Yian and Schwing, Alexander G. and
+               Hasegawa-Johnson, Mark and Do, Minh N.},
+  booktitle = {CVPR},
+  year      = {2017}
+}
+```
+"""
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(_plain(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _plain(value: Any) -> str:
+    """One line of text that cannot open a tag, a table cell or a link of its own."""
+    return re.sub(r"[|<>\[\]\r\n]+", " ", str(value))[:200]
