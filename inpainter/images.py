@@ -167,6 +167,15 @@ def fit(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int) -> tuple
     return np.where(hole[..., None], 0, picture).astype(np.uint8), hole
 
 
+def fit_note(picture: NDArray[np.uint8], size: int) -> str:
+    """What `fit` does to a picture (H, W, 3), in words; empty when nothing."""
+    height, width = picture.shape[:2]
+    if (height, width) == (size, size):
+        return ""
+    crop = "" if height == width else "cropped to its centre square and "
+    return f"{width}x{height} {crop}resized to {size}x{size}"
+
+
 def centre_square(width: int, height: int) -> tuple[int, int, int, int]:
     """The largest centred square of a picture, as (left, top, right, bottom)."""
     side = min(width, height)

@@ -166,10 +166,8 @@ class Inpainter:
         fitted = [img.fit(picture, h, self.size) for picture, h in zip(raw, holes, strict=True)]
         notes = []
         for number, (picture, (_, h)) in enumerate(zip(raw, fitted, strict=True), start=1):
-            height, width = picture.shape[:2]
-            if (height, width) != (self.size, self.size):
-                crop = "" if height == width else "cropped to its centre square and "
-                notes.append(f"picture {number}: {width}x{height}, {crop}resized to {self.size}x{self.size}.")
+            if note := img.fit_note(picture, self.size):
+                notes.append(f"picture {number}: {note}.")
             if not h.any():
                 notes.append(f"picture {number}: the hole is empty, so the picture is returned as it was.")
             if h.all():

@@ -72,7 +72,8 @@ def search(
     adam = torch.optim.Adam([z], lr=learning_rate)
     for step in range(steps + 1):
         with torch.enable_grad():
-            images = model.generate(z)
+            # Not z itself: under autocast the first cast of a leaf is cached, and the search would not move.
+            images = model.generate(z.clone()).float()
             context = losses.context_loss(images, pictures, weights, norm)
             prior = model.prior_loss(images, z)
             loss = context + prior_weight * prior

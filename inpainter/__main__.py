@@ -1,0 +1,242 @@
+"""The command line: `python -m inpainter photo.png --mask center -o filled.png`."""
+
+import argparse
+import errno
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from . import Inpainter, Progress, blending, masks
+from .images import fit, fit_note, read_hole, read_image
+from .search import PRIOR_WEIGHT, STEPS
+
+GROUP = 32  # pictures read, searched together and written before the next ones are read
+INPUT_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken from a folder
+# What each output format is saved with; all but JPEG keep the known pixels bit for bit.
+OUTPUT_OPTIONS = {
+    ".png": {},
+    ".bmp": {},
+    ".tif": {},
+    ".tiff": {},
+    ".webp": {"lossless": True},
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+}
+
+
+HoleFinder = Callable[[int], NDArray[np.bool_]]
+
+
+@dataclass
+class Job:
+    """One picture on its way from a file to a file, as the model will see it once it is read."""
+
+    source: Path
+    target: Path
+    picture: NDArray[np.uint8] | None = None  # (size, size, 3)
+    hole: NDArray[np.bool_] | None = None  # (size, size)
+    note: str = ""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m inpainter",
+        description="Fills the hole in a picture by searching a generative model's latent space.",
+    )
+    p.add_argument("inputs", nargs="+", type=Path, metavar="PICTURE", help="picture files, or folders of them")
+    p.add_argument(
+        "--mask",
+        required=True,
+        help=f"what is missing: {', '.join(masks.NAMES)}, or a picture file in which all that is not black is missing",
+    )
+    p.add_argument("--model", default="hub_models/dcgan-celeba", help="model folder or Hub id (default %(default)s)")
+    p.add_argument("-o", "--output", required=True, type=Path, help="file; for several pictures, a folder")
+    p.add_argument("--overwrite", action="store_true", help="replace output files that exist")
+    p.add_argument("--steps", type=int, default=STEPS, help="search steps (default %(default)s, as in the paper)")
+    p.add_argument("--prior-weight", type=float, default=PRIOR_WEIGHT, help="lambda; 0 = off (default %(default)s)")
+    p.add_argument("--blend", choices=blending.MODES, default="poisson", help="(default %(default)s)")
+    p.add_argument("--seed", type=int, default=0, help="of the starting code (default %(default)s)")
+    p.add_argument("--starts", type=int, default=1, help="codes to start from; the best is kept (default %(default)s)")
+    p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
+    p.add_argument("--json", action="store_true", help="print losses and notes as JSON, one object a picture")
+    p.add_argument("--quiet", action="store_true", help="no progress bar")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns 0, or 1 when any picture could not be filled."""
+    arguments = parser().parse_args(argv)
+    try:
+        jobs = plan(arguments.inputs, arguments.output, arguments.overwrite)
+        find_hole = hole_finder(arguments.mask, arguments.mask_seed)
+        model = Inpainter.from_pretrained(arguments.model, device=arguments.device)
+        return run(model, jobs, find_hole, arguments)
+    except (ValueError, TypeError, OSError) as error:
+        return complain(error)
+    except KeyboardInterrupt:
+        return complain("stopped; pictures already written are complete")
+
+
+def run(model: Inpainter, jobs: list[Job], find_hole: HoleFinder, arguments: argparse.Namespace) -> int:
+    """Fills all pictures, group by group; a picture that fails is reported and the others go on."""
+    failures = 0
+    with tqdm(total=len(jobs) * arguments.steps, unit="step", disable=arguments.quiet or None) as bar:
+        for first in range(0, len(jobs), GROUP):
+            ready = []
+            for job in jobs[first : first + GROUP]:
+                try:
+                    ready.append(read(job, find_hole, model.size))
+                except ValueError as error:
+                    failures += complain(error)
+                    bar.total -= arguments.steps
+            if ready:
+                failures += fill(model, ready, arguments, bar)
+    return 1 if failures else 0
+
+
+def fill(model: Inpainter, jobs: list[Job], arguments: argparse.Namespace, bar: tqdm) -> int:
+    """Searches for one group and writes each result; returns how many could not be written."""
+
+    def advance(step: int, progress: Progress) -> None:
+        bar.update(len(progress.pictures) / arguments.starts if step else 0)
+
+    result = model(
+        np.stack([job.picture for job in jobs]),
+        np.stack([job.hole for job in jobs]),
+        steps=arguments.steps,
+        prior_weight=arguments.prior_weight,
+        blend=arguments.blend,
+        seed=arguments.seed,
+        starts=arguments.starts,
+        callback=advance,
+    )
+    failures = 0
+    for row, job in enumerate(jobs):
+        try:
+            write(result.images[row], job.target, arguments.overwrite)
+        except OSError as error:
+            failures += complain(f"{job.target}: cannot be written ({error.strerror or error}).")
+            continue
+        report(job, result.context_loss[row], result.prior_loss[row], arguments)
+    return failures
+
+
+def plan(inputs: list[Path], output: Path, overwrite: bool) -> list[Job]:
+    """Pairs every input picture with its output file; raises ValueError before any work is done."""
+    sources = [file for path in inputs for file in (pictures_in(path) if path.is_dir() else [path])]
+    if len(sources) == 1 and output.suffix and not output.is_dir():
+        targets, folder = [output], output.parent
+        if not folder.is_dir():
+            raise ValueError(f"{output}: there is no folder {folder} to write into.")
+    else:
+        if output.suffix.lower() in OUTPUT_OPTIONS and not output.is_dir():
+            raise ValueError(f"{output}: there are {len(sources)} pictures, so the output must be a folder.")
+        targets, folder = [output / f"{source.stem}.png" for source in sources], output
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"{folder}: this folder cannot be made ({error.strerror}).") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder}: this folder cannot be written to.")
+    for target in targets:
+        if target.suffix.lower() not in OUTPUT_OPTIONS:
+            raise ValueError(f"{target}: cannot write this format; use one of {', '.join(OUTPUT_OPTIONS)}.")
+        if targets.count(target) > 1:
+            raise ValueError(f"{target}: two pictures would be written to this file; fill them into separate folders.")
+        if target.exists() and not overwrite:
+            raise ValueError(f"{target}: exists already; add --overwrite to replace it.")
+    return [Job(source, target) for source, target in zip(sources, targets, strict=True)]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder, by name; raises ValueError when there are none."""
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in INPUT_SUFFIXES)
+    if not found:
+        raise ValueError(f"{folder}: there are no pictures in this folder.")
+    return found
+
+
+def hole_finder(mask: str, seed: int) -> HoleFinder:
+    """From the model's size to the hole: one of the paper's masks by name, else read from a file."""
+    if mask in masks.NAMES:
+        return lambda size: masks.named(mask, size, seed)
+    if not Path(mask).exists():
+        raise ValueError(f"--mask {mask}: neither one of {', '.join(masks.NAMES)} nor a file.")
+    hole = read_hole(mask)
+    return lambda size: hole
+
+
+def read(job: Job, find_hole: HoleFinder, size: int) -> Job:
+    """Reads a job's picture and brings it and its hole to the model's size; raises ValueError."""
+    picture = np.asarray(read_image(job.source))
+    try:
+        job.picture, job.hole = fit(picture, find_hole(size), size)
+    except ValueError as error:
+        raise ValueError(f"{job.source}: {error}") from error
+    if not job.hole.any():
+        raise ValueError(f"{job.source}: the mask has no hole in this picture, so there is nothing to fill.")
+    if job.hole.all():
+        raise ValueError(f"{job.source}: the mask leaves nothing of the picture, so there is nothing to go by.")
+    job.note = fit_note(picture, size)
+    return job
+
+
+def write(image: NDArray[np.uint8], target: Path, overwrite: bool) -> None:
+    """Writes beside the target and moves into place: whole or not at all."""
+    suffix = target.suffix.lower()
+    descriptor, scratch = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=suffix)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            Image.fromarray(image).save(file, Image.registered_extensions()[suffix], **OUTPUT_OPTIONS[suffix])
+        os.chmod(scratch, 0o666 & ~umask())  # mkstemp's files are the owner's alone
+        if target.exists() and not overwrite:  # it has appeared since `plan` looked
+            raise FileExistsError(errno.EEXIST, "exists already")
+        os.replace(scratch, target)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def report(job: Job, context_loss: float, prior_loss: float, arguments: argparse.Namespace) -> None:
+    """Says what became of a picture, in a line or as JSON."""
+    if arguments.json:
+        record = {
+            "input": str(job.source),
+            "output": str(job.target),
+            "context_loss": float(context_loss),
+            "prior_loss": float(prior_loss),
+            "steps": arguments.steps,
+            "prior_weight": arguments.prior_weight,
+            "blend": arguments.blend,
+            "seed": arguments.seed,
+            "note": job.note,
+        }
+        print(json.dumps(record))
+    else:
+        print(f"{job.source} -> {job.target}" + (f" ({job.note})" if job.note else ""))
+
+
+def complain(problem: object) -> int:
+    """Prints one sentence to standard error; returns 1, to count and to exit with."""
+    tqdm.write(f"error: {problem}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
