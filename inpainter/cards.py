@@ -66,8 +66,8 @@ DATASETS = {
 # metric in the record: (identifier on the Hub, heading)
 METRICS = {
     "psnr_hole": ("psnr", "PSNR, hole pixels only (dB)"),
+    "psnr_image": ("psnr", "PSNR, whole picture (dB)"),
     "psnr": ("psnr", "PSNR, whole picture (dB)"),
-    "ssim_hole": ("ssim", "SSIM, hole pixels only"),
     "ssim": ("ssim", "SSIM, whole picture"),
 }
 
@@ -268,9 +268,10 @@ def _scores(evaluations: list) -> str:
             for mask, scores in evaluation["masks"].items()
         ]
         table = _table(["mask", *(METRICS.get(metric, ("", metric))[1] for metric in metrics)], rows)
-        facts = [f"{_plain(evaluation[key])} {key}" for key in ("images", "steps") if key in evaluation]
-        where = f"Measured on `{_plain(evaluation.get('data', 'unknown'))}`" + "".join(f", {fact}" for fact in facts)
-        parts.append(f"{where}; higher is better.\n\n{table}")
+        settings = [
+            f"{_plain(key.replace('_', ' '))} {_plain(evaluation[key])}" for key in evaluation if key != "masks"
+        ]
+        parts.append(f"Higher is better. Measured with: {', '.join(settings)}.\n\n{table}")
     return "## Scores\n\n" + "\n".join(parts) if parts else ""
 
 

@@ -1,5 +1,6 @@
 """Inpainter: pictures with holes in, filled pictures out."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,10 @@ class Inpainter:
         model: the generator and its prior, in evaluation mode.
         size: side in pixels of the square pictures it fills.
         device: where the search runs.
+        notes: how the model was found, one sentence, where that is not quite as asked.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, model: LatentModel, device: str | torch.device = "auto"):
         self.device = img.device_from_name(device)
@@ -75,10 +79,13 @@ class Inpainter:
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> Self:
-        """Loads a model folder or a Hub repository.
+        """Loads a bundled model, a model folder or a Hub repository.
+
+        Offline, the cached copy of a Hub repository is taken, and failing that the bundled model of the
+        same name; `notes` and the log say which.
 
         Args:
-            name: a folder, or a Hub id such as "user/dcgan-celeba".
+            name: a bundled model such as "dcgan-celeba", a folder, or a Hub id such as "user/dcgan-celeba".
             device: "auto" (a GPU where there is one), "cpu", "cuda", ...
             revision, token, cache_dir, local_files_only: as in huggingface_hub.
 
@@ -86,8 +93,29 @@ class Inpainter:
             ModelError: when there is no such model, or it is not exactly what it should be.
         """
         device = img.device_from_name(device)
-        model = hub.load(name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
-        return cls(model, device)
+        found = hub.find(name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
+        inpainter = cls(hub.load(found.folder), device)
+        inpainter.notes = (found.note,) if found.note else ()
+        return inpainter
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes a complete model folder: float16 weights, configuration, samples and model card."""
+        hub.save(self.model, folder)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        create_pr: bool = False,
+        token: str | None = None,
+    ) -> str:
+        """Publishes the model as a Hub repository and returns the commit's address; see `inpainter.hub.push`."""
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch, repo_id.rpartition("/")[2])
+            hub.save(self.model, folder, repo_id)
+            return hub.push(folder, repo_id, private=private, revision=revision, create_pr=create_pr, token=token)
 
     def __call__(
         self,

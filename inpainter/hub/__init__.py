@@ -1,5 +1,7 @@
 """Models on the Hugging Face Hub and in folders: finding, pulling and publishing them."""
 
-from .finding import load, locate
+from .finding import Found, bundled, find, load, locate
+from .publishing import check, pull, push, save
+from .spaces import push_space
 
-__all__ = ["load", "locate"]
+__all__ = ["Found", "bundled", "check", "find", "load", "locate", "pull", "push", "push_space", "save"]

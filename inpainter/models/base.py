@@ -20,6 +20,9 @@ from torch import Tensor, nn
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 
+MAX_HEADER_BYTES = 1_000_000  # of the safetensors file; a tensor takes about 100
+FLOAT_DTYPES = {torch.float16, torch.bfloat16, torch.float32}
+
 
 class ModelError(ValueError):
     """A model folder or repository that cannot be used, and why, in one sentence."""
@@ -104,9 +107,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         )
         hint = f" {found[0]} is a pickle file, which is never opened." if found else ""
         raise ModelError(f"{path}: no such file; the weights must be a safetensors file.{hint}")
+    with open(path, "rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")  # where the format says how much to parse
+    if header_bytes > MAX_HEADER_BYTES:
+        raise ModelError(f"{path} is not a safetensors file of such a model: its header has {header_bytes:,} bytes.")
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        # Not all kinds of number that the format knows can be made into tensors.
         raise ModelError(f"{path} is not a valid safetensors file ({error}); pickled weights are refused.") from error
 
 
@@ -116,7 +124,7 @@ def check_weights(found: dict[str, Tensor], expected: dict[str, Tensor], source:
     if missing:
         raise ModelError(f"{source}: the weights lack {len(missing)} tensor(s), first {missing[0]!r}.")
     if extra:
-        raise ModelError(f"{source}: the weights hold {len(extra)} unexpected tensor(s), first {extra[0]!r}.")
+        raise ModelError(f"{source}: the weights hold {len(extra)} unexpected tensor(s), first {extra[0]!r:.80}.")
     for name, tensor in found.items():
         want = expected[name]
         if tensor.shape != want.shape:
@@ -124,9 +132,11 @@ def check_weights(found: dict[str, Tensor], expected: dict[str, Tensor], source:
                 f"{source}: tensor {name!r} has shape {tuple(tensor.shape)}, but the configuration asks for "
                 f"{tuple(want.shape)}."
             )
-        if tensor.is_floating_point() != want.is_floating_point():
+        if tensor.dtype not in (FLOAT_DTYPES if want.is_floating_point() else {want.dtype}):
             raise ModelError(
                 f"{source}: tensor {name!r} holds {tensor.dtype}, which is not the expected kind of number."
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ModelError(f"{source}: tensor {name!r} holds NaN or infinite values.")
+        if name.endswith("running_var") and (tensor < 0).any():  # batch norm would take its square root
+            raise ModelError(f"{source}: tensor {name!r} holds negative variances.")

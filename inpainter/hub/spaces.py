@@ -1,0 +1,125 @@
+"""Publishing the page as a Gradio Space: its front matter, its files, one commit."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, SpaceCard
+
+from ..cards import CARD_NAME
+from ..models import ModelError
+from .finding import check_repo_id
+from .publishing import check, client, upload_errors
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# What a Space needs of the project: these files where they exist, and the folders below.
+TOP_FILES = ("README.md", "LICENSE", "app.py", "requirements.txt", "packages.txt")
+CODE_FOLDERS = ("inpainter", "page")
+CODE_SUFFIXES = {".py", ".css", ".js", ".html", ".svg"}
+FOLDERS = (*CODE_FOLDERS, "hub_models")  # a model folder says itself what is published
+
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+
+
+def push_space(repo_id: str, *, private: bool = False, token: str | None = None, project: str | Path = PROJECT) -> str:
+    """Publishes the page with its models as a Gradio Space, in one commit; repeating it changes nothing.
+
+    Models go along in `hub_models/`, so the Space has them when it starts.
+
+    Args:
+        repo_id: Hub id of the Space, "user/name".
+        private: whether a new Space is private; an existing public one is then refused.
+        token: access token, default the stored one or HF_TOKEN.
+        project: folder with app.py, requirements.txt, README.md, inpainter/ and hub_models/.
+
+    Returns:
+        The Space's address.
+
+    Raises:
+        ModelError: when the project is not fit to be a Space or the Hub does not accept it.
+    """
+    check_repo_id(repo_id)
+    project = Path(project)
+    check_front_matter(project)
+    names = files(project)
+    api = client(token)
+    with upload_errors(repo_id):
+        url = api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
+        if private and not api.repo_info(repo_id, repo_type="space").private:
+            raise ModelError(f"{repo_id} exists and is public; make it private in its settings first.")
+        remote = api.list_repo_files(repo_id, repo_type="space")
+        stale = [name for name in remote if name.split("/")[0] in FOLDERS and name not in names]
+        api.create_commit(
+            repo_id,
+            [
+                *(CommitOperationAdd(name, project / name) for name in names),
+                *(CommitOperationDelete(name) for name in stale),
+            ],
+            repo_type="space",
+            commit_message="Upload the page",
+        )
+    return str(url)
+
+
+def files(project: Path) -> list[str]:
+    """The project's files that make up the Space. Raises `ModelError` when a needed one is missing."""
+    missing = [name for name in ("app.py", "requirements.txt", CARD_NAME) if not (project / name).is_file()]
+    if missing:
+        raise ModelError(f"{project}: {', '.join(missing)} is missing, so this cannot be a Space.")
+    names = [name for name in TOP_FILES if (project / name).is_file()]
+    code = sorted(path for folder in CODE_FOLDERS for path in (project / folder).rglob("*"))
+    names += [path.relative_to(project).as_posix() for path in code if path.suffix in CODE_SUFFIXES]
+    models = sorted(path for path in (project / "hub_models").glob("*") if path.is_dir())
+    if not models:
+        raise ModelError(f"{project}: hub_models/ holds no model, and the page needs one to start with.")
+    for model in models:
+        names += [f"hub_models/{model.name}/{name}" for name in check(model)]
+    shown = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (project / CARD_NAME).read_text(encoding="utf-8"))
+    pictures = {picture for picture in shown if "://" not in picture and (project / picture).is_file()}
+    return names + sorted(pictures.difference(names))
+
+
+def check_front_matter(project: Path) -> dict[str, Any]:
+    """The metadata of a Space's README.md. Raises `ModelError` unless the Hub can start the Space from it."""
+    path = project / CARD_NAME
+    try:
+        data = SpaceCard.load(path).data.to_dict()
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()) if path.is_file() else "there is none"
+        raise ModelError(f"{path}: no front matter that the Hub can read ({reason}).") from error
+
+    def refuse(key: str, expected: str) -> None:
+        raise ModelError(f"{path}: {key} is {data.get(key)!r}, expected {expected}.")
+
+    if not isinstance(data.get("title"), str) or not data["title"]:
+        refuse("title", "a title")
+    if data.get("sdk") != "gradio":
+        refuse("sdk", "'gradio'")
+    if not isinstance(data.get("app_file"), str) or not (project / data["app_file"]).is_file():
+        refuse("app_file", "the name of the page's file")
+    pinned = _pinned_gradio(project)
+    if data.get("sdk_version") != pinned:
+        refuse("sdk_version", f"{pinned!r}, the version of gradio in requirements.txt")
+    if not re.fullmatch(r"3\.\d+(\.\d+)?", str(data.get("python_version"))) or data["python_version"] == 3.1:
+        refuse("python_version", "a version such as '3.11', in quotes")
+    for key in ("colorFrom", "colorTo"):
+        if data.get(key, "blue") not in COLOURS:
+            refuse(key, f"one of {', '.join(sorted(COLOURS))}")
+    if len(str(data.get("short_description", ""))) > 60:
+        refuse("short_description", "at most 60 characters")
+    for key in ("models", "datasets", "tags", "preload_from_hub"):
+        if not isinstance(data.get(key, []), list) or not all(isinstance(entry, str) for entry in data.get(key, [])):
+            refuse(key, "a list of names")
+    if not data.get("license"):
+        refuse("license", "a licence identifier")
+    return data
+
+
+def _pinned_gradio(project: Path) -> str | None:
+    """The version of gradio that requirements.txt pins."""
+    path = project / "requirements.txt"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    found = re.search(r"^gradio(?:\[[^\]]*\])?==([\w.]+)", text, re.MULTILINE)
+    return found.group(1) if found else None
