@@ -1,0 +1,42 @@
+"""Models the tests share: a tiny random one, and the published one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inpainter import Inpainter
+from inpainter.models import DCGAN, DCGANConfig
+
+ROOT = Path(__file__).parent.parent
+BUNDLED = ROOT / "hub_models" / "dcgan-celeba"
+
+
+def tiny_dcgan(seed: int = 0) -> DCGAN:
+    """A 16x16 DCGAN with random weights, scaled so that codes make visibly different images."""
+    torch.manual_seed(seed)
+    model = DCGAN(DCGANConfig(image_size=16, latent_size=8, channels=(16, 8)))
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # statistics a trained model would have
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.02, 0.1)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Inpainter:
+    return Inpainter(tiny_dcgan(), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def faces() -> Inpainter:
+    return Inpainter.from_pretrained(BUNDLED, device="cpu")
+
+
+@pytest.fixture
+def pictures() -> np.ndarray:
+    """Three smooth 16x16 pictures, uint8 (3, 16, 16, 3)."""
+    ramp = np.linspace(0, 255, 16)
+    first = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], 128), axis=2)
+    return np.stack([first, first[::-1], 255 - first]).astype(np.uint8)

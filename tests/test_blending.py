@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+import torch
+
+from inpainter import blending, masks
+
+
+def dense_solution(picture: np.ndarray, generated: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Minimises eq. 6 over one channel (H, W) by least squares on the list of pixel pairs."""
+    height, width = hole.shape
+    number = np.full(hole.shape, -1)
+    number[hole] = np.arange(hole.sum())
+    equations, values = [], []
+    for i in range(height):
+        for j in range(width):
+            for k, m in ((i + 1, j), (i, j + 1)):
+                if k < height and m < width and (hole[i, j] or hole[k, m]):
+                    row, value = np.zeros(hole.sum()), generated[i, j] - generated[k, m]
+                    for sign, place in ((1, (i, j)), (-1, (k, m))):
+                        if hole[place]:
+                            row[number[place]] = sign
+                        else:
+                            value -= sign * picture[place]
+                    equations.append(row)
+                    values.append(value)
+    result = picture.copy()
+    result[hole] = np.linalg.lstsq(np.array(equations), np.array(values), rcond=None)[0]
+    return result
+
+
+def holes() -> dict[str, np.ndarray]:
+    corner, single, several = (np.zeros((12, 12), dtype=bool) for _ in range(3))
+    corner[:5, :4] = True
+    single[6, 6] = True
+    several[0, 0] = several[3:6, 3:6] = several[8:, 9:] = True
+    drawn = {"corner": corner, "single": single, "several": several}
+    return drawn | {name: masks.named(name, 12, seed=2) for name in masks.NAMES}
+
+
+def random_pair(count: int = 1, size: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    draws = torch.Generator().manual_seed(0)
+    pictures = torch.rand(count, 3, size, size, generator=draws) * 0.4 - 0.2
+    return pictures, torch.rand(count, 3, size, size, generator=draws) * 0.4 - 0.2
+
+
+@pytest.mark.parametrize("name", holes())
+def test_poisson_equals_a_dense_solve_of_the_papers_sum(name):
+    hole = holes()[name]
+    pictures, generated = random_pair()
+    blended = blending.poisson(pictures, generated, torch.from_numpy(hole)[None])
+    for channel in range(3):
+        expected = dense_solution(pictures[0, channel].numpy(), generated[0, channel].numpy(), hole)
+        np.testing.assert_allclose(blended[0, channel], expected, atol=1e-5)
+
+
+def test_poisson_removes_a_constant_offset():
+    picture, _ = random_pair(size=32)
+    hole = torch.from_numpy(masks.pattern(32))[None]
+    blended = blending.poisson(picture.masked_fill(hole[:, None], 0), picture + 0.3, hole)
+    torch.testing.assert_close(blended, picture, atol=1e-5, rtol=0)
+
+
+def test_poisson_of_a_flat_image_is_the_harmonic_fill():
+    ramp = torch.linspace(-0.9, 0.9, 16).expand(1, 3, 16, 16)  # harmonic
+    hole = torch.from_numpy(masks.center(16))[None]
+    blended = blending.poisson(ramp.masked_fill(hole[:, None], 1), torch.zeros_like(ramp), hole)
+    torch.testing.assert_close(blended, ramp, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("blend", ["poisson", "overlay"])
+def test_known_pixels_are_exact_and_hidden_ones_do_not_matter(blend):
+    pictures, generated = random_pair(2)
+    hole = torch.from_numpy(np.stack([masks.random(12), masks.half(12)]))
+    blended = blending.compose(pictures, generated, hole, blend)
+    known = ~hole[:, None].expand_as(pictures)
+    assert torch.equal(blended[known], pictures[known])
+    changed = torch.where(hole[:, None], torch.full_like(pictures, 9.0), pictures)
+    assert torch.equal(blending.compose(changed, generated, hole, blend), blended)
+
+
+def test_images_that_share_a_hole_are_solved_together_and_each_as_if_alone():
+    pictures, generated = random_pair(4)
+    hole = torch.from_numpy(np.stack([masks.center(12), masks.half(12)] * 2))
+    together = blending.poisson(pictures, generated, hole)
+    alone = [blending.poisson(pictures[i : i + 1], generated[i : i + 1], hole[i : i + 1]) for i in range(4)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-6, rtol=0)
+
+
+def test_one_hole_is_factored_once():
+    pictures, generated = random_pair(3)
+    hole = torch.from_numpy(masks.pattern(12, seed=99)).expand(3, 12, 12)
+    blending.harmonic_solver.cache_clear()
+    blending.poisson(pictures, generated, hole)
+    blending.poisson(pictures, generated, hole)
+    assert blending.harmonic_solver.cache_info().misses == 1
+
+
+def test_empty_and_full_holes():
+    pictures, generated = random_pair(2)
+    hole = torch.zeros(2, 12, 12, dtype=torch.bool)
+    hole[1] = True
+    blended = blending.poisson(pictures, generated, hole)
+    assert torch.equal(blended[0], pictures[0])
+    assert torch.equal(blended[1], generated[1])
+
+
+def test_the_result_stays_in_range():
+    pictures, generated = random_pair()
+    blended = blending.poisson(pictures + 0.8, generated * 5, torch.from_numpy(masks.center(12))[None])
+    assert blended.abs().max() <= 1
+
+
+def test_an_unknown_mode_is_refused():
+    pictures, generated = random_pair()
+    with pytest.raises(ValueError, match="poisson, overlay, none"):
+        blending.compose(pictures, generated, torch.ones(1, 12, 12, dtype=torch.bool), "seamless")

@@ -1,0 +1,83 @@
+import torch
+
+from inpainter import masks
+from inpainter.search import search
+
+
+def problem(tiny, count: int = 3):
+    """Pictures the generator can make exactly, their hole, and other codes to start from."""
+    draws = torch.Generator().manual_seed(0)
+    target = tiny.model.sample_latents(count, draws)
+    hole = torch.from_numpy(masks.center(16)).expand(count, 16, 16)
+    return tiny.model.generate(target), hole, tiny.model.sample_latents(count, draws)
+
+
+def test_the_search_lowers_the_loss_of_every_picture(tiny):
+    pictures, hole, z = problem(tiny)
+    start = search(tiny.model, pictures, hole, z, steps=0)
+    end = search(tiny.model, pictures, hole, z, steps=150)
+    assert (end.context_loss < 0.5 * start.context_loss).all()
+
+
+def test_codes_stay_within_one(tiny):
+    pictures, hole, z = problem(tiny)
+    sizes = []
+    search(tiny.model, pictures, hole, z, steps=20, learning_rate=1.0, callback=lambda _, s: sizes.append(s.z.abs().max()))
+    assert max(sizes) == 1.0
+
+
+def test_the_callback_sees_every_step_and_can_end_the_search(tiny):
+    pictures, hole, z = problem(tiny)
+    seen = []
+    end = search(tiny.model, pictures, hole, z, steps=9, callback=lambda step, state: seen.append(step) or step == 4)
+    assert seen == [0, 1, 2, 3, 4]
+    assert end.step == 4
+
+
+def test_every_tensor_of_a_state_belongs_to_the_same_codes(tiny):
+    pictures, hole, z = problem(tiny)
+    end = search(tiny.model, pictures, hole, z, steps=7)
+    again = search(tiny.model, pictures, hole, end.z, steps=0)
+    torch.testing.assert_close(end.images, again.images)
+    torch.testing.assert_close(end.loss, again.loss)
+    torch.testing.assert_close(end.loss, end.context_loss + 0.003 * end.prior_loss)
+
+
+def test_hidden_pixels_are_not_read(tiny):
+    pictures, hole, z = problem(tiny)
+    changed = torch.where(hole[:, None], torch.full_like(pictures, torch.nan), pictures)
+    a, b = (search(tiny.model, p, hole, z, steps=10) for p in (pictures, changed))
+    assert torch.equal(a.z, b.z)
+    assert torch.equal(a.loss, b.loss)
+
+
+def test_each_row_follows_its_own_prior_weight(tiny):
+    pictures, hole, z = problem(tiny)
+    both = search(tiny.model, pictures, hole, z, steps=20, prior_weight=torch.tensor([0.0, 5.0, 0.0]))
+    without = search(tiny.model, pictures, hole, z, steps=20, prior_weight=0.0)
+    strong = search(tiny.model, pictures, hole, z, steps=20, prior_weight=5.0)
+    torch.testing.assert_close(both.z[[0, 2]], without.z[[0, 2]])
+    torch.testing.assert_close(both.z[1], strong.z[1])
+    assert (without.z[1] - strong.z[1]).abs().max() > 0.01
+
+
+def test_the_prior_makes_images_the_discriminator_likes_better(tiny):
+    pictures, hole, z = problem(tiny)
+    without = search(tiny.model, pictures, hole, z, steps=60, prior_weight=0.0)
+    strong = search(tiny.model, pictures, hole, z, steps=60, prior_weight=50.0)
+    assert (strong.prior_loss < without.prior_loss).all()
+
+
+def test_the_search_moves_under_autocast_too(tiny):
+    pictures, hole, z = problem(tiny)
+    with torch.autocast("cpu", torch.bfloat16):
+        end = search(tiny.model, pictures, hole, z, steps=60)
+    exact = search(tiny.model, pictures, hole, z, steps=60)
+    assert (end.context_loss < 1.3 * exact.context_loss + 1).all()
+
+
+def test_the_starting_codes_are_left_alone(tiny):
+    pictures, hole, z = problem(tiny)
+    before = z.clone()
+    search(tiny.model, pictures, hole, z, steps=3)
+    assert torch.equal(z, before)
