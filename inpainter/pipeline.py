@@ -1,6 +1,5 @@
 """Inpainter: pictures with holes in, filled pictures out."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,10 +111,7 @@ class Inpainter:
         token: str | None = None,
     ) -> str:
         """Publishes the model as a Hub repository and returns the commit's address; see `inpainter.hub.push`."""
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch, repo_id.rpartition("/")[2])
-            hub.save(self.model, folder, repo_id)
-            return hub.push(folder, repo_id, private=private, revision=revision, create_pr=create_pr, token=token)
+        return hub.push_model(self.model, repo_id, private=private, revision=revision, create_pr=create_pr, token=token)
 
     def __call__(
         self,

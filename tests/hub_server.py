@@ -264,7 +264,7 @@ class Handler(BaseHTTPRequestHandler):
             answers = []
             for path in (entry["path"] for entry in request["files"]):
                 large, old = path.endswith(LARGE), present.get(path)
-                oid = old and (hashlib.sha256(old).hexdigest() if large else git_sha1(old))
+                oid = None if old is None else hashlib.sha256(old).hexdigest() if large else git_sha1(old)
                 mode = "lfs" if large else "regular"
                 answers.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
             self.answer(200, {"files": answers})

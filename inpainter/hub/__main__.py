@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from huggingface_hub import CacheNotFound, scan_cache_dir
+from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
 from .. import cards
 from ..models import ModelError
@@ -55,7 +55,7 @@ def local_models() -> list[str]:
     """One line a model: its name and where it is."""
     lines = [f"{name}\tbundled\t{finding.BUNDLED / name}" for name in finding.bundled()]
     try:
-        cached = scan_cache_dir().repos
+        cached = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         cached = []
     for repo in sorted(cached, key=lambda repo: repo.repo_id):

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
@@ -124,6 +125,15 @@ def push(
             create_pr=create_pr,
         )
     return commit.pr_url or commit.commit_url
+
+
+def push_model(model: LatentModel, repo_id: str, **settings: Any) -> str:
+    """Publishes a model in memory, with a card of its own; settings, result and errors as `push`."""
+    check_repo_id(repo_id)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, repo_id.split("/")[1])
+        save(model, folder, repo_id)
+        return push(folder, repo_id, **settings)
 
 
 def pull(
