@@ -75,7 +75,7 @@ class DCGAN(LatentModel):
 
 def generator(config: DCGANConfig) -> nn.Sequential:
     """G: codes (N, latent_size) to images (N, 3, image_size, image_size) in [-1, 1]."""
-    first, *_, last = config.channels
+    first, last = config.channels[0], config.channels[-1]
     layers = [
         nn.Linear(config.latent_size, first * 4 * 4, bias=False),
         nn.Unflatten(1, (first, 4, 4)),

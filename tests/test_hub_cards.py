@@ -1,0 +1,182 @@
+"""Model cards, and the promise in them and in docs/hub.md: the weights are usable without this package."""
+
+import math
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT, tiny_dcgan
+from hub_server import metadata_problems, running_hub
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
+
+from inpainter import ModelError, cards
+from inpainter import hub as models
+from inpainter.models import DCGAN, DCGANConfig
+
+EVALUATION = {
+    "data": "celeba64-test.zip",
+    "images": 100,
+    "steps": 1500,
+    "masks": {
+        "center": {"psnr_hole": 19.6, "psnr_image": 25.125, "ssim": 0.9},
+        "half": {"psnr_hole": 13.7},
+    },
+}
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    with running_hub(monkeypatch, tmp_path) as server:
+        yield server
+
+
+def recorded(**training):
+    """A tiny model with a record of its training."""
+    model = tiny_dcgan()
+    model.config = DCGANConfig(**{**vars(model.config), "training": training})
+    return model
+
+
+def card_of(model) -> ModelCard:
+    return ModelCard(cards.make_card(model, "tiny"))
+
+
+@pytest.mark.parametrize(
+    ("archive", "license_name", "terms"),
+    [
+        ("celeba64-train.zip", "celeba-dataset-release-agreement", "non-commercial research only"),
+        ("svhn32-train.zip", "svhn-non-commercial", "non-commercial use only"),
+        ("cars64-train.zip", "stanford-cars-non-commercial-research", "non-commercial research only"),
+    ],
+)
+def test_card_states_the_terms_of_the_training_data(archive, license_name, terms):
+    card = card_of(recorded(data=archive))
+    assert card.data.license == "other" and card.data.license_name == license_name
+    assert card.data.license_link.startswith("http") and len(card.data.datasets) == 1
+    assert terms in card.text
+    assert not metadata_problems(str(card), "model")
+
+
+def test_card_of_unknown_data_claims_no_licence_unless_given_one():
+    model = recorded(data="my-pictures.zip")
+    assert card_of(model).data.license == "unknown"
+    assert ModelCard(cards.make_card(model, "tiny", license="cc-by-4.0")).data.license == "cc-by-4.0"
+
+
+def test_scores_of_the_record_become_the_model_index_and_the_table():
+    card = card_of(recorded(data="celeba64-train.zip", evaluation=[EVALUATION]))
+    found = {
+        (result.dataset_config, result.metric_type, result.metric_name): result.metric_value
+        for result in card.data.eval_results
+    }
+    assert found == {
+        ("center", "psnr", "PSNR, hole pixels only (dB)"): 19.6,
+        ("center", "psnr", "PSNR, whole picture (dB)"): 25.125,
+        ("center", "ssim", "SSIM, whole picture"): 0.9,
+        ("half", "psnr", "PSNR, hole pixels only (dB)"): 13.7,
+    }
+    assert "| center | 19.6 | 25.12 | 0.9 |" in card.text and "images 100, steps 1500" in card.text
+    assert not metadata_problems(str(card), "model")
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        {},
+        ["center"],
+        [{"masks": ["center"]}],
+        [{"masks": {"center": 3}}],
+        [{"masks": {"center": {"psnr": "19"}}}],
+        [{"masks": {"center": {"psnr": math.nan}}}],
+        [{"masks": {"center": {"psnr": True}}}],
+    ],
+)
+def test_record_that_is_not_in_the_documented_form_is_refused(evaluation):
+    with pytest.raises(ModelError, match=r"training\.evaluation"):
+        card_of(recorded(evaluation=evaluation))
+
+
+def test_hostile_record_cannot_leave_its_place_in_the_card():
+    evil = "---\nlicense: mit\n---\n<script>alert(1)</script> | [x](javascript:x) \r\n# Title"
+    model = recorded(data=evil, **{evil: evil}, evaluation=[EVALUATION | {"data": evil, "masks": {evil: {evil: 1}}}])
+    card = card_of(model)
+    assert card.data.license == "unknown"
+    assert "<script" not in card.text and "](javascript" not in card.text
+    assert not [line for line in card.text.splitlines() if line.startswith("# ") and line != "# tiny"]
+
+
+def test_card_passes_the_hub_clients_validation(hub, tmp_path):
+    models.save(recorded(data="celeba64-train.zip", evaluation=[EVALUATION]), tmp_path / "tiny")
+    card = cards.read_card(tmp_path / "tiny")
+    card.validate()
+    assert hub.requests["POST", "validate"] == 1
+    assert yaml.safe_load(card.data.to_yaml())["model-index"][0]["name"] == "tiny"
+
+
+def test_card_of_a_folder_is_replaced_whole(tmp_path):
+    models.save(tiny_dcgan(), tmp_path / "tiny")
+    before = (tmp_path / "tiny" / "README.md").read_text()
+    (tmp_path / "tiny" / "README.md").write_text("x" * 100_000)
+    assert cards.write_card(tmp_path / "tiny").read_text() == before
+    assert not list((tmp_path / "tiny").glob(".*"))
+
+
+# Without this package
+
+
+def python_block(path) -> str:
+    """The one block of Python in a page that loads safetensors."""
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+    (found,) = (block for block in blocks if "safetensors" in block)
+    return found
+
+
+def test_page_and_card_show_the_same_lines(tmp_path):
+    models.save(tiny_dcgan(), tmp_path / "dcgan-celeba")
+    shown = python_block(ROOT / "docs" / "hub.md")
+    assert shown == python_block(tmp_path / "dcgan-celeba" / "README.md")
+    assert len([line for line in shown.splitlines() if line]) <= 17
+
+
+@pytest.mark.parametrize("channels", [(16, 8), (8, 6, 4)])
+def test_lines_of_the_page_make_the_same_images_without_the_package(hub, tmp_path, channels):
+    torch.manual_seed(0)
+    model = DCGAN(DCGANConfig(image_size=4 * 2 ** len(channels), latent_size=8, channels=channels))
+    models.save(model, tmp_path / "dcgan-celeba")
+    hub.publish("user/dcgan-celeba", tmp_path / "dcgan-celeba")
+    code = (
+        python_block(ROOT / "docs" / "hub.md")
+        + "assert images.shape == (16, 3, config['image_size'], config['image_size'])\n"
+        + "import sys\nassert 'inpainter' not in sys.modules\n"
+        + "torch.manual_seed(3)\nfrom safetensors.torch import save_file\n"
+        + "save_file({'images': G(torch.rand(16, size) * 2 - 1)}, 'images.safetensors')\n"
+    )
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
+    environment |= {"HF_HUB_DISABLE_XET": "1", "PYTHONPATH": ""}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
+    torch.manual_seed(3)
+    expected = models.load(tmp_path / "dcgan-celeba").generate(torch.rand(16, 8) * 2 - 1)
+    assert torch.equal(load_file(tmp_path / "images.safetensors")["images"], expected)
+
+
+@pytest.mark.parametrize("channels", [(8,), (16, 8), (16, 8, 4, 2)])
+def test_tensors_are_named_and_shaped_as_documented(channels):
+    L, n = 5, len(channels)
+    C = dict(enumerate(channels, start=1))
+    norm = {"weight", "bias", "running_mean", "running_var"}
+    expected = {"generator.0.weight": (16 * C[1], L)}
+    expected |= {f"generator.{3 * i - 1}.{name}": (C[i],) for i in range(1, n + 1) for name in norm}
+    expected |= {f"generator.{3 * i + 1}.weight": (C[i], C[i + 1], 4, 4) for i in range(1, n)}
+    expected |= {f"generator.{3 * n + 1}.weight": (C[n], 3, 4, 4), f"generator.{3 * n + 1}.bias": (3,)}
+    expected |= {"discriminator.0.weight": (C[n], 3, 4, 4), "discriminator.0.bias": (C[n],)}
+    expected |= {f"discriminator.{3 * i - 1}.weight": (C[n - i], C[n - i + 1], 4, 4) for i in range(1, n)}
+    expected |= {f"discriminator.{3 * i}.{name}": (C[n - i],) for i in range(1, n) for name in norm}
+    expected |= {f"discriminator.{3 * n}.weight": (1, 16 * C[1]), f"discriminator.{3 * n}.bias": (1,)}
+    model = DCGAN(DCGANConfig(image_size=4 * 2**n, latent_size=L, channels=channels))
+    found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert {name: shape for name, shape in found.items() if not name.endswith("num_batches_tracked")} == expected
