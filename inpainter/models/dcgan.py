@@ -25,11 +25,11 @@ class DCGANConfig:
 
     def __post_init__(self):
         if self.family != "dcgan":
-            raise ModelError(f"config: family is {self.family!r}, expected 'dcgan'.")
+            raise ModelError(f"config: family is {self.family!r:.80}, expected 'dcgan'.")
         if self.latent_distribution != "uniform":
-            raise ModelError(f"config: latent_distribution is {self.latent_distribution!r}, expected 'uniform'.")
+            raise ModelError(f"config: latent_distribution is {self.latent_distribution!r:.80}, expected 'uniform'.")
         if not isinstance(self.channels, (list, tuple)) or not 1 <= len(self.channels) <= 7:
-            raise ModelError(f"config: channels is {self.channels!r}, expected a list of 1 to 7 widths.")
+            raise ModelError(f"config: channels is {self.channels!r:.80}, expected a list of 1 to 7 widths.")
         object.__setattr__(self, "channels", tuple(self.channels))
         for width in self.channels:
             check_size("a width in channels", width, MAX_CHANNELS)
@@ -41,13 +41,13 @@ class DCGANConfig:
                 f"{4 * 2 ** len(self.channels)} pixels."
             )
         if not isinstance(self.training, dict):
-            raise ModelError(f"config: training is {self.training!r}, expected an object.")
+            raise ModelError(f"config: training is {self.training!r:.80}, expected an object.")
 
 
 def check_size(name: str, value: object, largest: int) -> None:
     """Raises `ModelError` unless `value` is a whole number from 1 to `largest`."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-        raise ModelError(f"config: {name} is {value!r}, expected a whole number from 1 to {largest}.")
+        raise ModelError(f"config: {name} is {value!r:.80}, expected a whole number from 1 to {largest}.")
 
 
 class DCGAN(LatentModel):
