@@ -172,6 +172,15 @@ def read_card(folder: str | Path) -> ModelCard:
     return card
 
 
+def check_scores(card: ModelCard, record: dict[str, Any], folder: str | Path) -> None:
+    """Raises `ModelError` unless the card gives the scores of the model's record."""
+    expected = _eval_results(check_evaluations(record.get("evaluation", [])), dataset_of(record))
+    missing = [result for result in expected if result not in (card.data.eval_results or [])]
+    if missing:
+        name, mask = missing[0].metric_name, missing[0].dataset_config
+        raise ModelError(f"{folder}: the card does not give the recorded {name} of mask {mask}; write the card again.")
+
+
 def dataset_of(record: dict[str, Any]) -> Dataset | None:
     """The known dataset that a training record names, if it is one."""
     data = str(record.get("data", "")).lower()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,13 @@ def test_names_that_are_no_hub_id_are_refused_without_a_request(hub, bundled, na
         name += "/no-such-folder"
     with pytest.raises(ModelError):
         cpu(name)
+    assert not hub.requests
+
+
+def test_path_object_is_never_taken_for_a_hub_id(hub, folder):
+    hub.publish("user/tiny", folder)
+    with pytest.raises(ModelError, match="user/tiny: there is no such model folder"):
+        cpu(Path("user/tiny"))
     assert not hub.requests
 
 
@@ -158,14 +166,13 @@ def test_environment_variables_of_the_hub_client_count(hub, folder, tmp_path):
         "PYTHONPATH": str(ROOT),
     }
 
-    def find(**extra):
+    def find_with(**extra):
         return subprocess.run(
             [sys.executable, "-c", code], env=environment | extra, cwd=tmp_path, capture_output=True, text=True
         )
 
-    assert "needs a valid token" in find().stderr
-    assert find(HF_TOKEN=READ_TOKEN).stdout.split() == ["Hub"]
-    assert find(HF_HUB_OFFLINE="1").stdout.strip().endswith("taken from the cache, since HF_HUB_OFFLINE is set.")
+    assert find_with(HF_TOKEN=READ_TOKEN).stdout.split() == ["Hub"]
+    assert find_with(HF_HUB_OFFLINE="1").stdout.strip().endswith("taken from the cache, since HF_HUB_OFFLINE is set.")
 
 
 # Transfers that go wrong
@@ -286,6 +293,14 @@ def test_pull_that_fails_changes_nothing(hub, folder, tmp_path):
     hub.cut = []
     models.pull("user/tiny", tmp_path / "here")
     assert weights_of(cpu(tmp_path / "here")) == weights_of(cpu(folder))
+
+
+def test_pull_clears_up_after_one_that_was_killed(hub, folder, tmp_path):
+    (tmp_path / ".here.partial").mkdir()
+    (tmp_path / ".here.partial" / "evil.py").write_text("left over")
+    hub.publish("user/tiny", folder)
+    models.pull("user/tiny", tmp_path / "here")
+    assert not (tmp_path / ".here.partial").exists() and not (tmp_path / "here" / "evil.py").exists()
 
 
 def test_pull_of_a_model_that_does_not_load_writes_nothing(hub, folder, tmp_path):

@@ -120,6 +120,13 @@ def test_private_repository_is_private_and_a_public_one_is_not_taken_for_it(hub,
     assert hub.repos["models/user/open"].commits == commits
 
 
+def test_card_with_the_recorded_scores_is_published(hub, logged_in, folder):
+    measure_again(folder)
+    cards.write_card(folder)
+    models.push(folder, "user/tiny")
+    assert b"value: 21.5" in published(hub)["README.md"]
+
+
 # What goes wrong on the way
 
 
@@ -190,9 +197,16 @@ def garble_card(folder):
     (folder / "README.md").write_text("---\nlicense: [unclosed\n---\n# A model\n")
 
 
+def measure_again(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["training"] = {"evaluation": [{"masks": {"center": {"psnr_hole": 21.5}}}]}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (measure_again, "the card does not give the recorded PSNR, hole pixels only"),
         (drop_tensor, "not a valid safetensors file"),
         (spoil_card, "the model card's metadata lacks library_name, pipeline_tag, license"),
         (lose_samples, "shows samples.png, which is not in the folder"),

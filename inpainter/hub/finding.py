@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 # Published models beside the package: in a checkout and in a Space, not in an installed wheel.
 BUNDLED = Path(__file__).resolve().parents[2] / "hub_models"
 
+# What a transfer can end in; RuntimeError is how the client for the Hub's chunk storage says it.
+TRANSFER_ERRORS = (HTTPError, OSError, RuntimeError)
+
 MAX_CONFIG_BYTES = 1_000_000  # a real one has a few thousand
 DEFAULT_REVISION = constants.DEFAULT_REVISION
 
@@ -77,6 +80,7 @@ def find(
 
     Args:
         name: a folder; the short name of a bundled model, "dcgan-celeba"; or a Hub id, "user/dcgan-celeba".
+            A `Path` is always a folder.
         revision: branch, tag or commit of a Hub repository, default its main branch.
         token, cache_dir, local_files_only: as in huggingface_hub.
 
@@ -86,6 +90,8 @@ def find(
     text = os.fspath(name)
     if os.path.isdir(text):
         return Found(Path(text), "folder")
+    if isinstance(name, Path):
+        raise ModelError(f"{text}: there is no such model folder.")
     if re.fullmatch(r"\w[\w.-]*", text):
         if text in bundled():
             return Found(BUNDLED / text, "bundled")
@@ -96,7 +102,7 @@ def find(
         try:
             commit = resolve(text, revision, token)
             return Found(_download(text, commit, revision, token, cache_dir), "Hub")
-        except (HTTPError, OSError) as error:
+        except TRANSFER_ERRORS as error:
             refuse_if_answered(error, text, revision)
             reason = _why_unreachable(error)
     return _fall_back(text, revision, cache_dir, reason)

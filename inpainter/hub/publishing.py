@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, HTTPError
+from huggingface_hub.errors import HfHubHTTPError
 
 from .. import cards
 from ..images import image_grid, to_uint8
 from ..models import LatentModel, ModelError
 from ..models.base import CONFIG_NAME, WEIGHTS_NAME
-from .finding import check_repo_id, fetch, first_line, load, refuse_if_answered, resolve
+from .finding import TRANSFER_ERRORS, check_repo_id, fetch, first_line, load, refuse_if_answered, resolve
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def check(folder: str | Path) -> list[str]:
         images = model.generate(model.sample_latents(2, torch.Generator().manual_seed(0)))
     if images.shape != (2, 3, config.image_size, config.image_size) or not torch.isfinite(images).all():
         raise ModelError(f"{folder}: it loads, but does not generate finite {config.image_size}-pixel images.")
-    cards.read_card(folder)
+    cards.check_scores(cards.read_card(folder), config.training, folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     left_out = [name for name in names if not is_published(name)]
     if left_out:
@@ -168,20 +168,21 @@ def pull(
         listed = HfApi(token=token).repo_info(repo_id, revision=commit).siblings
         names = [sibling.rfilename for sibling in listed if is_published(sibling.rfilename)]
         cached = {name: fetch(repo_id, name, commit, token, cache_dir) for name in names}
-    except (HTTPError, OSError) as error:
+    except TRANSFER_ERRORS as error:
         refuse_if_answered(error, repo_id, revision)
         raise ModelError(f"{repo_id}: the download broke off ({first_line(error)}); try again.") from error
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        staged = Path(scratch, folder.name)
+    staged = folder.parent / f".{folder.name}.partial"
+    shutil.rmtree(staged, ignore_errors=True)  # of a pull that was killed
+    try:
         for name, source in cached.items():
             (staged / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, staged / name)
-        try:
-            load(staged)
-        except ModelError as error:
-            raise ModelError(str(error).replace(str(staged), repo_id)) from error
+        load(staged)
         _move_into_place(staged, folder, names)
+    except ModelError as error:
+        raise ModelError(str(error).replace(str(staged), repo_id)) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
     return folder
 
 
@@ -221,7 +222,7 @@ def upload_errors(repo_id: str) -> Iterator[None]:
         else:
             message = f"{repo_id}: the Hub answered {status} ({reason}); try again."
         raise ModelError(message) from error
-    except (HTTPError, OSError, RuntimeError) as error:  # RuntimeError: how the client wraps a failed large file
+    except TRANSFER_ERRORS as error:
         cause = error.__cause__ or error
         raise ModelError(f"{repo_id}: the upload broke off ({first_line(cause)}); try again.") from error
     except ValueError as error:  # the Hub's verdict on the card
