@@ -246,10 +246,11 @@ def _as_hole(hole: Image.Image | NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _resize_known(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int) -> tuple[NDArray, NDArray]:
-    box = centre_square(picture.shape[1], picture.shape[0])
+    left, top, right, bottom = centre_square(picture.shape[1], picture.shape[0])
+    picture, hole = picture[top:bottom, left:right], hole[top:bottom, left:right]
 
     def resize(plane: NDArray, kernel: Image.Resampling) -> NDArray:
-        return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), kernel, box=box))
+        return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), kernel))
 
     known = ~hole
     coarse_hole = resize(hole, Image.Resampling.BOX) > 0  # covers exactly each model pixel's own area
