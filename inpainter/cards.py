@@ -4,72 +4,23 @@ Everything comes from `config.json` (its `training` record, and the `evaluation`
 model's tensors, so that a card cannot disagree with the model that it describes.
 """
 
-import math
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import ModelCard, ModelCardData
 
 from .hub.finding import load
 from .models import LatentModel, ModelError
+from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
 
 CARD_NAME = "README.md"
 SAMPLES_NAME = "samples.png"
 
 PAPER = "https://arxiv.org/abs/1607.07539"
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """What a card says about the data that a model was trained on."""
-
-    title: str
-    hub_id: str
-    home: str
-    license_name: str
-    terms: str
-    shows: str
-
-
-# By the start of the archive's name in the training record.
-DATASETS = {
-    "celeba": Dataset(
-        title="CelebA",
-        hub_id="flwrlabs/celeba",
-        home="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
-        license_name="celeba-dataset-release-agreement",
-        terms="CelebA is available for non-commercial research only, and so is anything derived from it.",
-        shows="aligned, cropped faces of celebrities",
-    ),
-    "svhn": Dataset(
-        title="SVHN (Street View House Numbers)",
-        hub_id="ufldl-stanford/svhn",
-        home="http://ufldl.stanford.edu/housenumbers/",
-        license_name="svhn-non-commercial",
-        terms="SVHN is released for non-commercial use only.",
-        shows="house numbers cropped from street photographs",
-    ),
-    "cars": Dataset(
-        title="Stanford Cars",
-        hub_id="Multimodal-Fatima/StanfordCars_train",
-        home="https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
-        license_name="stanford-cars-non-commercial-research",
-        terms="Stanford Cars is released for non-commercial research only.",
-        shows="cars, cropped to their bounding box and stretched to a square",
-    ),
-}
-
-# metric in the record: (identifier on the Hub, heading)
-METRICS = {
-    "psnr_hole": ("psnr", "PSNR, hole pixels only (dB)"),
-    "psnr_image": ("psnr", "PSNR, whole picture (dB)"),
-    "psnr": ("psnr", "PSNR, whole picture (dB)"),
-    "ssim": ("ssim", "SSIM, whole picture"),
-}
 
 # How to rebuild G without this package, by family. docs/hub.md shows the same lines, and a test runs them.
 PLAIN_TORCH = {
@@ -134,7 +85,7 @@ def make_card(
     evaluations = check_evaluations(record.get("evaluation", []))
     data = _metadata(model, name, dataset, evaluations, license)
     sections = [
-        f"---\n{data.to_yaml()}\n---\n\n# {_plain(name)}\n",
+        f"---\n{data.to_yaml()}\n---\n\n# {plain(name)}\n",
         _summary(model, dataset, samples),
         _scores(evaluations),
         _use(model, repo_id),
@@ -166,44 +117,24 @@ def read_card(folder: str | Path) -> ModelCard:
         raise ModelError(f"{path}: the model card's metadata lacks {', '.join(missing)}.")
     if not card.text.strip():
         raise ModelError(f"{path}: the model card has metadata, but no text.")
-    for picture in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", card.text):
-        if "://" not in picture and not Path(folder, picture).is_file():
+    for picture in local_pictures(card.text):
+        if not Path(folder, picture).is_file():
             raise ModelError(f"{path}: the model card shows {picture}, which is not in the folder.")
     return card
 
 
+def local_pictures(text: str) -> list[str]:
+    """The paths of the pictures that a page of Markdown shows, without those from elsewhere."""
+    return [path for path in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", text) if "://" not in path]
+
+
 def check_scores(card: ModelCard, record: dict[str, Any], folder: str | Path) -> None:
     """Raises `ModelError` unless the card gives the scores of the model's record."""
-    expected = _eval_results(check_evaluations(record.get("evaluation", [])), dataset_of(record))
+    expected = eval_results(check_evaluations(record.get("evaluation", [])), dataset_of(record))
     missing = [result for result in expected if result not in (card.data.eval_results or [])]
     if missing:
         name, mask = missing[0].metric_name, missing[0].dataset_config
         raise ModelError(f"{folder}: the card does not give the recorded {name} of mask {mask}; write the card again.")
-
-
-def dataset_of(record: dict[str, Any]) -> Dataset | None:
-    """The known dataset that a training record names, if it is one."""
-    data = str(record.get("data", "")).lower()
-    return next((dataset for start, dataset in DATASETS.items() if data.startswith(start)), None)
-
-
-def check_evaluations(evaluations: Any) -> list[dict[str, Any]]:
-    """Returns `evaluation` of a training record; raises `ModelError` unless it has the documented form.
-
-    A list of {"masks": {mask: {metric: number}}, "data": archive, "images": count, "steps": count}.
-    """
-    if not isinstance(evaluations, list):
-        raise ModelError(f"config: training.evaluation is {evaluations!r:.80}, expected a list.")
-    for evaluation in evaluations:
-        masks = evaluation.get("masks") if isinstance(evaluation, dict) else None
-        if not isinstance(masks, dict) or not all(isinstance(scores, dict) for scores in masks.values()):
-            raise ModelError(f"config: training.evaluation holds {evaluation!r:.80}, expected scores by mask.")
-        for mask, scores in masks.items():
-            for metric, value in scores.items():
-                if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-                    where = f"training.evaluation, mask {mask}"
-                    raise ModelError(f"config: {where}: {metric} is {value!r:.80}, expected a finite number.")
-    return evaluations
 
 
 def _metadata(
@@ -215,7 +146,7 @@ def _metadata(
         licence = {"license": "other", "license_name": dataset.license_name, "license_link": dataset.home}
     else:
         licence = {"license": "unknown"}
-    results = _eval_results(evaluations, dataset)
+    results = eval_results(evaluations, dataset)
     return ModelCardData(
         **licence,
         library_name="inpainter",
@@ -233,26 +164,6 @@ def _metadata(
         model_name=name if results else None,  # the name of `model-index`, no key of its own
         eval_results=results or None,
     )
-
-
-def _eval_results(evaluations: list, dataset: Dataset | None) -> list[EvalResult]:
-    """The evaluations in the form that becomes `model-index`; each mask is a configuration of the data."""
-    return [
-        EvalResult(
-            task_type="image-to-image",
-            task_name=f"Inpainting, {mask} mask",
-            dataset_type=dataset.hub_id if dataset else _plain(evaluation.get("data", "unknown")),
-            dataset_name=f"{_plain(evaluation.get('data', 'unknown'))}, {mask} mask",
-            dataset_config=mask,
-            dataset_split="test",
-            metric_type=METRICS.get(metric, (metric,))[0],
-            metric_name=METRICS.get(metric, (metric, metric))[1],
-            metric_value=value,
-        )
-        for evaluation in evaluations
-        for mask, scores in evaluation["masks"].items()
-        for metric, value in scores.items()
-    ]
 
 
 def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
@@ -277,15 +188,13 @@ def _scores(evaluations: list) -> str:
             for mask, scores in evaluation["masks"].items()
         ]
         table = _table(["mask", *(METRICS.get(metric, ("", metric))[1] for metric in metrics)], rows)
-        settings = [
-            f"{_plain(key.replace('_', ' '))} {_plain(evaluation[key])}" for key in evaluation if key != "masks"
-        ]
+        settings = [f"{plain(key.replace('_', ' '))} {plain(evaluation[key])}" for key in evaluation if key != "masks"]
         parts.append(f"Higher is better. Measured with: {', '.join(settings)}.\n\n{table}")
     return "## Scores\n\n" + "\n".join(parts) if parts else ""
 
 
 def _use(model: LatentModel, repo_id: str) -> str:
-    plain = PLAIN_TORCH.get(model.config.family)
+    lines = PLAIN_TORCH.get(model.config.family)
     text = (
         "## How to use\n\nWith the `inpainter` package:\n\n```python\n"
         "from PIL import Image\nfrom inpainter import Inpainter, masks\n\n"
@@ -293,10 +202,10 @@ def _use(model: LatentModel, repo_id: str) -> str:
         f'result = model(Image.open("photo.png"), masks.center({model.config.image_size}))\n'
         'Image.fromarray(result.images[0]).save("filled.png")\n```\n'
     )
-    if plain:
+    if lines:
         text += (
             "\nWithout it, the generator in plain PyTorch:\n\n"
-            f"```python\n{plain.replace('REPO_ID', repo_id)}```\n\n`(images + 1) / 2` are colours in [0, 1].\n"
+            f"```python\n{lines.replace('REPO_ID', repo_id)}```\n\n`(images + 1) / 2` are colours in [0, 1].\n"
         )
     return text
 
@@ -365,9 +274,4 @@ def _citation() -> str:
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(_plain(cell) for cell in line) + " |\n" for line in lines)
-
-
-def _plain(value: Any) -> str:
-    """One line of text that cannot open a tag, a table cell or a link of its own."""
-    return re.sub(r"[|<>\[\]\r\n]+", " ", str(value))[:200]
+    return "".join("| " + " | ".join(plain(cell) for cell in line) + " |\n" for line in lines)

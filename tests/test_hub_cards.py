@@ -94,6 +94,7 @@ def test_scores_of_the_record_become_the_model_index_and_the_table():
         [{"masks": {"center": {"psnr": "19"}}}],
         [{"masks": {"center": {"psnr": math.nan}}}],
         [{"masks": {"center": {"psnr": True}}}],
+        [{"masks": {"center": {"psnr": 10**400}}}],
     ],
 )
 def test_record_that_is_not_in_the_documented_form_is_refused(evaluation):

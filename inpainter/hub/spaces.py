@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, SpaceCard
 
-from ..cards import CARD_NAME
+from ..cards import CARD_NAME, local_pictures
 from ..models import ModelError
 from .finding import check_repo_id
 from .publishing import check, client, upload_errors
@@ -76,9 +76,8 @@ def files(project: Path) -> list[str]:
         raise ModelError(f"{project}: hub_models/ holds no model, and the page needs one to start with.")
     for model in models:
         names += [f"hub_models/{model.name}/{name}" for name in check(model)]
-    shown = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (project / CARD_NAME).read_text(encoding="utf-8"))
-    pictures = {picture for picture in shown if "://" not in picture and (project / picture).is_file()}
-    return names + sorted(pictures.difference(names))
+    shown = local_pictures((project / CARD_NAME).read_text(encoding="utf-8"))
+    return names + sorted({picture for picture in shown if (project / picture).is_file()}.difference(names))
 
 
 def check_front_matter(project: Path) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""What a model's training record says, in the terms of the Hub: its data, their licence, its scores."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from huggingface_hub import EvalResult
+
+from .models import ModelError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a card says about the data that a model was trained on."""
+
+    title: str
+    hub_id: str
+    home: str
+    license_name: str
+    terms: str
+    shows: str
+
+
+# By the start of the archive's name in the training record.
+DATASETS = {
+    "celeba": Dataset(
+        title="CelebA",
+        hub_id="flwrlabs/celeba",
+        home="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        license_name="celeba-dataset-release-agreement",
+        terms="CelebA is available for non-commercial research only, and so is anything derived from it.",
+        shows="aligned, cropped faces of celebrities",
+    ),
+    "svhn": Dataset(
+        title="SVHN (Street View House Numbers)",
+        hub_id="ufldl-stanford/svhn",
+        home="http://ufldl.stanford.edu/housenumbers/",
+        license_name="svhn-non-commercial",
+        terms="SVHN is released for non-commercial use only.",
+        shows="house numbers cropped from street photographs",
+    ),
+    "cars": Dataset(
+        title="Stanford Cars",
+        hub_id="Multimodal-Fatima/StanfordCars_train",
+        home="https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
+        license_name="stanford-cars-non-commercial-research",
+        terms="Stanford Cars is released for non-commercial research only.",
+        shows="cars, cropped to their bounding box and stretched to a square",
+    ),
+}
+
+# metric in the record: (identifier on the Hub, heading)
+METRICS = {
+    "psnr_hole": ("psnr", "PSNR, hole pixels only (dB)"),
+    "psnr_image": ("psnr", "PSNR, whole picture (dB)"),
+    "psnr": ("psnr", "PSNR, whole picture (dB)"),
+    "ssim": ("ssim", "SSIM, whole picture"),
+}
+
+
+LIMIT = 1e12  # of a score; NaN and infinity are outside too
+
+
+def dataset_of(record: dict[str, Any]) -> Dataset | None:
+    """The known dataset that a training record names, if it is one."""
+    data = str(record.get("data", "")).lower()
+    return next((dataset for start, dataset in DATASETS.items() if data.startswith(start)), None)
+
+
+def check_evaluations(evaluations: Any) -> list[dict[str, Any]]:
+    """Returns `evaluation` of a training record; raises `ModelError` unless it has the documented form.
+
+    A list of {"masks": {mask: {metric: number}}, "data": archive, "images": count, "steps": count}.
+    """
+    if not isinstance(evaluations, list):
+        raise ModelError(f"config: training.evaluation is {evaluations!r:.80}, expected a list.")
+    for evaluation in evaluations:
+        masks = evaluation.get("masks") if isinstance(evaluation, dict) else None
+        if not isinstance(masks, dict) or not all(isinstance(scores, dict) for scores in masks.values()):
+            raise ModelError(f"config: training.evaluation holds {evaluation!r:.80}, expected scores by mask.")
+        for mask, scores in masks.items():
+            for metric, value in scores.items():
+                if not isinstance(value, (int, float)) or isinstance(value, bool) or not -LIMIT < value < LIMIT:
+                    where = f"training.evaluation, mask {mask}"
+                    raise ModelError(f"config: {where}: {metric} is {value!r:.80}, expected a number.")
+    return evaluations
+
+
+def eval_results(evaluations: list, dataset: Dataset | None) -> list[EvalResult]:
+    """The evaluations in the form that becomes `model-index`; each mask is a configuration of the data."""
+    return [
+        EvalResult(
+            task_type="image-to-image",
+            task_name=f"Inpainting, {mask} mask",
+            dataset_type=dataset.hub_id if dataset else plain(evaluation.get("data", "unknown")),
+            dataset_name=f"{plain(evaluation.get('data', 'unknown'))}, {mask} mask",
+            dataset_config=mask,
+            dataset_split="test",
+            metric_type=METRICS.get(metric, (metric,))[0],
+            metric_name=METRICS.get(metric, (metric, metric))[1],
+            metric_value=value,
+        )
+        for evaluation in evaluations
+        for mask, scores in evaluation["masks"].items()
+        for metric, value in scores.items()
+    ]
+
+
+def plain(value: Any) -> str:
+    """One line of text that cannot open a tag, a table cell or a link of its own."""
+    return re.sub(r"[|<>\[\]\r\n]+", " ", str(value))[:200]
