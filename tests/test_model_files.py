@@ -281,6 +281,17 @@ def test_configuration_that_is_no_object_is_refused(folder, text):
         models.load(folder)
 
 
+def test_weights_with_an_enormous_header_are_refused_unparsed(folder):
+    data = (folder / WEIGHTS).read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    padding = b" " * 5_000_000  # the format allows it
+    (folder / WEIGHTS).write_bytes(
+        struct.pack("<Q", size + len(padding)) + data[8 : 8 + size] + padding + data[8 + size :]
+    )
+    with pytest.raises(ModelError, match="its header has 5,"):
+        models.load(folder)
+
+
 def rewrite(folder, change):
     weights = load_file(folder / WEIGHTS)
     change(weights)
