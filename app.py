@@ -1,32 +1,36 @@
 """The page: erase part of a picture and watch it being filled. Layout and events only."""
 
-import html
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache, partial
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 
-from inpainter import Inpainter, Result, masks
-from inpainter.models.base import CONFIG_NAME
+from inpainter import Result, losses, masks
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
-from page import editor, views
-from page.runs import StopSwitches, stream
+from page import api, editor, snippets, views
+from page.api import MAX_STARTS, MAX_STEPS, SEARCH, STEPS, SWITCHES, errors_as_messages
+from page.models import FOLDER, MODELS, examples_of, model_named
+from page.runs import stream
 
-HERE = Path(__file__).parent
-MODELS = {folder.parent.name: folder.parent for folder in sorted(HERE.glob(f"hub_models/*/{CONFIG_NAME}"))}
-STEPS = 400  # about 8 s on two cores; the paper's 1500 take half a minute
 PRESETS = {"Centre": "center", "Pattern": "pattern", "Random 80 %": "random", "Half": "half", "None": None}
-QUEUE_SIZE = 32  # visitors who may wait; more are told to come back later
+SEEDED = ("pattern", "random")
+WEIGHTS = {"Near the hole (CVPR 2017)": losses.WINDOW, "All alike (2016)": None}
+NORMS = {"L1, as in the paper": "l1", "L2": "l2"}
+QUEUE_SIZE = 32  # visitors who may wait; more are asked to come back later
 
-SWITCHES = StopSwitches()
+INTRODUCTION = """# Inpainter
+Erase part of a face, and watch a new one appear: semantic inpainting by searching a generator's latent space
+(Yeh et al., CVPR 2017)."""
+PHOTO_NOTE = (
+    "Your {width}x{height} picture is cropped to a square and resized to {size}x{size}, which is all that the model "
+    "sees. Move the square until your picture is cropped like the examples: they are what it has learnt from."
+)
 
-THEME = gr.themes.Soft(
+THEME = gr.themes.Default(
     primary_hue="indigo",
     neutral_hue="slate",
     font=["system-ui", "sans-serif"],
@@ -34,66 +38,60 @@ THEME = gr.themes.Soft(
 )
 
 
-@cache
-def model_named(name: str) -> Inpainter:
-    """Loads each model once, whoever asks."""
-    return Inpainter.from_pretrained(MODELS[name])
-
-
-def examples_of(name: str) -> list[str]:
-    return sorted(map(str, MODELS[name].glob("examples/*.png")))
-
-
-@contextmanager
-def errors_as_toasts():
-    """Shows a visitor's mistakes as one sentence, and leaves the page as it was."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise gr.Error(html.escape(str(error)), title="Not possible", print_exception=False) from error
-
-
-# The picture and the hole
+# The picture and the hole. Each returns what it changes, in the order of the components named.
 
 
 def take_example(name: str, drawn: editor.EditorValue, event: gr.SelectData):
-    return take_picture(name, examples_of(name)[event.index], drawn)
+    """A picture from the gallery: (photo, picture, drawing, note, crop)."""
+    with errors_as_messages():
+        return show_photo(editor.read_photo(examples_of(name)[event.index]), name, drawn)
 
 
-def take_picture(name: str, path: str, drawn: editor.EditorValue):
-    """A new picture under the hole that is there: (picture, editor, note)."""
-    with errors_as_toasts():
-        size = model_named(name).size
-        picture, note = editor.load_picture(path, size)
-        return picture, editor.show(picture, editor.hole_of(drawn, size)), note
+def take_upload(name: str, path: str, drawn: editor.EditorValue):
+    """A visitor's picture: (photo, picture, drawing, note, crop, zoom, across, down)."""
+    with errors_as_messages():
+        return *show_photo(editor.read_photo(path), name, drawn), 1, 50, 50
 
 
 def take_model(name: str, drawn: editor.EditorValue):
-    """Another model's pictures: (gallery, picture, editor, note)."""
-    return gr.Gallery(examples_of(name), selected_index=None), *take_picture(name, examples_of(name)[0], drawn)
+    """Another model's pictures: (gallery, photo, picture, drawing, note, crop)."""
+    with errors_as_messages():
+        examples = examples_of(name)
+        return gr.Gallery(examples, selected_index=None), *show_photo(editor.read_photo(examples[0]), name, drawn)
 
 
-def take_preset(preset: str, seed: int, side: str, picture: np.ndarray):
-    """A preset hole instead of the one that is there."""
-    with errors_as_toasts():
-        size = len(picture)
-        match PRESETS[preset]:
-            case None:
-                hole = np.zeros((size, size), dtype=bool)
-            case "half":
-                hole = masks.half(size, side)
-            case kind:
-                hole = masks.named(kind, size, seed)
+def show_photo(photo: np.ndarray, name: str, drawn: editor.EditorValue):
+    """A new picture under the hole that is there: (photo, picture, drawing, note, crop)."""
+    size = model_named(name).size
+    height, width = photo.shape[:2]
+    picture = editor.crop(photo, size)
+    exact = (height, width) == (size, size)
+    note = "" if exact else PHOTO_NOTE.format(width=width, height=height, size=size)
+    return photo, picture, editor.show(picture, editor.hole_of(drawn, size)), note, gr.Group(visible=not exact)
+
+
+def move_crop(photo: np.ndarray, zoom: float, across: float, down: float, picture: np.ndarray, drawn):
+    """Another part of the visitor's picture: (picture, drawing)."""
+    size = len(picture)
+    picture = editor.crop(photo, size, zoom, across, down)
+    return picture, editor.show(picture, editor.hole_of(drawn, size))
+
+
+def take_preset(preset: str, seed: int | None, side: str, picture: np.ndarray):
+    """A preset hole instead of the one that is there: drawing."""
+    with errors_as_messages():
+        kind, size = PRESETS[preset], len(picture)
+        hole = api.preset_hole(kind, size, seed, side) if kind else np.zeros((size, size), dtype=bool)
         return editor.show(picture, hole)
 
 
 def show_preset_options(preset: str):
-    """Which options belong to a preset: (seed, side)."""
-    return gr.Number(visible=PRESETS[preset] in ("pattern", "random")), gr.Radio(visible=PRESETS[preset] == "half")
+    """Which options belong to a preset: (hole_seed, side)."""
+    return gr.Number(visible=PRESETS[preset] in SEEDED), gr.Radio(visible=PRESETS[preset] == "half")
 
 
 def take_mask(path: str, picture: np.ndarray):
-    with errors_as_toasts():
+    with errors_as_messages():
         return editor.show(picture, editor.load_hole(path, len(picture)))
 
 
@@ -111,38 +109,41 @@ def run(
     steps: int,
     prior_weight: float,
     learning_rate: float,
+    weighting: str,
+    norm: str,
     starts: int,
-    seed: int,
+    seed: int | None,
     request: gr.Request,
 ) -> Iterator[tuple]:
-    """Fills the hole with and without the prior loss: (view, before/after) as it goes."""
-    with errors_as_toasts(), SWITCHES.switch(request.session_hash) as stop:
+    """Fills the hole with and without the prior loss in one batch: (view, before_after), as it goes."""
+    with errors_as_messages(), SWITCHES.switch(request.session_hash) as stop:
         hole = editor.hole_of(drawn, len(picture))
         if not hole.any():
             raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
         if hole.all():
             gr.Warning("Nothing of the picture is left, so the result is simply a sample of the model.")
         weights = [prior_weight, 0.0] if prior_weight else [0.0]
-        search = partial(
-            model_named(name),
-            np.stack([picture] * len(weights)),
-            hole,
-            steps=steps,
-            prior_weight=weights,
-            seed=seed,
-            starts=starts,
-            learning_rate=learning_rate,
-        )
-        shown = views.Run(picture, hole, weights, steps)
-        start, step = time.monotonic(), 0
-        for item in stream(lambda report: search(callback=report), steps, stop):
+
+        def search(callback) -> Result:
+            return model_named(name)(
+                np.stack([picture] * len(weights)),
+                hole,
+                steps=steps,
+                prior_weight=weights,
+                learning_rate=learning_rate,
+                window=WEIGHTS[weighting],
+                norm=NORMS[norm],
+                starts=starts,
+                seed=int(seed or 0),
+                callback=callback,
+            )
+
+        shown, start, step = views.Run(picture, hole, weights, steps), time.monotonic(), 0
+        for item in stream(search, steps, stop):
             seconds = time.monotonic() - start
             if isinstance(item, Result):
-                view = views.finished(shown, item, seconds, step)
-                yield (
-                    view,
-                    gr.ImageSlider((views.enlarged(shown.damaged), views.enlarged(item.images[0])), visible=True),
-                )
+                pair = [editor.shown(editor.enlarged(image, 8)) for image in (shown.damaged, item.images[0])]
+                yield views.finished(shown, item, seconds, step), gr.ImageSlider(pair, visible=True)
             else:
                 step = item.step
                 yield views.running(shown, item, seconds), gr.skip()
@@ -154,26 +155,40 @@ def stop_run(request: gr.Request) -> None:
 
 
 def show_running():
+    """While a search runs: (start, stop)."""
     return gr.Button(interactive=False), gr.Button(interactive=True)
 
 
 def show_ready():
+    """When none does: (start, stop)."""
     return gr.Button(interactive=True), gr.Button(interactive=False)
+
+
+def show_code(
+    name, preset, hole_seed, side, steps, prior_weight, learning_rate, starts, seed, picture, drawn, request: gr.Request
+):
+    """Snippets that do what the page is set to do: (python, command, client)."""
+    kind, size = PRESETS[preset], len(picture)
+    drawn_over = kind is None or (api.preset_hole(kind, size, hole_seed, side) != editor.hole_of(drawn, size)).any()
+    choices = snippets.Choices(
+        name, None if drawn_over else kind, hole_seed or 0, side, steps, prior_weight, learning_rate, starts, seed or 0
+    )
+    return snippets.python(choices, size), snippets.command(choices), snippets.client(choices, str(request.base_url))
 
 
 def build() -> gr.Blocks:
     """The page itself."""
     first = next(iter(MODELS))
     size = model_named(first).size
-    first_picture, _ = editor.load_picture(examples_of(first)[0], size)
-    first_editor = editor.show(first_picture, masks.center(size))
+    first_photo = editor.read_photo(examples_of(first)[0])
+    first_picture = editor.crop(first_photo, size)
 
-    with gr.Blocks(title="Inpainter", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown("# Inpainter\nErase part of a face, and see a new one appear.", elem_id="title")
-        picture = gr.State(first_picture)
-        with gr.Row():
+    with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
+        photo, picture = gr.State(first_photo), gr.State(first_picture)
+        gr.Markdown(INTRODUCTION, elem_id="introduction")
+        model = gr.Dropdown(list(MODELS), value=first, label="Model", visible=len(MODELS) > 1)
+        with gr.Tab("Inpaint"), gr.Row():
             with gr.Column(scale=5, min_width=320):
-                model = gr.Dropdown(list(MODELS), value=first, label="Model", visible=len(MODELS) > 1)
                 gallery = gr.Gallery(
                     examples_of(first),
                     label="Pictures the model has never seen",
@@ -187,14 +202,20 @@ def build() -> gr.Blocks:
                 )
                 upload = gr.UploadButton("Use your own picture", file_types=["image"], size="sm")
                 note = gr.Markdown(elem_id="note")
+                with gr.Group(visible=False) as crop, gr.Row():
+                    zoom = gr.Slider(1, 6, 1, step=0.1, label="Zoom", min_width=120)
+                    across = gr.Slider(0, 100, 50, step=1, label="Left to right, %", min_width=120)
+                    down = gr.Slider(0, 100, 50, step=1, label="Top to bottom, %", min_width=120)
                 preset = gr.Radio(
-                    list(PRESETS), value="Centre", label="Hole", info="Start from one, then draw or erase."
+                    list(PRESETS),
+                    value="Centre",
+                    label="Hole: start from one of these, then draw or erase",
+                    elem_id="preset",
                 )
-                with gr.Row():
-                    hole_seed = gr.Number(0, label="Seed of the hole", precision=0, minimum=0, visible=False)
-                    side = gr.Radio(masks.SIDES, value="left", label="Missing half", visible=False)
+                hole_seed = gr.Number(0, label="Seed of the hole", precision=0, minimum=0, visible=False)
+                side = gr.Radio(masks.SIDES, value="left", label="Missing half", visible=False)
                 drawing = gr.ImageEditor(
-                    first_editor,
+                    editor.show(first_picture, masks.center(size)),
                     label="Draw over what should go",
                     type="numpy",
                     format="png",
@@ -204,71 +225,97 @@ def build() -> gr.Blocks:
                     brush=gr.Brush(editor.BRUSH_SIZE, colors=[editor.HOLE_COLOUR], color_mode="fixed"),
                     eraser=gr.Eraser(editor.BRUSH_SIZE),
                     canvas_size=(editor.CANVAS, editor.CANVAS),
+                    height=480,
                     buttons=[],
                     elem_id="editor",
                 )
                 with gr.Row():
                     invert = gr.Button("Invert the hole", size="sm")
                     upload_mask = gr.UploadButton("Upload a mask", file_types=["image"], size="sm")
-                with gr.Row():
-                    start = gr.Button("Run", variant="primary", elem_id="run")
-                    stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
                 with gr.Accordion("Settings", open=False):
-                    steps = gr.Slider(1, 1500, STEPS, step=1, label="Steps", info="The paper takes 1500.")
+                    steps = gr.Slider(1, MAX_STEPS, STEPS, step=1, label="Steps", info="The paper takes 1500.")
                     prior_weight = gr.Slider(
                         0,
                         0.03,
                         PRIOR_WEIGHT,
                         step=0.001,
                         label="Prior weight λ",
-                        info="The paper's is 0.003; 0 is off.",
+                        info="The paper takes 0.003; 0 is off.",
                     )
                     learning_rate = gr.Slider(0.005, 0.2, LEARNING_RATE, step=0.005, label="Step size of the optimiser")
+                    weighting = gr.Radio(list(WEIGHTS), value=next(iter(WEIGHTS)), label="Known pixels that count")
+                    norm = gr.Radio(list(NORMS), value=next(iter(NORMS)), label="Context loss")
                     starts = gr.Slider(
-                        1, 8, 1, step=1, label="Starts", info="Searches from several codes, keeps the best."
+                        1,
+                        MAX_STARTS,
+                        1,
+                        step=1,
+                        label="Starts",
+                        info="Searches from several codes at once, keeps the best.",
                     )
                     seed = gr.Number(0, label="Seed of the search", precision=0, minimum=0)
             with gr.Column(scale=6, min_width=320):
+                with gr.Row():
+                    start = gr.Button("Run", variant="primary", elem_id="run")
+                    stop = gr.Button("Stop", interactive=False, elem_id="stop")
                 view = gr.HTML(views.WELCOME, elem_id="view")
                 before_after = gr.ImageSlider(
                     label="Before and after", format="png", interactive=False, visible=False, elem_id="before-after"
                 )
+        with gr.Tab("Use it in your code") as code:
+            gr.Markdown("These do what the page is set to do now. Run the first two in a copy of the project.")
+            python = gr.Code(language="python", label="Python", interactive=False)
+            command = gr.Code(language="shell", label="Command line", interactive=False)
+            client = gr.Code(language="python", label="This page's API, with gradio_client", interactive=False)
+        api.add_endpoints()
 
-        shown = [picture, drawing, note]
-        gallery.select(take_example, [model, drawing], shown, api_visibility="private")
-        upload.upload(take_picture, [model, upload, drawing], shown, api_visibility="private")
-        model.input(take_model, [model, drawing], [gallery, *shown], api_visibility="private")
-        upload_mask.upload(take_mask, [upload_mask, picture], drawing, api_visibility="private")
-        invert.click(invert_hole, [drawing, picture], drawing, api_visibility="private")
-        preset.input(show_preset_options, preset, [hole_seed, side], api_visibility="private", show_progress="hidden")
+        private = {"api_visibility": "private", "show_progress": "hidden"}
+        quick = private | {"queue": False}
+        shown = [photo, picture, drawing, note, crop]
+        place = [zoom, across, down]
+        gallery.select(take_example, [model, drawing], shown, **private)
+        upload.upload(take_upload, [model, upload, drawing], [*shown, *place], **private)
+        model.input(take_model, [model, drawing], [gallery, *shown], **private)
+        for slider in place:
+            slider.release(move_crop, [photo, *place, picture, drawing], [picture, drawing], **private)
+        upload_mask.upload(take_mask, [upload_mask, picture], drawing, **private)
+        invert.click(invert_hole, [drawing, picture], drawing, **private)
+        preset.input(show_preset_options, preset, [hole_seed, side], **quick)
         for option in (preset, hole_seed, side):
-            option.input(take_preset, [preset, hole_seed, side, picture], drawing, api_visibility="private")
+            option.input(take_preset, [preset, hole_seed, side, picture], drawing, **private)
 
-        inputs = [model, picture, drawing, steps, prior_weight, learning_rate, starts, seed]
-        running = start.click(show_running, None, [start, stop], queue=False, api_visibility="private").then(
+        settings = [steps, prior_weight, learning_rate, weighting, norm, starts, seed]
+        running = start.click(show_running, None, [start, stop], **quick).then(
             run,
-            inputs,
+            [model, picture, drawing, *settings],
             [view, before_after],
             api_visibility="private",
-            concurrency_limit=1,
-            concurrency_id="search",
             show_progress="minimal",
+            **SEARCH,
         )
-        running.then(show_ready, None, [start, stop], queue=False, api_visibility="private")
-        stop.click(stop_run, None, None, queue=False, api_visibility="private")
+        for ended in (running.success, running.failure):
+            ended(show_ready, None, [start, stop], **quick)
+        stop.click(stop_run, None, None, **quick)
         page.unload(stop_run)
+        code.select(
+            show_code,
+            [model, preset, hole_seed, side, steps, prior_weight, learning_rate, starts, seed, picture, drawing],
+            [python, command, client],
+            **quick,
+        )
     return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8)
 
 
 def main() -> None:
     if not MODELS:
-        sys.exit(f"{HERE / 'hub_models'} holds no model: expected a folder with a {CONFIG_NAME}.")
+        sys.exit(f"{FOLDER} holds no model: expected at least one folder with a config.json.")
     try:
         page = build()
     except ValueError as error:
         sys.exit(str(error))
+    style = Path(__file__).parent / "page" / "style.css"
     local = "SPACE_ID" not in os.environ and (sys.platform != "linux" or bool(os.environ.get("DISPLAY")))
-    page.launch(inbrowser=local, share=False, theme=THEME, css_paths=HERE / "page" / "style.css", footer_links=["api"])
+    page.launch(inbrowser=local, share=False, theme=THEME, css_paths=style, footer_links=["api"])
 
 
 if __name__ == "__main__":

@@ -61,13 +61,13 @@ def finished(run: Run, result: Result, seconds: float, steps_done: int) -> str:
     """The comparison: every way to fill the hole beside the input and the original."""
     stopped = f"Stopped after {steps_done} of {run.steps} steps" if steps_done < run.steps else f"{run.steps} steps"
     composed = {"Overlay": result.compose("overlay"), "Poisson blending": result.compose("poisson")}
-    left = [figure(run.damaged, "Damaged input"), figure(run.picture, "Original")]
+    left = [zoomable(run.damaged, "Damaged input"), zoomable(run.picture, "Original")]
     figures = []
     for i, row in enumerate(run.rows):
         figures.append(left[i])
         for name, filled in composed.items():
-            psnr = metrics.psnr(filled[i], run.picture, run.hole)
-            figures.append(figure(filled[i], f"{name}, {row}", f"{psnr:.1f} dB"))
+            psnr = hole_psnr(filled[i], run.picture, run.hole)
+            figures.append(zoomable(filled[i], f"{name}, {row}", f"{psnr:.1f} dB"))
     figures += left[len(run.rows) :]
     notes = "".join(f"<p>{escape(note)}</p>" for note in result.notes)
     return (
@@ -81,10 +81,28 @@ def finished(run: Run, result: Result, seconds: float, steps_done: int) -> str:
 def figure(image: NDArray[np.uint8], title: str, detail: str = "") -> str:
     """One picture with its caption."""
     detail = f" <b>{escape(detail)}</b>" if detail else ""
+    return f"<figure>{img(image, title)}<figcaption>{escape(title)}{detail}</figcaption></figure>"
+
+
+def zoomable(image: NDArray[np.uint8], title: str, detail: str = "") -> str:
+    """One picture with its caption, which opens large when it is clicked."""
+    name = "large-" + "".join(c for c in title.lower() if c.isalpha())
+    caption = f"{escape(title)} <b>{escape(detail)}</b>"
     return (
-        f'<figure><img src="{data_uri(png(image), "image/png")}" alt="{escape(title)}" decoding="sync">'
-        f"<figcaption>{escape(title)}{detail}</figcaption></figure>"
+        f'<figure><button type="button" popovertarget="{name}" title="Show large">{img(image, title)}</button>'
+        f"<figcaption>{caption}</figcaption>"
+        f'<div popover id="{name}">{img(image, title + ", large")}<p>{caption}</p></div></figure>'
     )
+
+
+def img(image: NDArray[np.uint8], alt: str) -> str:
+    """A picture (H, W, 3) as an element that holds its own data."""
+    return f'<img src="{data_uri(png(image), "image/png")}" alt="{escape(alt)}" decoding="sync">'
+
+
+def hole_psnr(filled: NDArray[np.uint8], original: NDArray[np.uint8], hole: NDArray[np.bool_]) -> float | None:
+    """PSNR in dB over the pixels of the hole; None if there are none."""
+    return float(metrics.psnr(filled, original, hole)) if hole.any() else None
 
 
 def curve(run: Run) -> str:
@@ -112,7 +130,7 @@ def loss_table(run: Run, result: Result) -> str:
     """The losses with which each row ended."""
     rows = "".join(
         f'<tr><th scope="row">{row.capitalize()}</th><td>{context:.1f}</td>'
-        f"<td>{f'{prior:.4f}' if weight else 'off'}</td></tr>"
+        f"<td>{f'{prior:.2g}' if weight else 'off'}</td></tr>"
         for row, weight, context, prior in zip(
             run.rows, run.prior_weights, result.context_loss, result.prior_loss, strict=True
         )
@@ -158,11 +176,6 @@ def png(image: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "png")
     return file.getvalue()
-
-
-def enlarged(image: NDArray[np.uint8], factor: int = 8) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) with every pixel shown as a square of `factor` pixels."""
-    return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def data_uri(data: bytes, kind: str) -> str:

@@ -2,11 +2,13 @@
 
 import base64
 import io
+import re
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from page_server import CHROMIUM, CHROMIUM_ARGS, page_server
+from page_server import CHROMIUM, CHROMIUM_ARGS, EXAMPLES, page_server
 from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -66,6 +68,11 @@ def hole(page) -> np.ndarray:
     return (picture(page, "Damaged input") != picture(page, "Original")).any(axis=2)
 
 
+def upload(page, button: str):
+    """The file input behind an upload button."""
+    return page.get_by_test_id(f"{button}-upload-button")
+
+
 def toast(page) -> str:
     return page.locator(".toast-body").first.inner_text(timeout=20_000)
 
@@ -85,3 +92,168 @@ def test_an_example_with_the_preset_hole_is_filled_and_seen_forming(page):
     missing[16:48, 16:48] = True
     assert (filled[~missing] == original[~missing]).all()
     assert (filled[missing] != 128).any()
+
+
+def test_stop_keeps_what_was_found_so_far(page):
+    set_steps(page, 1500)
+    run(page)
+    page.wait_for_selector("#view [data-step]:not([data-step='0'])")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    wait_for_result(page)
+    status = page.locator("#view [role=status]").inner_text()
+    done = int(re.search(r"Stopped after (\d+) of 1500 steps", status)[1])
+    assert 0 < done < 1500
+    assert hole(page).any()
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
+
+
+def test_a_hole_drawn_with_the_mouse_is_what_gets_filled(page):
+    page.get_by_label("None", exact=True).click()
+    page.wait_for_timeout(2500)  # the editor takes up its new value, then settles on its size
+    canvas = page.locator("#editor canvas").first.bounding_box()
+    x, y = canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2
+    page.mouse.move(x - 40, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=8)
+    page.mouse.up()
+    set_steps(page, 5)
+    run(page)
+    wait_for_result(page)
+    drawn = hole(page)
+    rows, columns = np.nonzero(drawn)
+    assert 10 < drawn.sum() < 64 * 64 / 4
+    assert np.ptp(columns) > np.ptp(rows)  # a stroke from left to right
+    assert abs(rows.mean() - 32) < 6 and abs(columns.mean() - 32) < 6
+
+
+def test_the_known_pixels_come_from_the_picture_and_not_from_the_editor(page):
+    page.locator("#examples button").nth(3).click()
+    page.wait_for_timeout(1500)
+    set_steps(page, 2)
+    run(page)
+    wait_for_result(page)
+    example = np.asarray(Image.open(EXAMPLES[3]).convert("RGB"))
+    assert (picture(page, "Original") == example).all()
+    filled = picture(page, "Overlay, without the prior loss")
+    assert (filled == example)[~hole(page)].all()
+
+
+def test_nothing_drawn_gives_one_sentence_and_loses_nothing(page):
+    set_steps(page, 2)
+    run(page)
+    wait_for_result(page)
+    page.get_by_label("None", exact=True).click()
+    page.wait_for_timeout(1500)
+    run(page)
+    assert "Nothing is missing yet" in toast(page)
+    assert page.locator("#view .finished").is_visible()
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"This is no picture.", "not an image"),
+        (EXAMPLES[0].read_bytes()[:3000] if EXAMPLES else b"", "damaged or cut short"),
+        ("1x1", "too few"),
+    ],
+    ids=["text", "truncated", "tiny"],
+)
+def test_a_bad_upload_gives_one_sentence(page, tmp_path, content, expected):
+    path = tmp_path / "photo.png"
+    if content == "1x1":
+        Image.new("RGB", (1, 1)).save(path)
+    else:
+        path.write_bytes(content)
+    upload(page, "Use your own picture").set_input_files(path)
+    message = toast(page)
+    assert expected in message
+    assert "Traceback" not in message and str(tmp_path) not in message
+
+
+def test_a_photo_of_any_size_is_accepted_cropped_and_filled(page, tmp_path):
+    example = Image.open(EXAMPLES[0]).convert("RGB").resize((256, 256), Image.Resampling.NEAREST)
+    photo = Image.new("RGB", (512, 256), "white")
+    photo.paste(example, (256, 0))
+    photo.save(tmp_path / "photo.png")
+    upload(page, "Use your own picture").set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#note")).to_contain_text("512x256")
+    page.get_by_label("number input for Left to right, %").fill("100")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(1500)
+    set_steps(page, 2)
+    run(page)
+    wait_for_result(page)
+    seen, face = picture(page, "Original"), np.asarray(Image.open(EXAMPLES[0]).convert("RGB"))
+    assert np.abs(seen.astype(int) - face).mean() < 6  # resizing blurs a little
+
+
+def test_an_uploaded_mask_makes_the_hole_and_can_be_inverted(page, tmp_path):
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    mask[8:20, 30:50] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    upload(page, "Upload a mask").set_input_files(tmp_path / "mask.png")
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Invert the hole").click()
+    page.wait_for_timeout(1500)
+    set_steps(page, 2)
+    run(page)
+    wait_for_result(page)
+    assert (hole(page) == (mask == 0)).all()
+
+
+def test_the_result_and_everything_else_can_be_downloaded(page):
+    set_steps(page, 2)
+    run(page)
+    wait_for_result(page)
+    with page.expect_download() as download:
+        page.get_by_text("Download the result").click()
+    assert download.value.suggested_filename == "filled.png"
+    saved = np.asarray(Image.open(download.value.path()))
+    assert (saved == picture(page, "Poisson blending, with the prior loss")).all()
+    with page.expect_download() as download:
+        page.get_by_text("everything", exact=True).click()
+    assert {"mask.png", "damaged.png", "filled-overlay-no-prior.png"} <= set(
+        zipfile.ZipFile(download.value.path()).namelist()
+    )
+
+
+def test_the_page_asks_nothing_of_other_hosts(address, browser):
+    page, elsewhere = browser.new_page(), []
+    page.on(
+        "request",
+        lambda request: request.url.startswith((address, "data:", "blob:")) or elsewhere.append(request.url),
+    )
+    page.goto(address)
+    page.wait_for_selector("#editor canvas")
+    page.close()
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(address, browser, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(address)
+    page.wait_for_selector("#editor canvas")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+def test_every_control_has_a_name(page):
+    """Buttons and inputs that are seen have a text, a label or a title for screen readers."""
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input:not([type=file]), select, textarea, img')]
+        .filter(e => e.offsetParent && !(e.innerText || e.ariaLabel || e.title || e.hasAttribute('alt')
+            || e.labels?.length || e.closest('label') || e.querySelector('img[alt]')))
+        .map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+
+
+def test_the_code_tab_shows_the_chosen_settings(page):
+    set_steps(page, 77)
+    page.get_by_label("Pattern", exact=True).click()
+    page.wait_for_timeout(1500)
+    page.get_by_role("tab", name="Use it in your code").click()
+    for snippet in ("steps=77", "masks.pattern(64, seed=0)", "--steps 77", "--mask pattern", 'api_name="/inpaint"'):
+        expect(page.locator("body")).to_contain_text(snippet)

@@ -1,0 +1,131 @@
+"""The page's endpoints for programs, with stable names and documented types."""
+
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+
+from inpainter import Result, blending, masks
+from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
+
+from . import editor, views
+from .models import MODELS, examples_of, model_named
+from .runs import StopSwitches, stream
+
+STEPS = 400  # about 8 s on two cores; the paper's 1500 take half a minute
+MAX_STEPS, MAX_STARTS = 1500, 8
+SWITCHES = StopSwitches()
+# Searches share the device, so one runs at a time, whether a visitor or a program asked for it.
+SEARCH = {"concurrency_limit": 1, "concurrency_id": "search"}
+
+
+@contextmanager
+def errors_as_messages():
+    """Shows a visitor's mistakes as one sentence, and leaves the page as it was."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise gr.Error(html.escape(str(error), quote=False), title="Not possible", print_exception=False) from error
+
+
+def preset_hole(name: str, size: int, seed: int, side: str) -> NDArray[np.bool_]:
+    """One of the paper's holes, with the options that the page offers."""
+    return masks.half(size, side) if name == "half" else masks.named(name, size, int(seed or 0))
+
+
+def inpaint(
+    picture: str,
+    hole: str,
+    mask: str | None = None,
+    hole_seed: int = 0,
+    side: str = "left",
+    model: str = "",
+    steps: int = STEPS,
+    prior_weight: float = PRIOR_WEIGHT,
+    blend: str = "poisson",
+    seed: int = 0,
+    starts: int = 1,
+    learning_rate: float = LEARNING_RATE,
+    request: gr.Request = None,
+) -> Iterator[tuple[NDArray[np.uint8], dict[str, Any]]]:
+    """Fills the hole in a picture, which is cropped to its centre square and resized to the model's size.
+
+    Streams (picture, {"step"}) while searching, then the filled picture and its losses, its PSNR in dB
+    over the hole against the picture as it was given, and notes. The hole is a mask picture in which
+    all that is not black is missing, or else one of the presets.
+    """
+    with errors_as_messages(), SWITCHES.switch(request.session_hash) as stop:
+        if not picture:
+            raise ValueError("There is no picture to fill.")
+        if not (1 <= steps <= MAX_STEPS and 1 <= starts <= MAX_STARTS):
+            raise ValueError(f"steps must be 1 to {MAX_STEPS} and starts 1 to {MAX_STARTS}, got {steps} and {starts}.")
+        filler = model_named(model)
+        original = editor.crop(editor.read_photo(picture), filler.size)
+        missing = editor.load_hole(mask, filler.size) if mask else preset_hole(hole, filler.size, hole_seed, side)
+
+        def search(callback) -> Result:
+            return filler(
+                original,
+                missing,
+                steps=int(steps),
+                prior_weight=prior_weight,
+                blend=blend,
+                seed=int(seed),
+                starts=int(starts),
+                learning_rate=learning_rate,
+                callback=callback,
+            )
+
+        for item in stream(search, int(steps), stop):
+            if isinstance(item, Result):
+                yield item.images[0], details(item, original)
+            else:
+                yield item.images[0], {"step": item.step}
+
+
+def details(result: Result, original: NDArray[np.uint8]) -> dict[str, Any]:
+    """What is known of a filled picture, for a program."""
+    return {
+        "context_loss": float(result.context_loss[0]),
+        "prior_loss": float(result.prior_loss[0]),
+        "psnr": views.hole_psnr(result.images[0], original, result.hole[0]),
+        "notes": list(result.notes),
+    }
+
+
+def make_hole(hole: str, size: int = 64, seed: int = 0, side: str = "left") -> NDArray[np.uint8]:
+    """One of the preset holes as a picture, white = missing."""
+    with errors_as_messages():
+        if not 1 <= size <= editor.CANVAS:
+            raise ValueError(f"size must be 1 to {editor.CANVAS} pixels, got {size}.")
+        return views.mask_picture(preset_hole(hole, int(size), seed, side))
+
+
+def list_models() -> dict[str, Any]:
+    """The models that can be asked for, the side in pixels of their pictures, and how many examples they have."""
+    return {name: {"size": model_named(name).size, "examples": len(examples_of(name))} for name in MODELS}
+
+
+def add_endpoints() -> None:
+    """Adds /inpaint, /hole and /models to the page that is being built."""
+    with gr.Column(visible=False):
+        picture, mask = gr.File(label="picture"), gr.File(label="mask")
+        hole = gr.Dropdown(list(masks.NAMES), value="center", label="hole")
+        hole_seed, size = gr.Number(0, precision=0, label="hole_seed"), gr.Number(64, precision=0, label="size")
+        side = gr.Dropdown(list(masks.SIDES), value="left", label="side")
+        model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label="model")
+        steps, starts = gr.Number(STEPS, precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
+        prior_weight = gr.Number(PRIOR_WEIGHT, label="prior_weight")
+        learning_rate = gr.Number(LEARNING_RATE, label="learning_rate")
+        blend = gr.Dropdown(list(blending.MODES), value="poisson", label="blend")
+        seed = gr.Number(0, precision=0, label="seed")
+        filled, facts = gr.Image(format="png", label="filled"), gr.JSON(label="details")
+        trigger = gr.Button()
+    inputs = [picture, hole, mask, hole_seed, side, model, steps, prior_weight, blend, seed, starts, learning_rate]
+    trigger.click(inpaint, inputs, [filled, facts], api_name="inpaint", **SEARCH)
+    trigger.click(make_hole, [hole, size, hole_seed, side], filled, api_name="hole")
+    trigger.click(list_models, None, facts, api_name="models")
