@@ -1,5 +1,6 @@
 """Model cards, and the promise in them and in docs/hub.md: the weights are usable without this package."""
 
+import hashlib
 import math
 import os
 import re
@@ -181,3 +182,36 @@ def test_tensors_are_named_and_shaped_as_documented(channels):
     model = DCGAN(DCGANConfig(image_size=4 * 2**n, latent_size=L, channels=channels))
     found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert {name: shape for name, shape in found.items() if not name.endswith("num_batches_tracked")} == expected
+
+
+def test_onnx_file_makes_the_same_images(tmp_path):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    models.save(tiny_dcgan(), tmp_path / "tiny")
+    session = runtime.InferenceSession(models.export_onnx(tmp_path / "tiny"))
+    for count in (1, 5):
+        z = torch.rand(count, 8) * 2 - 1
+        (images,) = session.run(None, {"z": z.numpy()})
+        torch.testing.assert_close(torch.from_numpy(images), models.load(tmp_path / "tiny").generate(z))
+    assert "generator.onnx" in models.check(tmp_path / "tiny")
+
+
+def test_onnx_file_of_other_weights_is_not_published(tmp_path):
+    models.save(tiny_dcgan(), tmp_path / "tiny")
+    checksum = hashlib.sha256((tmp_path / "tiny" / "model.safetensors").read_bytes()).hexdigest()
+    (tmp_path / "tiny" / "generator.onnx").write_bytes(b"weights_sha256" + checksum.encode())
+    assert "generator.onnx" in models.check(tmp_path / "tiny")
+    models.save(tiny_dcgan(seed=1), tmp_path / "tiny")
+    with pytest.raises(ModelError, match=r"generator\.onnx: it was made from other weights"):
+        models.check(tmp_path / "tiny")
+
+
+def test_missing_onnx_packages_are_one_sentence(tmp_path, monkeypatch):
+    models.save(tiny_dcgan(), tmp_path / "tiny")
+
+    def fail(*_, **__):
+        raise ModuleNotFoundError("No module named 'onnxscript'")
+
+    monkeypatch.setattr("torch.onnx.export", fail)
+    with pytest.raises(ModelError, match=r"pip install 'inpainter\[onnx\]'"):
+        models.export_onnx(tmp_path / "tiny")

@@ -1,4 +1,4 @@
-"""The command line: `python -m inpainter.hub push FOLDER user/name`, pull, list, card, push-space."""
+"""The command line: `python -m inpainter.hub push FOLDER user/name`, pull, list, card, onnx, push-space."""
 
 import argparse
 import logging
@@ -9,7 +9,7 @@ from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
 from .. import cards
 from ..models import ModelError
-from . import finding, publishing, spaces
+from . import exporting, finding, publishing, spaces
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +42,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--repo", metavar="user/name", help="Hub id for the examples in the card")
     command.add_argument("--license", help="licence of the weights, such as cc-by-4.0 (default: the data's terms)")
     command.set_defaults(run=lambda a: cards.write_card(a.folder, a.repo, a.license))
+
+    command = commands.add_parser("onnx", help="write the generator as an ONNX file beside the weights")
+    command.add_argument("folder", type=Path)
+    command.set_defaults(run=lambda a: exporting.export_onnx(a.folder))
 
     command = commands.add_parser("push-space", help="publish the page, with its models, as a Gradio Space")
     command.add_argument("repo_id", metavar="user/name")

@@ -21,10 +21,12 @@ from .. import cards
 from ..images import image_grid, to_uint8
 from ..models import LatentModel, ModelError
 from ..models.base import CONFIG_NAME, WEIGHTS_NAME
+from .exporting import ONNX_NAME, check_onnx
 from .finding import TRANSFER_ERRORS, check_repo_id, fetch, first_line, load, refuse_if_answered, resolve
 
 logger = logging.getLogger(__name__)
 
+PUBLISHED_NAMES = {CONFIG_NAME, WEIGHTS_NAME, ONNX_NAME, cards.CARD_NAME, "LICENSE"}
 PICTURE_SUFFIXES = {".png", ".jpg", ".webp"}
 SAMPLES = 64
 
@@ -37,7 +39,7 @@ def is_published(name: str) -> bool:
     path = PurePosixPath(name)
     if path.is_absolute() or any(part.startswith(".") for part in path.parts):
         return False
-    return name in (CONFIG_NAME, WEIGHTS_NAME, cards.CARD_NAME, "LICENSE") or path.suffix in PICTURE_SUFFIXES
+    return name in PUBLISHED_NAMES or path.suffix in PICTURE_SUFFIXES
 
 
 def save(model: LatentModel, folder: str | Path, repo_id: str | None = None) -> None:
@@ -67,6 +69,7 @@ def check(folder: str | Path) -> list[str]:
     if images.shape != (2, 3, config.image_size, config.image_size) or not torch.isfinite(images).all():
         raise ModelError(f"{folder}: it loads, but does not generate finite {config.image_size}-pixel images.")
     cards.check_scores(cards.read_card(folder), config.training, folder)
+    check_onnx(folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     left_out = [name for name in names if not is_published(name)]
     if left_out:

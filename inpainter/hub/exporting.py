@@ -1,0 +1,69 @@
+"""The generator as an ONNX file, for people outside Python."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..models import LatentModel, ModelError
+from ..models.base import WEIGHTS_NAME
+from .finding import load
+
+ONNX_NAME = "generator.onnx"
+
+
+class Generator(nn.Module):
+    """Only `generate` of a model, as the forward pass that gets exported."""
+
+    def __init__(self, model: LatentModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.model.generate(z)
+
+
+def export_onnx(folder: str | Path) -> Path:
+    """Writes `generator.onnx` beside a model's weights and returns its path; an older one is replaced.
+
+    Its input is z, float32 (n, latent_size), and its output images, float32 (n, 3, image_size, image_size)
+    in [-1, 1], for any n. It carries the checksum of the weights that it was made from.
+
+    Raises:
+        ModelError: when the model cannot be loaded, or the packages that export it are missing.
+    """
+    folder = Path(folder)
+    model = load(folder)
+    codes = model.sample_latents(2, torch.Generator().manual_seed(0))
+    try:
+        program = torch.onnx.export(
+            Generator(model).eval(),
+            (codes,),
+            input_names=["z"],
+            output_names=["images"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamo=True,
+            verbose=False,
+        )
+    except ImportError as error:
+        raise ModelError("an ONNX file needs packages that are missing: pip install 'inpainter[onnx]'.") from error
+    program.model.metadata_props["weights_sha256"] = checksum(folder)
+    scratch = folder / f".{ONNX_NAME}.tmp"
+    program.save(scratch, external_data=False)
+    os.replace(scratch, folder / ONNX_NAME)
+    return folder / ONNX_NAME
+
+
+def check_onnx(folder: Path) -> None:
+    """Raises `ModelError` if a folder's ONNX file was not made from its weights."""
+    path = folder / ONNX_NAME
+    if path.is_file() and checksum(folder).encode() not in path.read_bytes():
+        raise ModelError(f"{path}: it was made from other weights; make it again with the onnx command, or remove it.")
+
+
+def checksum(folder: Path) -> str:
+    """SHA-256 of a folder's weights, as the Hub shows it."""
+    with open(folder / WEIGHTS_NAME, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
