@@ -115,9 +115,7 @@ def push(
     api = client(token)
     with upload_errors(repo_id):
         if not create_pr:
-            api.create_repo(repo_id, private=private or None, exist_ok=True)
-            if private and not api.repo_info(repo_id).private:
-                raise ModelError(f"{repo_id} exists and is public; make it private in its settings first.")
+            make_repo(api, repo_id, private)
             if revision:
                 api.create_branch(repo_id, branch=revision, exist_ok=True)
         commit = api.create_commit(
@@ -204,6 +202,18 @@ def client(token: str | None) -> HfApi:
     if not (token or get_token()):
         raise ModelError("publishing needs a token with write access: run `hf auth login` or set HF_TOKEN.")
     return HfApi(token=token)
+
+
+def make_repo(api: HfApi, repo_id: str, private: bool, **kind: str) -> str:
+    """Makes a repository unless it exists, and returns its address; `kind` as in HfApi.create_repo.
+
+    Raises:
+        ModelError: when it should be private, but exists and is public.
+    """
+    url = api.create_repo(repo_id, private=private or None, exist_ok=True, **kind)
+    if private and not api.repo_info(repo_id, repo_type=kind.get("repo_type")).private:
+        raise ModelError(f"{repo_id} exists and is public; make it private in its settings first.")
+    return str(url)
 
 
 @contextlib.contextmanager

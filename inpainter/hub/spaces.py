@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, SpaceCard
 from ..cards import CARD_NAME, local_pictures
 from ..models import ModelError
 from .finding import check_repo_id
-from .publishing import check, client, upload_errors
+from .publishing import check, client, make_repo, upload_errors
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -46,9 +46,7 @@ def push_space(repo_id: str, *, private: bool = False, token: str | None = None,
     names = files(project)
     api = client(token)
     with upload_errors(repo_id):
-        url = api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
-        if private and not api.repo_info(repo_id, repo_type="space").private:
-            raise ModelError(f"{repo_id} exists and is public; make it private in its settings first.")
+        url = make_repo(api, repo_id, private, repo_type="space", space_sdk="gradio")
         remote = api.list_repo_files(repo_id, repo_type="space")
         stale = [name for name in remote if name.split("/")[0] in FOLDERS and name not in names]
         api.create_commit(
@@ -60,7 +58,7 @@ def push_space(repo_id: str, *, private: bool = False, token: str | None = None,
             repo_type="space",
             commit_message="Upload the page",
         )
-    return str(url)
+    return url
 
 
 def files(project: Path) -> list[str]:
