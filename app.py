@@ -67,7 +67,13 @@ def show_photo(photo: np.ndarray, name: str, drawn: editor.EditorValue):
     picture = editor.crop(photo, size)
     exact = (height, width) == (size, size)
     note = "" if exact else PHOTO_NOTE.format(width=width, height=height, size=size)
-    return photo, picture, editor.show(picture, editor.hole_of(drawn, size)), note, gr.Group(visible=not exact)
+    return (
+        photo,
+        picture,
+        editor.show(picture, editor.hole_of(drawn, size)),
+        gr.Markdown(note, visible=not exact),
+        gr.Group(visible=not exact),
+    )
 
 
 def move_crop(photo: np.ndarray, zoom: float, across: float, down: float, picture: np.ndarray, drawn):
@@ -165,13 +171,37 @@ def show_ready():
 
 
 def show_code(
-    name, preset, hole_seed, side, steps, prior_weight, learning_rate, starts, seed, picture, drawn, request: gr.Request
+    name: str,
+    preset: str,
+    hole_seed: int | None,
+    side: str,
+    picture: np.ndarray,
+    drawn: editor.EditorValue,
+    steps: int,
+    prior_weight: float,
+    learning_rate: float,
+    weighting: str,
+    norm: str,
+    starts: int,
+    seed: int | None,
+    request: gr.Request,
 ):
     """Snippets that do what the page is set to do: (python, command, client)."""
     kind, size = PRESETS[preset], len(picture)
-    drawn_over = kind is None or (api.preset_hole(kind, size, hole_seed, side) != editor.hole_of(drawn, size)).any()
+    if kind and (api.preset_hole(kind, size, hole_seed, side) != editor.hole_of(drawn, size)).any():
+        kind = None  # it was drawn over
     choices = snippets.Choices(
-        name, None if drawn_over else kind, hole_seed or 0, side, steps, prior_weight, learning_rate, starts, seed or 0
+        model=name,
+        preset=kind,
+        hole_seed=hole_seed or 0,
+        side=side,
+        steps=steps,
+        prior_weight=prior_weight,
+        learning_rate=learning_rate,
+        window=WEIGHTS[weighting],
+        norm=NORMS[norm],
+        starts=starts,
+        seed=seed or 0,
     )
     return snippets.python(choices, size), snippets.command(choices), snippets.client(choices, str(request.base_url))
 
@@ -201,22 +231,23 @@ def build() -> gr.Blocks:
                     elem_id="examples",
                 )
                 upload = gr.UploadButton("Use your own picture", file_types=["image"], size="sm")
-                note = gr.Markdown(elem_id="note")
+                note = gr.Markdown(visible=False, elem_id="note")
                 with gr.Group(visible=False) as crop, gr.Row():
-                    zoom = gr.Slider(1, 6, 1, step=0.1, label="Zoom", min_width=120)
-                    across = gr.Slider(0, 100, 50, step=1, label="Left to right, %", min_width=120)
-                    down = gr.Slider(0, 100, 50, step=1, label="Top to bottom, %", min_width=120)
+                    zoom = gr.Slider(1, 6, 1, step=0.1, label="Zoom", min_width=140)
+                    across = gr.Slider(0, 100, 50, step=1, label="Across, %", min_width=140)
+                    down = gr.Slider(0, 100, 50, step=1, label="Down, %", min_width=140)
                 preset = gr.Radio(
                     list(PRESETS),
                     value="Centre",
-                    label="Hole: start from one of these, then draw or erase",
+                    label="Hole",
+                    info="Start from one of these, then draw or erase.",
                     elem_id="preset",
                 )
                 hole_seed = gr.Number(0, label="Seed of the hole", precision=0, minimum=0, visible=False)
                 side = gr.Radio(masks.SIDES, value="left", label="Missing half", visible=False)
                 drawing = gr.ImageEditor(
                     editor.show(first_picture, masks.center(size)),
-                    label="Draw over what should go",
+                    label="Draw the hole",
                     type="numpy",
                     format="png",
                     sources=[],
@@ -230,8 +261,8 @@ def build() -> gr.Blocks:
                     elem_id="editor",
                 )
                 with gr.Row():
-                    invert = gr.Button("Invert the hole", size="sm")
-                    upload_mask = gr.UploadButton("Upload a mask", file_types=["image"], size="sm")
+                    invert = gr.Button("Invert the hole", size="sm", min_width=100)
+                    upload_mask = gr.UploadButton("Upload a mask", file_types=["image"], size="sm", min_width=100)
                 with gr.Accordion("Settings", open=False):
                     steps = gr.Slider(1, MAX_STEPS, STEPS, step=1, label="Steps", info="The paper takes 1500.")
                     prior_weight = gr.Slider(
@@ -256,14 +287,14 @@ def build() -> gr.Blocks:
                     seed = gr.Number(0, label="Seed of the search", precision=0, minimum=0)
             with gr.Column(scale=6, min_width=320):
                 with gr.Row():
-                    start = gr.Button("Run", variant="primary", elem_id="run")
-                    stop = gr.Button("Stop", interactive=False, elem_id="stop")
+                    start = gr.Button("Run", variant="primary", elem_id="run", min_width=100)
+                    stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
                 view = gr.HTML(views.WELCOME, elem_id="view")
                 before_after = gr.ImageSlider(
                     label="Before and after", format="png", interactive=False, visible=False, elem_id="before-after"
                 )
         with gr.Tab("Use it in your code") as code:
-            gr.Markdown("These do what the page is set to do now. Run the first two in a copy of the project.")
+            gr.Markdown(snippets.EXPLANATION)
             python = gr.Code(language="python", label="Python", interactive=False)
             command = gr.Code(language="shell", label="Command line", interactive=False)
             client = gr.Code(language="python", label="This page's API, with gradio_client", interactive=False)
@@ -299,7 +330,7 @@ def build() -> gr.Blocks:
         page.unload(stop_run)
         code.select(
             show_code,
-            [model, preset, hole_seed, side, steps, prior_weight, learning_rate, starts, seed, picture, drawing],
+            [model, preset, hole_seed, side, picture, drawing, *settings],
             [python, command, client],
             **quick,
         )

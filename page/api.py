@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpainter import Result, blending, masks
+from inpainter.losses import WINDOW
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
 
 from . import editor, views
@@ -50,13 +51,16 @@ def inpaint(
     seed: int = 0,
     starts: int = 1,
     learning_rate: float = LEARNING_RATE,
+    window: int = WINDOW,
+    norm: str = "l1",
     request: gr.Request = None,
 ) -> Iterator[tuple[NDArray[np.uint8], dict[str, Any]]]:
     """Fills the hole in a picture, which is cropped to its centre square and resized to the model's size.
 
     Streams (picture, {"step"}) while searching, then the filled picture and its losses, its PSNR in dB
     over the hole against the picture as it was given, and notes. The hole is a mask picture in which
-    all that is not black is missing, or else one of the presets.
+    all that is not black is missing, or else one of the presets. A window of 0 weighs all known pixels
+    alike.
     """
     with errors_as_messages(), SWITCHES.switch(request.session_hash) as stop:
         if not picture:
@@ -77,6 +81,8 @@ def inpaint(
                 seed=int(seed),
                 starts=int(starts),
                 learning_rate=learning_rate,
+                window=int(window) or None,
+                norm=norm,
                 callback=callback,
             )
 
@@ -121,11 +127,14 @@ def add_endpoints() -> None:
         steps, starts = gr.Number(STEPS, precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
         prior_weight = gr.Number(PRIOR_WEIGHT, label="prior_weight")
         learning_rate = gr.Number(LEARNING_RATE, label="learning_rate")
+        window = gr.Number(WINDOW, precision=0, label="window")
+        norm = gr.Dropdown(["l1", "l2"], value="l1", label="norm")
         blend = gr.Dropdown(list(blending.MODES), value="poisson", label="blend")
         seed = gr.Number(0, precision=0, label="seed")
         filled, facts = gr.Image(format="png", label="filled"), gr.JSON(label="details")
         trigger = gr.Button()
-    inputs = [picture, hole, mask, hole_seed, side, model, steps, prior_weight, blend, seed, starts, learning_rate]
+    search = [steps, prior_weight, blend, seed, starts, learning_rate, window, norm]
+    inputs = [picture, hole, mask, hole_seed, side, model, *search]
     trigger.click(inpaint, inputs, [filled, facts], api_name="inpaint", **SEARCH)
     trigger.click(make_hole, [hole, size, hole_seed, side], filled, api_name="hole")
     trigger.click(list_models, None, facts, api_name="models")

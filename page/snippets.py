@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+from inpainter.losses import WINDOW
+from inpainter.search import LEARNING_RATE
+
+EXPLANATION = """These do what the page is set to do now; run the first two in a copy of the project. To fill
+exactly the picture on the page, take `original.png` (as `photo.png`) and `mask.png` from the download of everything
+after a run."""
+
 PYTHON = """from PIL import Image
 
 from inpainter import Inpainter, masks
@@ -18,6 +25,8 @@ result = model(
     seed={seed},
     starts={starts},
     learning_rate={learning_rate},
+    window={window},
+    norm="{norm}",
 )
 Image.fromarray(result.images[0]).save("filled.png")
 """
@@ -41,6 +50,8 @@ filled, details = client.predict(
     seed={seed},
     starts={starts},
     learning_rate={learning_rate},
+    window={window},
+    norm="{norm}",
     api_name="/inpaint",
 )
 print(filled, details)  # the path of the filled picture, its losses
@@ -58,6 +69,8 @@ class Choices:
     steps: int
     prior_weight: float
     learning_rate: float
+    window: int | None
+    norm: str
     starts: int
     seed: int
 
@@ -77,9 +90,11 @@ def python(choices: Choices, size: int) -> str:
 
 
 def command(choices: Choices) -> str:
-    """A command line."""
+    """A command line, with a remark where it lacks a setting."""
     named = choices.preset and (choices.preset != "half" or choices.side == "left")  # the only half it knows
-    return COMMAND.format(**vars(choices), mask=choices.preset if named else "mask.png")
+    usual = (choices.learning_rate, choices.window, choices.norm) == (LEARNING_RATE, WINDOW, "l1")
+    remark = "" if usual else "# The step size and the context loss are not among the options here.\n"
+    return remark + COMMAND.format(**vars(choices), mask=choices.preset if named else "mask.png")
 
 
 def client(choices: Choices, address: str) -> str:
@@ -87,4 +102,4 @@ def client(choices: Choices, address: str) -> str:
     hole = f'hole="{choices.preset}", hole_seed={choices.hole_seed}, side="{choices.side}"'
     if choices.preset is None:
         hole = 'mask=handle_file("mask.png")'
-    return CLIENT.format(**vars(choices) | {"hole": hole}, address=address)
+    return CLIENT.format(**vars(choices) | {"hole": hole, "window": choices.window or 0}, address=address)

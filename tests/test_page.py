@@ -5,6 +5,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -23,20 +24,21 @@ def address(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator:
+    """A browser context: pages opened in it share a cache."""
     with playwright.sync_playwright() as driver:
         try:
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         except playwright.Error as error:
             pytest.skip(f"no Chromium to drive: install chromium, or run `playwright install chromium` ({error})")
-        yield browser
+        yield browser.new_context(viewport={"width": 1280, "height": 1000})
         browser.close()
 
 
 @pytest.fixture
 def page(address, browser):
     """The page, freshly opened, ready to draw on."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page = browser.new_page()
     page.goto(address)
     page.wait_for_selector("#editor canvas")
     page.get_by_role("button", name="Settings").click()
@@ -66,6 +68,14 @@ def picture(page, title: str) -> np.ndarray:
 def hole(page) -> np.ndarray:
     """The hole of the last run, from the damaged input: bool (H, W)."""
     return (picture(page, "Damaged input") != picture(page, "Original")).any(axis=2)
+
+
+@contextmanager
+def new_drawing(page):
+    """Waits until the editor has taken up the new value that the block brings about."""
+    with page.expect_response(lambda response: response.url.endswith("/image.png")):
+        yield
+    page.wait_for_timeout(300)
 
 
 def upload(page, button: str):
@@ -107,9 +117,25 @@ def test_stop_keeps_what_was_found_so_far(page):
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
 
 
+def test_a_visitor_who_leaves_lets_the_next_one_run(address, browser, page):
+    leaver = browser.new_page()
+    leaver.goto(address)
+    leaver.wait_for_selector("#editor canvas")
+    leaver.get_by_role("button", name="Settings").click()
+    set_steps(leaver, 1500)
+    run(leaver)
+    leaver.wait_for_selector("#view [data-step]:not([data-step='0'])")
+    set_steps(page, 2)
+    run(page)
+    page.wait_for_timeout(500)
+    assert not page.locator("#view .finished").is_visible()  # one search at a time
+    leaver.close()
+    page.wait_for_selector("#view .finished", timeout=15_000)
+
+
 def test_a_hole_drawn_with_the_mouse_is_what_gets_filled(page):
-    page.get_by_label("None", exact=True).click()
-    page.wait_for_timeout(2500)  # the editor takes up its new value, then settles on its size
+    with new_drawing(page):
+        page.get_by_label("None", exact=True).click()
     canvas = page.locator("#editor canvas").first.bounding_box()
     x, y = canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2
     page.mouse.move(x - 40, y)
@@ -127,8 +153,8 @@ def test_a_hole_drawn_with_the_mouse_is_what_gets_filled(page):
 
 
 def test_the_known_pixels_come_from_the_picture_and_not_from_the_editor(page):
-    page.locator("#examples button").nth(3).click()
-    page.wait_for_timeout(1500)
+    with new_drawing(page):
+        page.locator("#examples button").nth(3).click()
     set_steps(page, 2)
     run(page)
     wait_for_result(page)
@@ -142,8 +168,8 @@ def test_nothing_drawn_gives_one_sentence_and_loses_nothing(page):
     set_steps(page, 2)
     run(page)
     wait_for_result(page)
-    page.get_by_label("None", exact=True).click()
-    page.wait_for_timeout(1500)
+    with new_drawing(page):
+        page.get_by_label("None", exact=True).click()
     run(page)
     assert "Nothing is missing yet" in toast(page)
     assert page.locator("#view .finished").is_visible()
@@ -178,9 +204,9 @@ def test_a_photo_of_any_size_is_accepted_cropped_and_filled(page, tmp_path):
     photo.save(tmp_path / "photo.png")
     upload(page, "Use your own picture").set_input_files(tmp_path / "photo.png")
     expect(page.locator("#note")).to_contain_text("512x256")
-    page.get_by_label("number input for Left to right, %").fill("100")
-    page.keyboard.press("Tab")
-    page.wait_for_timeout(1500)
+    with new_drawing(page):
+        page.get_by_label("number input for Across, %").fill("100")
+        page.keyboard.press("Tab")
     set_steps(page, 2)
     run(page)
     wait_for_result(page)
@@ -192,10 +218,10 @@ def test_an_uploaded_mask_makes_the_hole_and_can_be_inverted(page, tmp_path):
     mask = np.zeros((64, 64), dtype=np.uint8)
     mask[8:20, 30:50] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    upload(page, "Upload a mask").set_input_files(tmp_path / "mask.png")
-    page.wait_for_timeout(1500)
-    page.get_by_role("button", name="Invert the hole").click()
-    page.wait_for_timeout(1500)
+    with new_drawing(page):
+        upload(page, "Upload a mask").set_input_files(tmp_path / "mask.png")
+    with new_drawing(page):
+        page.get_by_role("button", name="Invert the hole").click()
     set_steps(page, 2)
     run(page)
     wait_for_result(page)
@@ -232,7 +258,8 @@ def test_the_page_asks_nothing_of_other_hosts(address, browser):
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(address, browser, width):
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = browser.new_page()
+    page.set_viewport_size({"width": width, "height": 900})
     page.goto(address)
     page.wait_for_selector("#editor canvas")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -252,8 +279,8 @@ def test_every_control_has_a_name(page):
 
 def test_the_code_tab_shows_the_chosen_settings(page):
     set_steps(page, 77)
-    page.get_by_label("Pattern", exact=True).click()
-    page.wait_for_timeout(1500)
+    with new_drawing(page):
+        page.get_by_label("Pattern", exact=True).click()
     page.get_by_role("tab", name="Use it in your code").click()
     for snippet in ("steps=77", "masks.pattern(64, seed=0)", "--steps 77", "--mask pattern", 'api_name="/inpaint"'):
         expect(page.locator("body")).to_contain_text(snippet)
