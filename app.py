@@ -121,7 +121,7 @@ def run(
     seed: int | None,
     request: gr.Request,
 ) -> Iterator[tuple]:
-    """Fills the hole with and without the prior loss in one batch: (view, before_after), as it goes."""
+    """Fills the hole with and without the prior loss in one batch: (view, before_after, start, stop), as it goes."""
     with errors_as_messages(), SWITCHES.switch(request.session_hash) as stop:
         hole = editor.hole_of(drawn, len(picture))
         if not hole.any():
@@ -144,15 +144,15 @@ def run(
                 callback=callback,
             )
 
-        shown, start, step = views.Run(picture, hole, weights, steps), time.monotonic(), 0
+        shown, begun, step = views.Run(picture, hole, weights, steps), time.monotonic(), 0
         for item in stream(search, steps, stop):
-            seconds = time.monotonic() - start
+            seconds = time.monotonic() - begun
             if isinstance(item, Result):
                 pair = [editor.shown(editor.enlarged(image, 8)) for image in (shown.damaged, item.images[0])]
-                yield views.finished(shown, item, seconds, step), gr.ImageSlider(pair, visible=True)
+                yield views.finished(shown, item, seconds, step), gr.ImageSlider(pair, visible=True), *show_ready()
             else:
                 step = item.step
-                yield views.running(shown, item, seconds), gr.skip()
+                yield views.running(shown, item, seconds), gr.skip(), *show_busy()
 
 
 def stop_run(request: gr.Request) -> None:
@@ -160,7 +160,7 @@ def stop_run(request: gr.Request) -> None:
     SWITCHES.stop(request.session_hash)
 
 
-def show_running():
+def show_busy():
     """While a search runs: (start, stop)."""
     return gr.Button(interactive=False), gr.Button(interactive=True)
 
@@ -212,6 +212,9 @@ def build() -> gr.Blocks:
     size = model_named(first).size
     first_photo = editor.read_photo(examples_of(first)[0])
     first_picture = editor.crop(first_photo, size)
+
+    # The first search of a process is slow to start: let it be this one and not a visitor's.
+    model_named(first)(first_picture, masks.center(size), steps=1)
 
     with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
         photo, picture = gr.State(first_photo), gr.State(first_picture)
@@ -316,16 +319,15 @@ def build() -> gr.Blocks:
             option.input(take_preset, [preset, hole_seed, side, picture], drawing, **private)
 
         settings = [steps, prior_weight, learning_rate, weighting, norm, starts, seed]
-        running = start.click(show_running, None, [start, stop], **quick).then(
+        running = start.click(
             run,
             [model, picture, drawing, *settings],
-            [view, before_after],
+            [view, before_after, start, stop],
             api_visibility="private",
-            show_progress="minimal",
+            show_progress_on=view,
             **SEARCH,
         )
-        for ended in (running.success, running.failure):
-            ended(show_ready, None, [start, stop], **quick)
+        running.failure(show_ready, None, [start, stop], **quick)
         stop.click(stop_run, None, None, **quick)
         page.unload(stop_run)
         code.select(

@@ -46,6 +46,16 @@ def page(address, browser):
     page.close()
 
 
+@pytest.fixture(scope="module")
+def opened(address, browser):
+    """One page for the tests that leave it as it was."""
+    page = browser.new_page()
+    page.goto(address)
+    page.wait_for_selector("#editor canvas")
+    yield page
+    page.close()
+
+
 def set_steps(page, steps: int) -> None:
     page.get_by_label("number input for Steps").fill(str(steps))
     page.keyboard.press("Tab")
@@ -176,6 +186,17 @@ def test_nothing_drawn_gives_one_sentence_and_loses_nothing(page):
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
 
 
+def test_everything_missing_gives_a_sample_and_says_so(page):
+    with new_drawing(page):
+        page.get_by_label("None", exact=True).click()
+    with new_drawing(page):
+        page.get_by_role("button", name="Invert the hole").click()
+    run(page)
+    assert "simply a sample" in toast(page)
+    wait_for_result(page)
+    assert hole(page).all()
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -185,14 +206,16 @@ def test_nothing_drawn_gives_one_sentence_and_loses_nothing(page):
     ],
     ids=["text", "truncated", "tiny"],
 )
-def test_a_bad_upload_gives_one_sentence(page, tmp_path, content, expected):
+def test_a_bad_upload_gives_one_sentence(opened, tmp_path, content, expected):
     path = tmp_path / "photo.png"
     if content == "1x1":
         Image.new("RGB", (1, 1)).save(path)
     else:
         path.write_bytes(content)
-    upload(page, "Use your own picture").set_input_files(path)
-    message = toast(page)
+    upload(opened, "Use your own picture").set_input_files(path)
+    message = toast(opened)
+    opened.get_by_test_id("toast-close").click()
+    expect(opened.locator(".toast-body")).to_have_count(0)  # gone before the next one comes
     assert expected in message
     assert "Traceback" not in message and str(tmp_path) not in message
 
@@ -257,18 +280,14 @@ def test_the_page_asks_nothing_of_other_hosts(address, browser):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_is_wider_than_the_window(address, browser, width):
-    page = browser.new_page()
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(address)
-    page.wait_for_selector("#editor canvas")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.close()
+def test_nothing_is_wider_than_the_window(opened, width):
+    opened.set_viewport_size({"width": width, "height": 1000})
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_every_control_has_a_name(page):
+def test_every_control_has_a_name(opened):
     """Buttons and inputs that are seen have a text, a label or a title for screen readers."""
-    nameless = page.evaluate(
+    nameless = opened.evaluate(
         """() => [...document.querySelectorAll('button, input:not([type=file]), select, textarea, img')]
         .filter(e => e.offsetParent && !(e.innerText || e.ariaLabel || e.title || e.hasAttribute('alt')
             || e.labels?.length || e.closest('label') || e.querySelector('img[alt]')))

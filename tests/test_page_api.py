@@ -52,6 +52,22 @@ def test_inpaint_takes_a_mask_file_and_gives_the_same_for_the_same_seed(client, 
     assert (pixels(by_file) == pixels(by_name)).all()
 
 
+def test_visitors_at_once_each_get_their_own_result(client, photo):
+    def ask(visitor, number: int):
+        return visitor.submit(photo, hole="pattern", hole_seed=number, steps=3, seed=number, api_name="/inpaint")
+
+    visitors = [gradio_client.Client(client.src, verbose=False, download_files=client.output_dir) for _ in range(4)]
+    jobs = [ask(visitor, number) for number, visitor in enumerate(visitors)]
+    together = [job.result(timeout=60) for job in jobs]
+    for visitor in visitors:
+        visitor.close()
+    for number, (path, details) in enumerate(together):
+        alone_path, alone = ask(client, number).result(timeout=60)
+        assert (pixels(path) == pixels(alone_path)).all()
+        assert details == alone
+    assert len({details["context_loss"] for _, details in together}) == 4
+
+
 def test_inpaint_streams_previews(client, photo):
     job = client.submit(picture=photo, steps=10, api_name="/inpaint")
     job.result(timeout=60)
