@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         help=f"what is missing: {', '.join(masks.NAMES)}, or a picture file in which all that is not black is missing",
     )
-    p.add_argument("--model", default="hub_models/dcgan-celeba", help="model folder or Hub id (default %(default)s)")
+    p.add_argument("--model", default="dcgan-celeba", help="bundled model, folder or Hub id (default %(default)s)")
     p.add_argument("-o", "--output", required=True, type=Path, help="file; for several pictures, a folder")
     p.add_argument("--overwrite", action="store_true", help="replace output files that exist")
     p.add_argument("--steps", type=int, default=STEPS, help="search steps (default %(default)s, as in the paper)")

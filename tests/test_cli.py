@@ -82,7 +82,7 @@ def test_a_folder_is_filled_whole_and_broken_pictures_do_not_stop_the_others(run
     for index, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / "in" / f"{index}.png")
     (tmp_path / "in" / "1b.png").write_text("not a picture")
-    status, out, err = run(tmp_path / "in", "--mask", "center", "-o", tmp_path / "out")
+    status, _, err = run(tmp_path / "in", "--mask", "center", "-o", tmp_path / "out")
     assert status == 1
     assert sorted(os.listdir(tmp_path / "out")) == ["0.png", "1.png", "2.png"]
     assert err.count("error:") == 1
@@ -171,7 +171,7 @@ def test_bad_input_is_one_sentence_a_non_zero_exit_and_no_file(run, photo, tmp_p
     if case == "20000x20000":
         Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
     arguments, says = BAD[case]
-    status, out, err = run(*arguments(tmp_path))
+    status, _, err = run(*arguments(tmp_path))
     assert status == 1
     assert says in err
     assert err.count("error:") == 1

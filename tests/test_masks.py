@@ -54,7 +54,7 @@ def test_wrong_names_sides_and_shares_are_refused():
         lambda: masks.random(64, missing=1.5),
         lambda: masks.center(0),
     ):
-        with pytest.raises(ValueError, match="must be|is named"):
+        with pytest.raises(ValueError, match=r"must be|is named"):
             call()
 
 

@@ -75,7 +75,7 @@ def test_a_missing_tensor_is_refused(folder):
 
 def test_an_extra_tensor_is_refused(folder):
     rewrite(folder, lambda weights: weights.update(surprise=torch.zeros(1)))
-    with pytest.raises(ModelError, match="unexpected.*surprise"):
+    with pytest.raises(ModelError, match=r"unexpected.*surprise"):
         Inpainter.from_pretrained(folder)
 
 

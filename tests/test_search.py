@@ -22,7 +22,11 @@ def test_the_search_lowers_the_loss_of_every_picture(tiny):
 def test_codes_stay_within_one(tiny):
     pictures, hole, z = problem(tiny)
     sizes = []
-    search(tiny.model, pictures, hole, z, steps=20, learning_rate=1.0, callback=lambda _, s: sizes.append(s.z.abs().max()))
+
+    def watch(step, state):
+        sizes.append(state.z.abs().max())
+
+    search(tiny.model, pictures, hole, z, steps=20, learning_rate=1.0, callback=watch)
     assert max(sizes) == 1.0
 
 

@@ -149,7 +149,7 @@ def test_the_averaged_model_follows_g_slowly_and_measures_its_own_statistics(arc
     model = trainer.averaged_model()
     assert not model.training
     average, latest = model.generator[0].weight, trainer.model.generator[0].weight
-    assert 0 < (average - latest).abs().max()
+    assert (average - latest).abs().max() > 0
     hidden = model.generator[:3](model.sample_latents(2000))  # after the first batch norm
     assert hidden.mean().abs() < 0.1
     assert hidden.std().item() == pytest.approx(1, abs=0.2)

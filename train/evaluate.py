@@ -144,10 +144,11 @@ def markdown(summary: dict[str, dict[str, float]], seconds: dict[str, float]) ->
 
 
 def save_grid(path: Path, images: NDArray[np.uint8], filled: NDArray[np.uint8], name: str) -> None:
-    """Three rows: intact, damaged (hole white), filled."""
+    """Three rows: intact, damaged (hole white), filled; every pixel twice as large, to be seen."""
     holes = holes_of(name, images.shape[1], len(images))
     damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
-    image_grid(np.concatenate([images, damaged, filled]), columns=len(images), gap=2).save(path)
+    rows = np.concatenate([images, damaged, filled]).repeat(2, axis=1).repeat(2, axis=2)
+    image_grid(rows, columns=len(images), gap=4).save(path)
 
 
 def record(folder: Path, summary: dict[str, dict[str, float]], arguments, count: int) -> None:
