@@ -1,8 +1,6 @@
 """The page's endpoints for programs, with stable names and documented types."""
 
-import html
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -14,28 +12,9 @@ from inpainter.losses import WINDOW
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
 
 from . import editor, views
+from .errors import errors_as_messages
 from .models import MODELS, examples_of, model_named
-from .runs import StopSwitches, stream
-
-STEPS = 400  # about 8 s on two cores; the paper's 1500 take half a minute
-MAX_STEPS, MAX_STARTS = 1500, 8
-SWITCHES = StopSwitches()
-# Searches share the device, so one runs at a time, whether a visitor or a program asked for it.
-SEARCH = {"concurrency_limit": 1, "concurrency_id": "search"}
-
-
-@contextmanager
-def errors_as_messages():
-    """Shows a visitor's mistakes as one sentence, and leaves the page as it was."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise gr.Error(html.escape(str(error), quote=False), title="Not possible", print_exception=False) from error
-
-
-def preset_hole(name: str, size: int, seed: int, side: str) -> NDArray[np.bool_]:
-    """One of the paper's holes, with the options that the page offers."""
-    return masks.half(size, side) if name == "half" else masks.named(name, size, int(seed or 0))
+from .runs import MAX_STARTS, MAX_STEPS, SEARCH, STEPS, SWITCHES, stream
 
 
 def inpaint(
@@ -69,7 +48,9 @@ def inpaint(
             raise ValueError(f"steps must be 1 to {MAX_STEPS} and starts 1 to {MAX_STARTS}, got {steps} and {starts}.")
         filler = model_named(model)
         original = editor.crop(editor.read_photo(picture), filler.size)
-        missing = editor.load_hole(mask, filler.size) if mask else preset_hole(hole, filler.size, hole_seed, side)
+        missing = (
+            editor.load_hole(mask, filler.size) if mask else editor.preset_hole(hole, filler.size, hole_seed, side)
+        )
 
         def search(callback) -> Result:
             return filler(
@@ -108,7 +89,7 @@ def make_hole(hole: str, size: int = 64, seed: int = 0, side: str = "left") -> N
     with errors_as_messages():
         if not 1 <= size <= editor.CANVAS:
             raise ValueError(f"size must be 1 to {editor.CANVAS} pixels, got {size}.")
-        return views.mask_picture(preset_hole(hole, int(size), seed, side))
+        return views.mask_picture(editor.preset_hole(hole, int(size), seed, side))
 
 
 def list_models() -> dict[str, Any]:

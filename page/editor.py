@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from inpainter import images
+from inpainter import images, masks
 
 CANVAS = 512  # pixels a side; a model's pixels are shown enlarged by a whole factor up to this
 BRUSH_SIZE = 28  # canvas pixels
@@ -66,6 +66,11 @@ def crop(photo: NDArray[np.uint8], size: int, zoom: float = 1, across: float = 5
     square = photo[top : top + side, left : left + side]
     picture, _ = images.fit(square, np.zeros(square.shape[:2], dtype=bool), size)
     return picture
+
+
+def preset_hole(name: str, size: int, seed: int | None, side: str) -> NDArray[np.bool_]:
+    """One of the paper's holes: bool (size, size); the seed is for pattern and random, the side for half."""
+    return masks.half(size, side) if name == "half" else masks.named(name, size, int(seed or 0))
 
 
 def load_hole(path: str, size: int) -> NDArray[np.bool_]:

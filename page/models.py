@@ -3,8 +3,13 @@
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inpainter import Inpainter
 from inpainter.models.base import CONFIG_NAME
+
+from . import editor
 
 FOLDER = Path(__file__).parent.parent / "hub_models"
 MODELS = {config.parent.name: config.parent for config in sorted(FOLDER.glob(f"*/{CONFIG_NAME}"))}
@@ -21,3 +26,12 @@ def model_named(name: str) -> Inpainter:
 def examples_of(name: str) -> list[str]:
     """Paths of the held-out pictures that come with a model, by name."""
     return sorted(map(str, MODELS[name].glob("examples/*.png")))
+
+
+def first_photo(name: str) -> NDArray[np.uint8]:
+    """The picture to begin with, uint8 (H, W, 3): a model's first example, or else a sample of it."""
+    if examples := examples_of(name):
+        return editor.read_photo(examples[0])
+    model = model_named(name)
+    nothing = np.zeros((model.size, model.size, 3), dtype=np.uint8)
+    return model(nothing, np.ones((model.size, model.size), dtype=bool), steps=0).images[0]

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from inpainter import Progress, Result
 
+STEPS = 400  # about 10 s on two cores; the paper's 1500 take half a minute
+MAX_STEPS, MAX_STARTS = 1500, 8
 PREVIEWS = 40  # a run, however many steps it takes
+# Searches share the device, so one runs at a time, whether a visitor or a program asked for it.
+SEARCH = {"concurrency_limit": 1, "concurrency_id": "search"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class StopSwitches:
         with self._lock:
             for event in self._switches.get(visitor, ()):
                 event.set()
+
+
+SWITCHES = StopSwitches()
 
 
 def stream(
