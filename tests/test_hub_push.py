@@ -240,7 +240,7 @@ def test_trained_pushed_and_pulled_model_fills_bit_for_bit_as_before(hub, logged
         data="svhn32-train.zip", batch_size=8, learning_rate=2e-4, ema=0.999, no_flips=False, seed=0
     )
     record = {"images": 16, "step": 2, "seconds": 1}
-    export(trainer.averaged_model(), tmp_path / "trained", arguments, record, 8, Image.new("RGB", (16, 16)))
+    export(trainer.averaged_model(), tmp_path / "trained", arguments, record, 8)
 
     models.push(tmp_path / "trained", "user/trained")
     models.pull("user/trained", tmp_path / "elsewhere")

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from inpainter import hub
 from inpainter.images import device_from_name, image_grid, to_uint8
 from inpainter.models import DCGAN, DCGANConfig
 
@@ -198,7 +199,7 @@ def main(arguments: argparse.Namespace) -> None:
     losses: list[dict[str, float]] = []
     mark, mark_step = time.monotonic(), trainer.step
 
-    def save() -> None:
+    def save() -> dict[str, float]:
         nonlocal mark, mark_step
         elapsed = time.monotonic() - mark
         trainer.seconds += elapsed
@@ -214,12 +215,12 @@ def main(arguments: argparse.Namespace) -> None:
             record["images_per_second"] = round((trainer.step - mark_step) * arguments.batch_size / elapsed, 1)
             with open(out / "metrics.jsonl", "a", encoding="utf-8") as log:
                 log.write(json.dumps(record) + "\n")
-        grid = sample_grid(model, fixed_z)
         (out / "samples").mkdir(exist_ok=True)
-        grid.save(out / "samples" / f"{trainer.step:07d}.png")
-        export(model, out / "model", arguments, record, len(images), grid)
+        sample_grid(model, fixed_z).save(out / "samples" / f"{trainer.step:07d}.png")
+        export(model, out / "model", arguments, record, len(images))
         losses.clear()
         mark, mark_step = time.monotonic(), trainer.step
+        return record
 
     with tqdm(total=steps * arguments.batch_size, initial=trainer.step * arguments.batch_size, unit="img") as bar:
         while trainer.step < steps:
@@ -232,18 +233,13 @@ def main(arguments: argparse.Namespace) -> None:
                 )
             bar.update(len(indices))
             if time.monotonic() - mark > arguments.every:
-                save()
-                bar.set_postfix_str(f"D accuracy {losses_accuracy(out):.2f}", refresh=False)
+                record = save()
+                bar.set_postfix_str(f"D accuracy {record['d_accuracy']:.2f}", refresh=False)
     save()
 
 
-def losses_accuracy(out: Path) -> float:
-    """D's accuracy in the newest line of the log."""
-    return json.loads((out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["d_accuracy"]
-
-
-def export(model: DCGAN, folder: Path, arguments, record: dict, count: int, grid: Image.Image) -> None:
-    """Writes the model folder, with a summary of the training in its configuration."""
+def export(model: DCGAN, folder: Path, arguments: argparse.Namespace, record: dict, count: int) -> None:
+    """Writes a complete model folder, with a summary of the training in its configuration."""
     training = {
         "data": Path(arguments.data).name,
         "training_images": count,
@@ -257,6 +253,4 @@ def export(model: DCGAN, folder: Path, arguments, record: dict, count: int, grid
         "seed": arguments.seed,
     }
     model.config = DCGANConfig(**{**vars(model.config), "training": training})
-    folder.mkdir(parents=True, exist_ok=True)
-    model._save_pretrained(folder)
-    grid.save(folder / "samples.png")
+    hub.save(model, folder)
