@@ -209,7 +209,9 @@ def spoil_weights(data: bytes, draw: random.Random) -> bytes:
 
 def test_the_bound_on_memory_is_one():
     with little_memory(), pytest.raises(RuntimeError):
-        torch.empty(HEADROOM + 1, dtype=torch.uint8)
+        # Several times the headroom: memory that the process gives back meanwhile (the stacks of threads
+        # that end) adds to it.
+        torch.empty(8 * HEADROOM, dtype=torch.uint8)
 
 
 def test_mutated_configurations_load_correctly_or_are_refused(original, folder):
