@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inpainter import Progress, Result
 
-STEPS = 400  # about 10 s on two cores; the paper's 1500 take half a minute
+STEPS = 300  # about 10 s on two cores, shared with the browser; the paper's 1500 take five times as long
 MAX_STEPS, MAX_STARTS = 1500, 8
 PREVIEWS = 40  # a run, however many steps it takes
 # Searches share the device, so one runs at a time, whether a visitor or a program asked for it.

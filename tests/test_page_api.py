@@ -34,7 +34,7 @@ def test_the_endpoints_are_named_and_typed(client):
     parameters = {p["parameter_name"]: p for p in endpoints["/inpaint"]["parameters"]}
     required = [name for name, p in parameters.items() if not p["parameter_has_default"]]
     assert required == ["picture"]
-    assert parameters["steps"]["parameter_default"] == 400
+    assert parameters["steps"]["parameter_default"] == STEPS
 
 
 def test_inpaint_fills_the_hole_and_nothing_else(client, photo):
