@@ -6,6 +6,7 @@ from page_server import EXAMPLES, page_server
 from PIL import Image
 
 from inpainter import masks
+from page.runs import STEPS
 
 gradio_client = pytest.importorskip("gradio_client", reason="Gradio is not installed")
 handle_file = gradio_client.handle_file
