@@ -61,20 +61,14 @@ def read_image(source: str | Path | BinaryIO) -> Image.Image:
     """
     with open_image(source) as image:
         name = os.path.basename(image.filename) if getattr(image, "filename", "") else "the picture"
-        try:
-            image.load()
-        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{name}: the file is damaged or cut short ({error}).") from error
+        _decode(image, name)
         return to_rgb(image, name)
 
 
 def read_hole(source: str | Path | BinaryIO) -> NDArray[np.bool_]:
     """Reads a mask file: bool (H, W), every pixel that is not black is missing."""
     with open_image(source) as image:
-        try:
-            image.load()
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise ValueError(f"the mask is damaged or cut short ({error}).") from error
+        _decode(image, "the mask")
         return masks.from_image(ImageOps.exif_transpose(image))
 
 
@@ -84,10 +78,7 @@ def to_rgb(image: Image.Image, name: str = "the picture") -> Image.Image:
     Raises:
         ValueError: when it is too small, too large, or of a kind without a fixed range (float).
     """
-    if min(image.size) < MIN_SIDE:
-        raise ValueError(
-            f"{name}: {image.width}x{image.height} pixels are too few; at least {MIN_SIDE} a side are needed."
-        )
+    _check_sides(image.width, image.height, name)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(
             f"{name}: {image.width}x{image.height} pixels are more than {MAX_PIXELS / 1e6:.0f} megapixels."
@@ -217,6 +208,18 @@ def device_from_name(name: str | torch.device) -> torch.device:
     return device
 
 
+def _decode(image: Image.Image, name: str) -> None:
+    try:
+        image.load()
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name}: the file is damaged or cut short ({error}).") from error
+
+
+def _check_sides(width: int, height: int, name: str) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise ValueError(f"{name}: {width}x{height} pixels are too few; at least {MIN_SIDE} a side are needed.")
+
+
 def _as_picture(image: Picture, name: str) -> NDArray[np.uint8]:
     if isinstance(image, Image.Image):
         return np.asarray(to_rgb(image, name))
@@ -226,10 +229,7 @@ def _as_picture(image: Picture, name: str) -> NDArray[np.uint8]:
         raise TypeError(f"{name} must be uint8, 0 to 255, got {image.dtype}.")
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{name} must have shape (H, W, 3), got {image.shape}.")
-    if min(image.shape[:2]) < MIN_SIDE:
-        raise ValueError(
-            f"{name}: {image.shape[1]}x{image.shape[0]} pixels are too few; at least {MIN_SIDE} a side are needed."
-        )
+    _check_sides(image.shape[1], image.shape[0], name)
     return image
 
 

@@ -56,13 +56,14 @@ def main(arguments: argparse.Namespace) -> None:
 
     rows: list[dict] = []
     seconds: dict[str, float] = {}
-    for name in arguments.masks:
+    for name in arguments.masks:  # pattern and random masks take the picture's index as seed
         started = time.perf_counter()
-        filled, losses = fill(model, images, name, arguments)
+        holes = np.stack([masks.named(name, model.size, seed=index) for index in range(len(images))])
+        filled, losses = fill(model, images, holes, name, arguments)
         seconds[name] = (time.perf_counter() - started) / len(images)
-        rows += measure(images, filled, name, losses)
+        rows += measure(images, filled, holes, name, losses)
         if arguments.out:
-            save_grid(arguments.out / f"{name}.png", images[:8], filled[:8], name)
+            save_grid(arguments.out / f"{name}.png", images[:8], filled[:8], holes[:8])
 
     summary = summarise(rows)
     table = markdown(summary, seconds)
@@ -77,14 +78,10 @@ def main(arguments: argparse.Namespace) -> None:
         record(hub.locate(arguments.model), summary, arguments, len(images))
 
 
-def holes_of(name: str, size: int, count: int) -> NDArray[np.bool_]:
-    """One hole a picture, (count, size, size); pattern and random masks take the index as seed."""
-    return np.stack([masks.named(name, size, seed=index) for index in range(count)])
-
-
-def fill(model: Inpainter, images: NDArray[np.uint8], name: str, arguments) -> tuple[NDArray[np.uint8], NDArray]:
+def fill(
+    model: Inpainter, images: NDArray[np.uint8], holes: NDArray[np.bool_], name: str, arguments: argparse.Namespace
+) -> tuple[NDArray[np.uint8], NDArray]:
     """Damages and fills uint8 (N, H, W, 3): the filled pictures, and losses (N, 2): context, prior."""
-    holes = holes_of(name, model.size, len(images))
     filled, losses = [], []
     with tqdm(total=len(images) * arguments.steps, desc=name, unit="step") as bar:
         for first in range(0, len(images), arguments.batch_size):
@@ -110,9 +107,10 @@ def fill(model: Inpainter, images: NDArray[np.uint8], name: str, arguments) -> t
     return np.concatenate(filled), np.concatenate(losses)
 
 
-def measure(images: NDArray[np.uint8], filled: NDArray[np.uint8], name: str, losses: NDArray) -> list[dict]:
+def measure(
+    images: NDArray[np.uint8], filled: NDArray[np.uint8], holes: NDArray[np.bool_], name: str, losses: NDArray
+) -> list[dict]:
     """One row a picture, with the keys of `COLUMNS`."""
-    holes = holes_of(name, images.shape[1], len(images))
     scores = (
         metrics.psnr(filled, images, holes),
         metrics.psnr(filled, images),
@@ -143,9 +141,8 @@ def markdown(summary: dict[str, dict[str, float]], seconds: dict[str, float]) ->
     return "\n".join(lines)
 
 
-def save_grid(path: Path, images: NDArray[np.uint8], filled: NDArray[np.uint8], name: str) -> None:
+def save_grid(path: Path, images: NDArray[np.uint8], filled: NDArray[np.uint8], holes: NDArray[np.bool_]) -> None:
     """Three rows: intact, damaged (hole white), filled; every pixel twice as large, to be seen."""
-    holes = holes_of(name, images.shape[1], len(images))
     damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
     rows = np.concatenate([images, damaged, filled]).repeat(2, axis=1).repeat(2, axis=2)
     image_grid(rows, columns=len(images), gap=4).save(path)

@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from inpainter import hub
-from inpainter.images import device_from_name, image_grid, to_uint8
+from inpainter.images import device_from_name
 from inpainter.models import DCGAN, DCGANConfig
 
 from .data import load_images, split
@@ -169,12 +168,6 @@ def save_checkpoint(path: Path, state: dict) -> None:
     os.replace(scratch, path)
 
 
-def sample_grid(model: DCGAN, z: Tensor) -> Image.Image:
-    """The model's images of the codes z, in a square grid."""
-    with torch.inference_mode():
-        return image_grid(to_uint8(model.generate(z)), columns=round(len(z) ** 0.5))
-
-
 def main(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
@@ -216,7 +209,7 @@ def main(arguments: argparse.Namespace) -> None:
             with open(out / "metrics.jsonl", "a", encoding="utf-8") as log:
                 log.write(json.dumps(record) + "\n")
         (out / "samples").mkdir(exist_ok=True)
-        sample_grid(model, fixed_z).save(out / "samples" / f"{trainer.step:07d}.png")
+        hub.sample_grid(model, fixed_z).save(out / "samples" / f"{trainer.step:07d}.png")
         export(model, out / "model", arguments, record, len(images))
         losses.clear()
         mark, mark_step = time.monotonic(), trainer.step

@@ -2,7 +2,7 @@
 
 from .exporting import export_onnx
 from .finding import Found, bundled, find, load, locate
-from .publishing import check, pull, push, push_model, save
+from .publishing import check, pull, push, push_model, sample_grid, save
 from .spaces import push_space
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "push",
     "push_model",
     "push_space",
+    "sample_grid",
     "save",
 ]

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError
+from PIL import Image
 
 from .. import cards
 from ..images import image_grid, to_uint8
@@ -49,9 +50,14 @@ def save(model: LatentModel, folder: str | Path, repo_id: str | None = None) -> 
     model._save_pretrained(folder)
     device = next(model.parameters()).device
     z = model.sample_latents(SAMPLES, torch.Generator().manual_seed(0)).to(device)
-    with torch.inference_mode():
-        image_grid(to_uint8(model.generate(z)), columns=8).save(folder / cards.SAMPLES_NAME)
+    sample_grid(model, z).save(folder / cards.SAMPLES_NAME)
     cards.write_card(folder, repo_id)
+
+
+def sample_grid(model: LatentModel, z: torch.Tensor) -> Image.Image:
+    """The model's images of the codes z (N, latent_size), in a square grid."""
+    with torch.inference_mode():
+        return image_grid(to_uint8(model.generate(z)), columns=round(len(z) ** 0.5))
 
 
 def check(folder: str | Path) -> list[str]:
