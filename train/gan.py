@@ -24,6 +24,7 @@ from inpainter import hub
 from inpainter.images import device_from_name
 from inpainter.models import DCGAN, DCGANConfig
 
+from .augment import CHANGES, diff_augment
 from .data import load_images, split
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--ema", type=float, default=0.999, help="decay per step of the average of G")
+    parser.add_argument(
+        "--augment", nargs="*", default=[], choices=CHANGES, help="what D's images go through; helps with few pictures"
+    )
     parser.add_argument("--every", type=float, default=240, help="seconds between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
@@ -55,6 +59,7 @@ class Trainer:
     ema_decay: float
     seed: int
     device: torch.device
+    augment: tuple[str, ...] = ()
     step: int = 0
     seconds: float = 0.0  # of training, over all resumed parts
     average: torch.nn.Module = field(init=False)
@@ -65,7 +70,7 @@ class Trainer:
         adam = {"lr": self.learning_rate, "betas": (0.5, 0.999), "fused": True}
         self.g_optimizer = torch.optim.Adam(self.model.generator.parameters(), **adam)
         self.d_optimizer = torch.optim.Adam(self.model.discriminator.parameters(), **adam)
-        self.random = torch.Generator().manual_seed(self.seed)  # latents and flips
+        self.random = torch.Generator().manual_seed(self.seed)  # latents, flips and augmentation
 
     def train_step(self, real: Tensor) -> dict[str, float]:
         """One update of D, then of G, on real images (N, 3, H, W) in [-1, 1]."""
@@ -74,7 +79,7 @@ class Trainer:
 
         with self._autocast():
             fake = G(z)
-            real_logits, fake_logits = D(real).float(), D(fake.detach()).float()
+            real_logits, fake_logits = D(self._seen(real)).float(), D(self._seen(fake.detach())).float()
         d_loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
         self.d_optimizer.zero_grad(set_to_none=True)
         d_loss.backward()
@@ -82,7 +87,7 @@ class Trainer:
 
         D.requires_grad_(False)  # its gradients are not needed for G's step
         with self._autocast():
-            g_loss = F.softplus(-D(fake).float()).mean()
+            g_loss = F.softplus(-D(self._seen(fake)).float()).mean()
         self.g_optimizer.zero_grad(set_to_none=True)
         g_loss.backward()
         self.g_optimizer.step()
@@ -94,6 +99,10 @@ class Trainer:
         self.step += 1
         accuracy = ((real_logits > 0).float().mean() + (fake_logits < 0).float().mean()) / 2
         return {"d_loss": d_loss.item(), "g_loss": g_loss.item(), "d_accuracy": accuracy.item()}
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """What D gets to see of images."""
+        return diff_augment(images, self.augment, self.random)
 
     def _autocast(self):
         return torch.autocast(self.device.type, torch.bfloat16)
@@ -181,7 +190,12 @@ def main(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{len(images)} training images are fewer than one batch of {arguments.batch_size}.")
     device = device_from_name(arguments.device)
     trainer = Trainer(
-        initialise(DCGAN(config), arguments.seed), arguments.learning_rate, arguments.ema, arguments.seed, device
+        initialise(DCGAN(config), arguments.seed),
+        arguments.learning_rate,
+        arguments.ema,
+        arguments.seed,
+        device,
+        tuple(arguments.augment),
     )
     if arguments.resume and checkpoint.exists():
         trainer.load_state_dict(torch.load(checkpoint, map_location=device, weights_only=True))
@@ -243,6 +257,7 @@ def export(model: DCGAN, folder: Path, arguments: argparse.Namespace, record: di
         "learning_rate": arguments.learning_rate,
         "ema": arguments.ema,
         "flips": not arguments.no_flips,
+        "augment": list(arguments.augment),
         "seed": arguments.seed,
     }
     model.config = DCGANConfig(**{**vars(model.config), "training": training})
