@@ -1,0 +1,82 @@
+"""Blending a filling back into a photo at full resolution."""
+
+import numpy as np
+import pytest
+
+from inpainter import masks
+from inpainter.blending import harmonic_solver
+from inpainter.photos import Square, enlarge_hole, harmonic_fill, paste_back
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (120, 170, 3), dtype=np.uint8)
+
+
+GREY = np.full((16, 16, 3), 90, np.uint8)
+
+
+@pytest.mark.parametrize("blend", ["poisson", "overlay"])
+def test_every_pixel_outside_the_hole_comes_back_bit_for_bit(photo, blend):
+    square, before = Square(31, 9, 101), photo.copy()  # no multiple of the model's size
+    hole = masks.pattern(16, seed=1)
+    filled = paste_back(photo, square, GREY, hole, blend)
+    missing = np.zeros(photo.shape[:2], bool)
+    missing[square.slices] = enlarge_hole(hole, 101)
+    assert (filled[~missing] == photo[~missing]).all()
+    assert (filled[missing] != photo[missing]).any(axis=1).mean() > 0.9
+    assert (photo == before).all()
+
+
+def test_what_is_under_the_hole_does_not_matter(photo):
+    square, hole = Square(0, 0, 120), masks.center(16)
+    other = photo.copy()
+    other[35:80, 35:80] = 255 - other[35:80, 35:80]
+    assert (paste_back(photo, square, GREY, hole) == paste_back(other, square, GREY, hole)).all()
+
+
+def test_a_filling_takes_the_photos_colour_and_keeps_its_own_gradients():
+    ramp = np.repeat(np.linspace(60, 120, 64).round().astype(np.uint8)[None, :, None], 64, axis=0).repeat(3, axis=2)
+    photo = np.repeat(np.linspace(100, 160, 512)[None, :, None], 512, axis=0).repeat(3, axis=2).round().astype(np.uint8)
+    filled = paste_back(photo, Square(0, 0, 512), ramp, masks.center(64))
+    assert np.abs(filled.astype(int) - photo).max() <= 2
+
+
+@pytest.mark.parametrize("name", masks.NAMES)
+def test_coarse_to_fine_comes_close_to_the_exact_solution(name):
+    side = 200
+    hole = enlarge_hole(masks.named(name, 64, seed=1), side)
+    y, x = np.mgrid[:side, :side] / side
+    values = np.stack([80 * np.sin(7 * x + 5 * y), 60 * x * y, 100 * x], axis=2).astype(np.float32)
+    exact = harmonic_solver(hole.tobytes(), hole.shape)(values[~hole].astype(float))
+    error = np.abs(harmonic_fill(values, hole)[hole] - exact)
+    assert error.mean() < 2.5 and error.max() < 6  # of levels that span 160
+
+
+def test_a_constant_difference_is_continued_exactly():
+    hole = masks.random(100, seed=2)
+    assert np.abs(harmonic_fill(np.full((100, 100, 1), 7, np.float32), hole)[hole] - 7).max() < 1e-3
+
+
+@pytest.mark.parametrize("hole", [np.zeros((16, 16), bool), np.ones((16, 16), bool)], ids=["nothing", "everything"])
+def test_empty_and_complete_holes_are_ordinary(photo, hole):
+    filled = paste_back(photo, Square(10, 10, 64), GREY, hole)
+    assert (filled[10:74, 10:74] == 90).all() if hole.all() else (filled == photo).all()
+
+
+def test_a_hole_of_one_pixel_at_the_border_is_filled(photo):
+    hole = np.zeros((16, 16), bool)
+    hole[0, 0] = True
+    filled = paste_back(photo, Square(0, 0, 120), GREY, hole)
+    assert (filled[8:] == photo[8:]).all() and (filled[:7, :7] != photo[:7, :7]).any()
+
+
+@pytest.mark.parametrize("square", [Square(-1, 0, 20), Square(0, 110, 20), Square(0, 0, 130)])
+def test_a_square_that_leaves_the_photo_is_refused(photo, square):
+    with pytest.raises(ValueError, match="not inside the photo of 170x120"):
+        paste_back(photo, square, GREY, masks.center(16))
+
+
+def test_an_unknown_blend_is_refused(photo):
+    with pytest.raises(ValueError, match="poisson or overlay, got 'none'"):
+        paste_back(photo, Square(0, 0, 64), GREY, masks.center(16), "none")
