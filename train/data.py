@@ -1,45 +1,71 @@
-"""Training and test pictures: a folder or a zip of images, decoded once to one uint8 tensor."""
+"""Training and test pictures, decoded once to one uint8 tensor, from whatever `sources` recognises."""
 
-import io
 import logging
-import zipfile
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
+
+from . import cache, sources
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+CACHE_ABOVE = 2**30  # bytes; 87,000 pictures of 64x64
+CHUNK = 1024  # pictures decoded ahead
+BAR_FROM = 5000  # pictures; fewer take a few seconds
 
 
-def load_images(path: str | Path, size: int) -> Tensor:
-    """Reads every image of a folder or zip, in order of name.
+def load_images(path: str | Path, size: int, *, cache_above: int = CACHE_ABOVE) -> Tensor:
+    """Reads every picture, in order of name: see `sources.find` for what `path` can be.
 
-    Pictures of another size are cropped to their centre square and resized (bicubic). Files that
-    cannot be decoded are counted and named in the log, and left out.
+    Pictures are cut (to their centre square, where the data has no convention of its own) and resized
+    (bicubic). What cannot be decoded, or has less than half of `size` a side, is left out, counted
+    and named in the log. Decoding uses all cores.
+
+    Args:
+        path: folder, file, or name of a Hugging Face dataset.
+        size: pixels a side.
+        cache_above: bytes; a larger result is kept in the user's cache directory, and mapped into
+            memory from there, now and next time.
 
     Returns:
         uint8 (N, 3, size, size).
 
     Raises:
-        ValueError: when the path is neither, or holds no readable image.
+        ValueError: when the path is nothing of the kind, or no picture of it can be used.
     """
-    images, broken = [], []
-    for name, data in _files(Path(path)):
-        try:
-            with Image.open(io.BytesIO(data)) as image:
-                images.append(_square(image.convert("RGB"), size))
-        except (OSError, ValueError, SyntaxError):
-            broken.append(name)
-    if broken:
-        logger.warning("%s: left out %d unreadable file(s): %s", path, len(broken), ", ".join(broken[:10]))
-    if not images:
-        raise ValueError(f"{path}: found no readable image (looked for {', '.join(sorted(SUFFIXES))}).")
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    source = sources.find(path)
+    unused: list[str] = []
+    count = len(source.names)
+    images = np.empty((0, 3, size, size), np.uint8)
+    if count * 3 * size * size > cache_above:
+        file = cache.path_of("images", str(path), size, source.stamp)
+        found = cache.read(file)
+        if found is None and cache.write(file, decoded(source, size, unused, str(path)), unused):
+            logger.info("%s: decoded pictures kept in %s", path, file)
+            found = cache.read(file)
+        if found is not None:
+            images, unused = found
+    else:
+        images = np.empty((count, 3, size, size), np.uint8)
+        filled = 0
+        for image in decoded(source, size, unused, str(path)):
+            images[filled] = image
+            filled += 1
+        images = images[:filled]
+    if not len(images):
+        raise ValueError(f"{path}: no readable image among its {count}: {'; '.join(unused[:3])}.")
+    if len(images) < count:
+        left_out = count - len(images)
+        logger.warning("%s: left out %d unreadable file(s) of %d: %s", path, left_out, count, "; ".join(unused[:10]))
+    return torch.from_numpy(images)
 
 
 def split(images: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
@@ -49,26 +75,39 @@ def split(images: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
     return images[: len(images) - held_out], images[len(images) - held_out :]
 
 
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in SUFFIXES:
-                yield str(file.relative_to(path)), file.read_bytes()
-    elif path.is_file():
+def decoded(source: sources.Source, size: int, unused: list[str], title: str) -> Iterator[NDArray[np.uint8]]:
+    """Yields (3, size, size) for every usable picture, in order; appends the others, with reasons, to `unused`."""
+    count = len(source.names)
+
+    def picture(index: int) -> NDArray[np.uint8] | str:
         try:
-            with zipfile.ZipFile(path) as archive:
-                for name in sorted(archive.namelist()):
-                    if Path(name).suffix.lower() in SUFFIXES:
-                        yield name, archive.read(name)
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path}: not a folder, and not a readable zip archive ({error}).") from error
-    else:
-        raise ValueError(f"{path}: no such folder or zip archive.")
+            return cut(source, index, size)
+        except Exception as error:  # a damaged file makes decoders raise almost anything
+            reason = str(error).removeprefix("the picture: ").rstrip(".")
+            return f"{source.names[index]} ({reason:.150})"
+
+    # Threads, not processes: Pillow decodes and resizes outside of Python's lock.
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=count, desc=title, unit="img", disable=count < BAR_FROM) as bar,
+    ):
+        for start in range(0, count, CHUNK):
+            for result in pool.map(picture, range(start, min(start + CHUNK, count))):
+                bar.update()
+                if isinstance(result, str):
+                    unused.append(result)
+                else:
+                    yield result
 
 
-def _square(image: Image.Image, size: int) -> np.ndarray:
+def cut(source: sources.Source, index: int, size: int) -> NDArray[np.uint8]:
+    """One picture, cut and resized: (3, size, size). Raises ValueError when it is too small, or as the file does."""
+    image = source.read(index)
+    left, top, right, bottom = box = source.box(index, *image.size)
+    width, height = right - left, bottom - top
+    if min(width, height) * 2 < size:
+        raise ValueError(f"{width}x{height} pixels are too few, at least half of {size} a side are needed")
+    image = image.crop(box)  # first, so that nothing outside of it is mixed in
     if image.size != (size, size):
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
-    return np.asarray(image)
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image).transpose(2, 0, 1)

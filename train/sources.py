@@ -1,0 +1,211 @@
+"""Where training pictures come from: what a path or name holds, and how each picture is cut.
+
+Folders and zips of images, Hugging Face datasets, and the releases of CelebA, SVHN and Stanford Cars
+as they are downloaded, recognised by what is in them.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import scipy.io
+from PIL import Image
+
+from inpainter.images import centre_square, read_image
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+CELEBA_FOLDER, CELEBA_SIZE, CELEBA_SIDE = "img_align_celeba", (178, 218), 108
+CARS_FIELDS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+# Stanford Cars: annotations, the field with the picture's path, and the folder it starts from.
+CARS_LAYOUTS = (
+    ("devkit/cars_train_annos.mat", "fname", "cars_train"),
+    ("cars_annos.mat", "relative_im_path", "."),
+)
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures that can be read in any order, from several threads at once."""
+
+    names: Sequence[str]  # of the pictures, for messages
+    read: Callable[[int], Image.Image]  # one picture in RGB; raises what a damaged file makes it raise
+    box: Callable[[int, int, int], Box]  # what to keep of a picture, by index, width and height
+    stamp: list  # changes when the pictures do
+
+
+def find(path: str | Path) -> Source:
+    """Recognises what `path` is: one of
+
+    - a folder or zip of images, cut to their centre squares;
+    - CelebA's `img_align_celeba`, as zip or folder: the centre 108x108 pixels (the DCGAN convention);
+    - SVHN's `train_32x32.mat`;
+    - Stanford Cars, a folder with `cars_train` and `devkit`, or `car_ims` and `cars_annos.mat`: training
+      pictures cut to their boxes, aspect not kept;
+    - a Hugging Face dataset, `user/name` or `user/name:split`, or a folder of its Parquet files.
+
+    Raises:
+        ValueError: when it is none of these, or not what it seems to be.
+    """
+    file = Path(path)
+    if file.is_dir():
+        for annotations, field, folder in CARS_LAYOUTS:
+            if (file / annotations).is_file():
+                return _cars(file / annotations, field, file / folder)
+        return _folder(file)
+    if file.suffix.lower() == ".mat" and file.is_file():
+        return _svhn(file)
+    if file.suffix.lower() == ".parquet" and file.is_file():
+        return _hugging_face(str(path), "parquet", data_files=str(path))
+    if file.is_file():
+        return _zip(file)
+    name, _, split = str(path).partition(":")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and Path(name).suffix.lower() not in {*SUFFIXES, ".zip", ".mat"}:
+        return _hugging_face(str(path), name, split)
+    raise ValueError(f"{path}: no such folder or file.")
+
+
+def _folder(folder: Path) -> Source:
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
+    names = _pictures(files)
+    if not names and any(name.endswith(".parquet") for name in files):
+        return _hugging_face(str(folder), str(folder))
+    if not names:
+        raise ValueError(f"{folder}: holds no readable image (looked for {', '.join(sorted(SUFFIXES))}).")
+    return Source(
+        names,
+        lambda index: _decode(files[names[index]].read_bytes()),
+        _celeba_box if CELEBA_FOLDER in PurePosixPath(folder.resolve().name, names[0]).parts else _centre_box,
+        [[name, *_stamp(files[name])] for name in names],
+    )
+
+
+def _zip(path: Path) -> Source:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: not a folder, and not a complete zip archive ({error}); other archives must be unpacked first."
+        ) from error
+    names = _pictures(archive.namelist())
+    if not names:
+        raise ValueError(f"{path}: holds no readable image (looked for {', '.join(sorted(SUFFIXES))}).")
+    return Source(
+        names,
+        lambda index: _decode(archive.read(names[index])),
+        _celeba_box if CELEBA_FOLDER in PurePosixPath(names[0]).parts else _centre_box,
+        _stamp(path),
+    )
+
+
+def _svhn(path: Path) -> Source:
+    images = _matlab(path).get("X")
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[:3] != (32, 32, 3):
+        seen = "there is none" if images is None else f"found {images.dtype} {images.shape}"
+        raise ValueError(
+            f"{path}: expected X of type uint8 and shape (32, 32, 3, N), as in SVHN's train_32x32.mat; {seen}."
+        )
+    images = images.reshape(32, 32, 3, -1)
+    return Source(
+        [f"picture {index + 1} of {path.name}" for index in range(images.shape[3])],
+        lambda index: Image.fromarray(np.ascontiguousarray(images[..., index])),
+        _centre_box,
+        _stamp(path),
+    )
+
+
+def _cars(path: Path, field: str, folder: Path) -> Source:
+    rows = _matlab(path).get("annotations")
+    fields = (*CARS_FIELDS, field)
+    lacking = [name for name in fields if name not in (getattr(getattr(rows, "dtype", None), "names", None) or ())]
+    if lacking:
+        raise ValueError(f"{path}: expected `annotations` with {', '.join(fields)}; {lacking[0]} is missing.")
+    rows = np.atleast_1d(rows)
+    if "test" in rows.dtype.names:  # the single archive holds the test pictures too
+        rows = rows[[not int(value) for value in rows["test"]]]
+    if not len(rows):
+        raise ValueError(f"{path}: lists no training picture.")
+    names = [str(name) for name in rows[field]]
+    boxes = [[int(row[name]) for name in CARS_FIELDS] for row in rows]
+
+    def box(index: int, width: int, height: int) -> Box:
+        left, top, right, bottom = boxes[index]  # counted from 1, the last pixel included
+        return max(left - 1, 0), max(top - 1, 0), min(right, width), min(bottom, height)
+
+    return Source(names, lambda index: _decode((folder / names[index]).read_bytes()), box, _stamp(path))
+
+
+def _hugging_face(shown: str, name: str, split: str = "", **options: Any) -> Source:
+    local = options or Path(name).exists()
+    prefix = shown if local else f"{shown}: no such folder or file; as a Hugging Face dataset"
+    try:
+        import datasets
+    except ImportError as error:
+        raise ValueError(f"{prefix}: needs a package that is not installed: pip install datasets.") from error
+    try:
+        splits = datasets.get_dataset_split_names(name, **options)
+        split = split or ("train" if "train" in splits else splits[0])
+        dataset = datasets.load_dataset(name, split=split, **options)
+    except Exception as error:  # of the library's many kinds: network, access, layout, damaged files
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{prefix}: cannot be loaded ({reason:.200}).") from error
+    columns = [key for key, feature in dataset.features.items() if isinstance(feature, datasets.Image)]
+    if not columns:
+        raise ValueError(f"{shown}: its columns are {', '.join(dataset.features)}, and none holds images.")
+    column = columns[0]
+    dataset = dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+
+    def read(index: int) -> Image.Image:
+        picture = dataset[index][column]
+        return _decode(Path(picture["path"]).read_bytes() if picture["bytes"] is None else picture["bytes"])
+
+    return Source(
+        [f"row {index} of {shown}" for index in range(len(dataset))],
+        read,
+        _centre_box,
+        [split, column, *(_stamp(Path(file["filename"])) for file in dataset.cache_files)],
+    )
+
+
+def _pictures(names: Sequence[str]) -> list[str]:
+    """The images among names of files, in order; hidden files and what macOS adds to zips left out."""
+    return sorted(
+        name
+        for name in names
+        if PurePosixPath(name).suffix.lower() in SUFFIXES
+        and not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    )
+
+
+def _decode(data: bytes) -> Image.Image:
+    return read_image(io.BytesIO(data))
+
+
+def _matlab(path: Path) -> dict[str, Any]:
+    try:
+        return scipy.io.loadmat(path, squeeze_me=True)
+    except Exception as error:  # damaged files make the reader raise almost anything
+        raise ValueError(f"{path}: not a MATLAB file that can be read ({error}).") from error
+
+
+def _stamp(path: Path) -> list:
+    status = path.stat()
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def _centre_box(index: int, width: int, height: int) -> Box:
+    return centre_square(width, height)
+
+
+def _celeba_box(index: int, width: int, height: int) -> Box:
+    if (width, height) != CELEBA_SIZE:
+        return centre_square(width, height)
+    left, top = (width - CELEBA_SIDE) // 2, (height - CELEBA_SIDE) // 2
+    return left, top, left + CELEBA_SIDE, top + CELEBA_SIDE
