@@ -1,7 +1,8 @@
-"""How close a filled picture is to the original: PSNR and SSIM."""
+"""How close a filled picture is to the original (PSNR, SSIM), and one set of pictures to another, in features."""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh, eigvalsh
 from scipy.ndimage import gaussian_filter
 
 
@@ -58,6 +59,70 @@ def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | NDArray:
     similarity /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
     value = similarity[..., 5:-5, 5:-5, :].mean(axis=(-3, -2, -1))
     return float(value) if value.ndim == 0 else value
+
+
+def frechet_distance(a: NDArray, b: NDArray) -> float:
+    """Fréchet distance between Gaussians fitted to two sets of features; 0 for equal sets, else positive.
+
+    |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), with means m and covariances S. It is biased
+    upwards with few rows, so only distances between sets of the same sizes can be compared. With
+    features of Inception-v3 it is the FID; with others it is not.
+
+    Args:
+        a, b: (N, D) and (M, D), in any order; N and M at least 2.
+
+    Raises:
+        ValueError: for other shapes, or values that are not finite.
+
+    Source: Heusel et al., *GANs Trained by a Two Time-Scale Update Rule*, NeurIPS 2017, eq. 6.
+    """
+    a, b = _check_features(a, 2), _check_features(b, 2)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"features must be of one length, got {a.shape[1]} and {b.shape[1]}.")
+    difference = a.mean(axis=0) - b.mean(axis=0)
+    covariance_a, covariance_b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
+    # tr (S_a S_b)^(1/2) = tr (R S_b R)^(1/2) with R = S_a^(1/2): symmetric, so that its eigenvalues are
+    # real and not negative but for rounding, which a square root of the product itself is not.
+    values, vectors = eigh(covariance_a)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    middle = root @ covariance_b @ root
+    trace = np.sqrt(eigvalsh((middle + middle.T) / 2).clip(0)).sum()
+    distance = difference @ difference + np.trace(covariance_a) + np.trace(covariance_b) - 2 * trace
+    return max(float(distance), 0.0)
+
+
+def mean_pairwise_distance(features: NDArray) -> float:
+    """Mean Euclidean distance between two different rows of (N, D), N at least 2: how varied a set is."""
+    features = _check_features(features, 2)
+    count = len(features)
+    total = sum(_distances(features[start : start + 256], features).sum() for start in range(0, count, 256))
+    return float(total / (count * (count - 1)))
+
+
+def nearest(queries: NDArray, references: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The closest row of `references` (M, D) to each of `queries` (N, D): its index (N,) and distance (N,)."""
+    queries, references = _check_features(queries, 1), _check_features(references, 1)
+    parts = [_distances(queries[start : start + 256], references) for start in range(0, len(queries), 256)]
+    index = np.concatenate([part.argmin(axis=1) for part in parts])
+    return index, np.concatenate([part.min(axis=1) for part in parts])
+
+
+def _distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean distances (N, M) between rows."""
+    squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)[None] - 2 * a @ b.T
+    distances = np.sqrt(squared.clip(0))
+    # Equal rows are 0 apart, which the difference of large numbers above misses by its rounding.
+    distances[squared < 1e-9 * np.square(a).sum(axis=1)[:, None]] = 0
+    return distances
+
+
+def _check_features(features: NDArray, least: int) -> NDArray[np.float64]:
+    if not isinstance(features, np.ndarray) or features.ndim != 2 or len(features) < least or not features.shape[1]:
+        shape = getattr(features, "shape", type(features).__name__)
+        raise ValueError(f"features must be an array (N, D) of at least {least} row(s), got {shape}.")
+    if not np.isfinite(features).all():
+        raise ValueError("features hold NaN or infinite values.")
+    return features.astype(np.float64)
 
 
 def _check(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
