@@ -1,0 +1,78 @@
+"""The methods that the papers compare with, and what common libraries offer, behind one signature.
+
+>>> from inpainter import baselines
+>>> fill = baselines.get("tv")
+>>> filled = fill(images, hole)  # uint8 (N, H, W, 3), bool (N, H, W): uint8 (N, H, W, 3)
+
+Known pixels come back bit for bit, and what is under the hole is never read.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from . import biharmonic, low_rank, nearest, opencv, patchmatch, tv
+from .common import Fill, NotApplicable, library
+
+__all__ = ["BASELINES", "Baseline", "Fill", "NotApplicable", "get"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A method under its name: what it does, where it is from and what it needs."""
+
+    description: str
+    reference: str
+    fill: Callable
+    needs: str = ""  # an argument of `fill` besides images and hole
+    library: tuple[str, str] | None = None  # module, and the package that brings it
+
+
+OPENCV = ("cv2", "opencv-python-headless")
+BASELINES = {
+    "tv": Baseline("least total variation, colours coupled", "Rudin et al. 1992; Chambolle and Pock 2011", tv.fill),
+    "low_rank": Baseline("matrix completion by truncated nuclear norm", "Hu et al., TPAMI 2013", low_rank.fill),
+    "patchmatch": Baseline(
+        "patches from the same picture",
+        "Barnes et al., SIGGRAPH 2009",
+        patchmatch.fill,
+        library=("patchmatch", "pypatchmatch"),
+    ),
+    "nearest": Baseline(
+        "nearest training picture, Poisson-blended", "after Hays and Efros, SIGGRAPH 2007", nearest.fill, needs="bank"
+    ),
+    "telea": Baseline("fast marching, OpenCV", "Telea, JGT 2004", partial(opencv.fill, method="telea"), library=OPENCV),
+    "navier_stokes": Baseline(
+        "Navier-Stokes, OpenCV",
+        "Bertalmio et al., CVPR 2001",
+        partial(opencv.fill, method="navier-stokes"),
+        library=OPENCV,
+    ),
+    "biharmonic": Baseline(
+        "biharmonic equation, scikit-image",
+        "Damelin and Hoang, IJMMS 2018",
+        biharmonic.fill,
+        library=("skimage.restoration", "scikit-image"),
+    ),
+}
+
+
+def get(name: str, **needs: Any) -> Fill:
+    """The `fill(images, hole)` of a baseline.
+
+    Args:
+        name: one of `BASELINES`.
+        needs: what the baseline needs beyond that: `bank`, uint8 (K, H, W, 3), for "nearest".
+
+    Raises:
+        ValueError: when there is no such baseline, or something that it needs is missing.
+    """
+    if name not in BASELINES:
+        raise ValueError(f"a baseline is named one of {', '.join(BASELINES)}; got {name!r}.")
+    baseline = BASELINES[name]
+    if baseline.library:
+        library(*baseline.library)
+    if baseline.needs and baseline.needs not in needs:
+        raise ValueError(f"the baseline {name!r} needs a {baseline.needs}.")
+    return partial(baseline.fill, **needs)
