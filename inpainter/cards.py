@@ -88,6 +88,7 @@ def make_card(
         f"---\n{data.to_yaml()}\n---\n\n# {plain(name)}\n",
         _summary(model, dataset, samples),
         _scores(evaluations),
+        _sample_quality(record),
         _use(model, repo_id),
         _intended_use(model, dataset),
         _training(record, dataset),
@@ -191,6 +192,21 @@ def _scores(evaluations: list) -> str:
         settings = [f"{plain(key.replace('_', ' '))} {plain(evaluation[key])}" for key in evaluation if key != "masks"]
         parts.append(f"Higher is better. Measured with: {', '.join(settings)}.\n\n{table}")
     return "## Scores\n\n" + "\n".join(parts) if parts else ""
+
+
+def _sample_quality(record: dict[str, Any]) -> str:
+    quality = record.get("sample_quality", {})
+    if not isinstance(quality, dict):
+        raise ModelError(f"config: training.sample_quality is {quality!r:.80}, expected an object.")
+    if not quality:
+        return ""
+    return (
+        "## Quality of the samples\n\n"
+        "Distances between pictures' features; lower feature distances are better, and those of training pictures\n"
+        "are the floor. Diversity is relative to training pictures; memorisation is the distance to the nearest\n"
+        "training picture relative to that of held-out pictures (towards 0: copies).\n\n"
+        + _table(["measure", "value"], [[key.replace("_", " "), value] for key, value in quality.items()])
+    )
 
 
 def _use(model: LatentModel, repo_id: str) -> str:

@@ -4,9 +4,9 @@ import argparse
 import logging
 import sys
 
-from . import evaluate, gan
+from . import evaluate, gan, score
 
-COMMANDS = {"gan": gan, "evaluate": evaluate}
+COMMANDS = {"gan": gan, "evaluate": evaluate, "score": score}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,6 +17,7 @@ def main(argv: list[str] | None = None) -> int:
         module.add_arguments(commands.add_parser(name, help=summary, description=summary))
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
         COMMANDS[arguments.command].main(arguments)
     except (ValueError, OSError) as error:

@@ -1,0 +1,210 @@
+"""Measures how good, how varied and how new a generator's samples are, without an internet connection.
+
+All in the features of EfficientNet-Lite0 (`train.features`); the distances are not FIDs, which are
+defined with Inception-v3, and compare only with each other, for equal numbers of pictures.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from inpainter import hub, metrics
+from inpainter.images import device_from_name, image_grid, to_uint8
+from inpainter.models import LatentModel
+from inpainter.models.base import CONFIG_NAME
+
+from . import features
+from .data import load_images, split
+from .features import Network
+
+logger = logging.getLogger(__name__)
+
+GRID_NAME = "nearest.png"
+GRID_PAIRS = 24
+BATCH = 100  # samples generated at once
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is measured, beside what pictures of the training set would get in place of samples.
+
+    Attributes:
+        feature_distance: Fréchet distance between samples and held-out pictures; lower is better.
+        feature_distance_of_training: the same for as many training pictures: the floor.
+        diversity: mean distance between two samples, relative to two training pictures. 1 is as varied;
+            towards 0 the samples resemble each other.
+        memorisation: median distance from a sample to the nearest training picture, relative to that from a
+            held-out picture. Around 1 samples are as new as pictures never seen; towards 0 they are copies.
+        samples, training_images, held_out: how many pictures were compared.
+        network: what made the features.
+    """
+
+    feature_distance: float
+    feature_distance_of_training: float
+    diversity: float
+    memorisation: float
+    samples: int
+    training_images: int
+    held_out: int
+    network: str = features.NETWORK
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Features of the real pictures, made once, for any number of models or of moments in a training.
+
+    Attributes:
+        train: (T, D), what samples may be copies of.
+        held_out: (H, D), what they should look like.
+    """
+
+    train: NDArray[np.float32]
+    held_out: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, network: Network, train: Tensor, held_out: Tensor) -> Self:
+        """From uint8 pictures (N, 3, H, W), at least two each; features are kept in the user's cache directory."""
+        for name, images in (("training", train), ("held-out", held_out)):
+            if len(images) < 2:
+                raise ValueError(f"a score needs at least 2 {name} pictures, got {len(images)}.")
+        return cls(features.kept(network, train), features.kept(network, held_out))
+
+    def some_train(self, count: int) -> NDArray[np.float32]:
+        """`count` of the training pictures, or all if there are fewer, always the same."""
+        order = np.random.default_rng(0).permutation(len(self.train))
+        return self.train[order[:count]]
+
+
+def score(
+    model: LatentModel, network: Network, reference: Reference, samples: int = 2000, seed: int = 0
+) -> tuple[Score, Tensor, NDArray[np.int64], NDArray[np.float64]]:
+    """Measures a model in evaluation mode, on whichever device it is.
+
+    Args:
+        model: any family.
+        network: as `features.efficientnet_lite0` makes it, and as made the reference.
+        reference: the real pictures.
+        samples: how many to draw, at least 2.
+        seed: of their codes.
+
+    Returns:
+        The score; the samples, uint8 (N, 3, H, W); and for each the index of the nearest training picture
+        and the distance to it, (N,).
+
+    Raises:
+        ValueError: for fewer than 2 samples, or when the held-out pictures are no others than the training's.
+    """
+    if samples < 2:
+        raise ValueError(f"a score needs at least 2 samples, got {samples}.")
+    images = sample(model, samples, seed)
+    drawn = network(images)
+    alike = reference.some_train(samples)
+    index, distance = metrics.nearest(drawn, reference.train)
+    _, unseen = metrics.nearest(reference.held_out, reference.train)
+    spread = metrics.mean_pairwise_distance(alike)
+    if spread == 0 or np.median(unseen) == 0:
+        raise ValueError("most held-out pictures are also among the training pictures, so there is no score.")
+    measured = Score(
+        feature_distance=metrics.frechet_distance(drawn, reference.held_out),
+        feature_distance_of_training=metrics.frechet_distance(alike, reference.held_out),
+        diversity=metrics.mean_pairwise_distance(drawn) / spread,
+        memorisation=float(np.median(distance) / np.median(unseen)),
+        samples=samples,
+        training_images=len(reference.train),
+        held_out=len(reference.held_out),
+    )
+    return measured, images, index, distance
+
+
+@torch.inference_mode()
+def sample(model: LatentModel, count: int, seed: int) -> Tensor:
+    """Draws images uint8 (N, 3, H, W) from a model."""
+    device = next(model.parameters()).device
+    codes = model.sample_latents(count, torch.Generator().manual_seed(seed))
+    images = np.concatenate([to_uint8(model.generate(z.to(device))) for z in codes.split(BATCH)])
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def closest_pairs(images: Tensor, train: Tensor, index: NDArray, distance: NDArray) -> Image.Image:
+    """A grid of the samples closest to a training picture, closest first: each sample left, its picture right."""
+    order = np.argsort(distance, kind="stable")[:GRID_PAIRS]
+    pairs = torch.cat([images[order], train[index[order]]], dim=3).permute(0, 2, 3, 1).numpy()  # (N, H, 2W, 3)
+    return image_grid(pairs.repeat(2, axis=1).repeat(2, axis=2), columns=4, gap=8)  # every pixel twice as large
+
+
+def text(measured: Score) -> str:
+    """The lines people read."""
+    return "\n".join(
+        (
+            f"feature distance ({measured.network}), {measured.samples} samples to {measured.held_out} held-out "
+            f"pictures: {measured.feature_distance:.2f}",
+            f"the same for training pictures (the floor): {measured.feature_distance_of_training:.2f}",
+            f"diversity, relative to training pictures: {measured.diversity:.3f}",
+            f"distance to the nearest of {measured.training_images} training pictures, "
+            f"relative to held-out pictures: {measured.memorisation:.3f}",
+        )
+    )
+
+
+def record(folder: Path, measured: Score, data: str) -> None:
+    """Puts a score into `training.sample_quality` of a model folder's configuration, for its model card."""
+    path = folder / CONFIG_NAME
+    config = json.loads(path.read_text(encoding="utf-8"))
+    values = {k: round(v, 3) if isinstance(v, float) else v for k, v in dataclasses.asdict(measured).items()}
+    config["training"]["sample_quality"] = {"data": data, **values}
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="model folder, bundled model or Hub id")
+    parser.add_argument("--data", required=True, help="the training pictures: whatever `gan --data` accepts")
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        default=500,
+        help="how many pictures, the last ones, training did not see (default %(default)s, as in training)",
+    )
+    parser.add_argument("--samples", type=int, default=2000, help="how many to draw (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--out", type=Path, help=f"folder for {GRID_NAME}: samples beside the closest training pictures"
+    )
+    parser.add_argument("--record", action="store_true", help="write the score into the model folder's configuration")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    device = device_from_name(arguments.device)
+    folder = hub.locate(arguments.model)
+    model = hub.load(folder).to(device, memory_format=torch.channels_last)
+    network = features.efficientnet_lite0(device)
+    train, held_out = split(load_images(arguments.data, model.config.image_size), arguments.held_out)
+    trained_on = model.config.training.get("training_images", len(train))
+    if trained_on != len(train):
+        logger.warning(
+            "the model was trained on %s pictures, but without the held-out ones there are %d; if it saw these, its "
+            "score flatters it.",
+            trained_on,
+            len(train),
+        )
+    reference = Reference.of(network, train, held_out)
+    measured, images, index, distance = score(model, network, reference, arguments.samples, arguments.seed)
+    print(text(measured))
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        closest_pairs(images, train, index, distance).save(arguments.out / GRID_NAME)
+    if arguments.record:
+        record(folder, measured, Path(arguments.data).name)
