@@ -1,0 +1,65 @@
+"""Results of an evaluation, kept batch by batch, so that a stopped one goes on where it was.
+
+A cell is what one method made of one batch of damaged pictures. It is found again by a digest of all
+that it depends on, so that another setting, model, picture or hole never meets an old result.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a method made of N pictures.
+
+    Attributes:
+        images: uint8 (N, H, W, 3), filled; empty when the method refused.
+        generated: uint8 (N, H, W, 3), G(z) of a search; empty for other methods.
+        losses: float64 (N, 2), context and prior loss of a search; NaN for other methods.
+        seconds: that it took.
+        refused: why the method cannot fill these holes, empty when it did.
+    """
+
+    images: NDArray[np.uint8]
+    generated: NDArray[np.uint8]
+    losses: NDArray[np.float64]
+    seconds: float
+    refused: str = ""
+
+
+def digest(settings: dict[str, Any], *arrays: NDArray) -> str:
+    """A name for settings (anything that JSON can hold) and arrays, different as soon as one of them is."""
+    sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for array in arrays:
+        sha.update(f"{array.dtype} {array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()[:24]
+
+
+def read(path: Path) -> Cell | None:
+    """The cell in a file; None when there is none, or it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in ("images", "generated", "losses")}
+            return Cell(**arrays, seconds=float(file["seconds"]), refused=str(file["refused"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def write(path: Path, cell: Cell) -> None:
+    """Writes beside `path` and renames, so that a kill leaves no half cell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    with open(scratch, "wb") as file:
+        np.savez_compressed(file, **vars(cell))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)

@@ -1,0 +1,50 @@
+"""The pictures of an evaluation: grids to compare methods by eye, error maps, failures (CVPR figures 4 to 13)."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from inpainter.images import image_grid
+
+SHOWN = 8  # pictures a figure
+SCALE = 2  # screen pixels a pixel, to be seen
+GAP = 4
+FULL_ERROR = 128  # levels of error that an error map shows in white
+
+
+def grid(images: NDArray[np.uint8], holes: NDArray[np.bool_], fillings: dict[str, NDArray[np.uint8]]) -> Image.Image:
+    """A row of intact pictures, one of damaged ones, and one for each method's fillings (figures 4 to 11)."""
+    damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
+    return labelled({"intact": images, "damaged": damaged, **fillings})
+
+
+def error_maps(images: NDArray[np.uint8], fillings: dict[str, NDArray[np.uint8]]) -> Image.Image:
+    """How far each method's filling is from the intact picture: black is equal (figure 12)."""
+    rows = {name: error_map(filled, images) for name, filled in fillings.items()}
+    return labelled({"intact": images, **rows})
+
+
+def error_map(filled: NDArray[np.uint8], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Absolute difference, mean over the channels, as grey: uint8 (N, H, W, 3), white from `FULL_ERROR` levels."""
+    error = abs(filled.astype(np.float32) - images).mean(axis=3, keepdims=True)
+    return (error / FULL_ERROR * 255).clip(0, 255).round().astype(np.uint8).repeat(3, axis=3)
+
+
+def failures(psnr_hole: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Which pictures figure 13 shows, by rule: those of the lowest PSNR in the hole, worst first."""
+    return np.argsort(psnr_hole, kind="stable")[:SHOWN]
+
+
+def labelled(rows: dict[str, NDArray[np.uint8]]) -> Image.Image:
+    """Rows of pictures uint8 (N, H, W, 3), enlarged, each with its name at the left."""
+    stacked = np.concatenate(list(rows.values())).repeat(SCALE, axis=1).repeat(SCALE, axis=2)
+    pictures = image_grid(stacked, columns=len(next(iter(rows.values()))), gap=GAP)
+    font = ImageFont.load_default(size=14)
+    margin = max(int(font.getlength(name)) for name in rows) + 2 * GAP
+    sheet = Image.new("RGB", (margin + pictures.width, pictures.height), "white")
+    sheet.paste(pictures, (margin, 0))
+    draw = ImageDraw.Draw(sheet)
+    pitch = stacked.shape[1] + GAP
+    for index, name in enumerate(rows):
+        draw.text((GAP, index * pitch + stacked.shape[1] // 2), name, fill="black", font=font, anchor="lm")
+    return sheet
