@@ -1,10 +1,12 @@
-"""Models the tests share: a tiny random one, and the published one."""
+"""What the tests share: a tiny random model, the published one, and a few pictures."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from inpainter import Inpainter
 from inpainter.models import DCGAN, DCGANConfig
@@ -40,3 +42,15 @@ def pictures() -> np.ndarray:
     ramp = np.linspace(0, 255, 16)
     first = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], 128), axis=2)
     return np.stack([first, first[::-1], 255 - first]).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory) -> Path:
+    """A zip of 40 random pictures of 16x16 pixels, to train on."""
+    path = tmp_path_factory.mktemp("data") / "pictures.zip"
+    draws = np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w") as file:
+        for index in range(40):
+            Image.fromarray(draws.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path.parent / "p.png")
+            file.write(path.parent / "p.png", f"{index:03d}.png")
+    return path

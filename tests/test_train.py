@@ -1,94 +1,50 @@
+"""A training run from outside: what it leaves, how it stops, goes on and refuses."""
+
 import json
-import zipfile
-from pathlib import Path
+import os
+import pickle
+import signal
+import sys
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from inpainter import Inpainter
-from inpainter.models import DCGAN, DCGANConfig
-from train import __main__, data, gan
+from train import __main__, checkpoints, runs
+from train.gan import GANTrainer
 
-TINY = DCGANConfig(image_size=16, latent_size=8, channels=(16, 8))
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory) -> Path:
-    """A zip of 40 pictures of 16x16 pixels."""
-    path = tmp_path_factory.mktemp("data") / "pictures.zip"
-    draws = np.random.default_rng(0)
-    folder = path.parent
-    with zipfile.ZipFile(path, "w") as file:
-        for index in range(40):
-            Image.fromarray(draws.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / "p.png")
-            file.write(folder / "p.png", f"{index:03d}.png")
-    return path
-
-
-@pytest.fixture(autouse=True)
-def tiny_networks(monkeypatch):
-    monkeypatch.setattr(gan, "DCGANConfig", lambda **changed: DCGANConfig(**{**vars(TINY), **changed}))
+TINY = ("--channels", 16, 8, "--latent-size", 8)
 
 
 def train(archive, out, images: int, *more) -> int:
-    arguments = ["gan", "--data", archive, "--out", out, "--images", images, "--batch-size", 8, "--held-out", 8, *more]
-    return __main__.main([str(a) for a in arguments])
+    arguments = ["gan", "--data", archive, "--out", out, "--images", images, "--batch-size", 8, "--held-out", 8]
+    return __main__.main([str(a) for a in (*arguments, *TINY, *more)])
 
 
-def test_a_folder_and_a_zip_load_alike_in_order_of_name(archive, tmp_path):
-    with zipfile.ZipFile(archive) as file:
-        file.extractall(tmp_path / "folder")
-    images = data.load_images(archive, 16)
-    assert images.shape == (40, 3, 16, 16)
-    assert images.dtype == torch.uint8
-    assert torch.equal(images, data.load_images(tmp_path / "folder", 16))
+def state(out) -> dict:
+    return torch.load(out / "checkpoint.pt", weights_only=True)
 
 
-def test_broken_pictures_are_counted_and_named_not_fatal(archive, tmp_path, caplog):
-    with zipfile.ZipFile(archive) as file:
-        file.extractall(tmp_path)
-    (tmp_path / "007.png").write_text("not a picture")
-    with caplog.at_level("WARNING"):
-        assert len(data.load_images(tmp_path, 16)) == 39
-    assert "1 unreadable" in caplog.text
-    assert "007.png" in caplog.text
+def assert_identical(one, other, where="") -> None:
+    """Bit for bit, at any depth; the time that training took is its own."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for name in one.keys() - {"seconds"}:
+            assert_identical(one[name], other[name], f"{where}.{name}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    else:
+        assert one == other, where
 
 
-def test_what_holds_no_pictures_is_refused(tmp_path):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "text").mkdir()
-    (tmp_path / "text" / "a.txt").write_text("a")
-    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04cut")
-    cases = (("empty", "no readable image"), ("text", "no readable image"), ("cut.zip", "zip"), ("none", "no such"))
-    for name, says in cases:
-        with pytest.raises(ValueError, match=says):
-            data.load_images(tmp_path / name, 16)
-
-
-def test_every_image_is_seen_once_an_epoch_in_an_order_the_seed_decides():
-    epoch = torch.cat([gan.batch_indices(step, 8, 40, seed=1) for step in range(5)])
-    assert sorted(epoch.tolist()) == list(range(40))
-    following = torch.cat([gan.batch_indices(step, 8, 40, seed=1) for step in range(5, 10)])
-    assert epoch.tolist() != following.tolist()
-    assert torch.equal(gan.batch_indices(3, 8, 40, seed=1), gan.batch_indices(3, 8, 40, seed=1))
-
-
-def test_flips_mirror_about_half_of_the_images_and_can_be_off():
-    images = torch.arange(16, dtype=torch.uint8).repeat(100, 3, 16, 1)
-    flipped = gan.prepare(images, True, torch.Generator().manual_seed(0))
-    mirrored = (flipped[:, 0, 0, 0] > flipped[:, 0, 0, 15]).float().mean()
-    assert 0.3 < mirrored < 0.7
-    assert torch.equal(gan.prepare(images, False, torch.Generator()), images.float() / 127.5 - 1)
-
-
-def test_a_run_leaves_a_checkpoint_log_samples_and_a_model_that_fills(archive, tmp_path):
+def test_a_run_leaves_a_checkpoint_log_curves_samples_and_a_model_that_fills(archive, tmp_path):
     assert train(archive, tmp_path, 32) == 0
-    record = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    (record,) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
     assert record["step"] == 4
     assert record["images"] == 32
-    assert np.isfinite([record["d_loss"], record["g_loss"]]).all()
+    assert np.isfinite([record["d_loss"], record["g_loss"], record["diversity"]]).all()
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "samples" / "0000004.png").exists()
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert config["training"]["images_seen"] == 32
@@ -97,16 +53,39 @@ def test_a_run_leaves_a_checkpoint_log_samples_and_a_model_that_fills(archive, t
     assert Inpainter.from_pretrained(tmp_path / "model")(picture, np.eye(16, dtype=bool), steps=2).images.any()
 
 
-def test_resumed_equals_uninterrupted(archive, tmp_path):
-    train(archive, tmp_path / "whole", 96)
-    train(archive, tmp_path / "parts", 40)
-    assert train(archive, tmp_path / "parts", 96, "--resume") == 0
-    whole, parts = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "parts"))
-    assert whole["step"] == parts["step"] == 12
-    assert torch.equal(whole["random"], parts["random"])
-    for part in ("model", "average"):
-        for name, tensor in whole[part].items():
-            torch.testing.assert_close(tensor, parts[part][name], atol=1e-6, rtol=1e-5, msg=name)
+def test_resumed_equals_uninterrupted_bit_for_bit(archive, tmp_path):
+    options = ("--preset", "small-data", "--r1", 1)
+    train(archive, tmp_path / "whole", 96, *options)
+    train(archive, tmp_path / "parts", 40, *options)  # in the middle of the second epoch
+    assert train(archive, tmp_path / "parts", 96, "--resume", *options) == 0
+    assert state(tmp_path / "whole")["step"] == 12
+    assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_finishes_the_step_and_saves(archive, tmp_path, monkeypatch, caplog, number):
+    step = GANTrainer.train_step
+
+    def interrupted(self, real, random):
+        if self.step == 2:
+            os.kill(os.getpid(), number)
+        return step(self, real, random)
+
+    usual = signal.getsignal(number)
+    monkeypatch.setattr(GANTrainer, "train_step", interrupted)
+    with caplog.at_level("INFO"):
+        assert train(archive, tmp_path, 96) == 0
+    assert state(tmp_path)["step"] == 3
+    assert (tmp_path / "samples" / "0000003.png").exists()
+    assert "stopped at step 3" in caplog.text
+    assert signal.getsignal(number) == usual
+
+
+def test_a_second_signal_has_its_usual_effect():
+    with pytest.raises(KeyboardInterrupt), runs.stopping_signals() as received:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert received == [signal.SIGINT]
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_an_existing_run_is_not_overwritten_by_accident(archive, tmp_path, capsys):
@@ -115,46 +94,138 @@ def test_an_existing_run_is_not_overwritten_by_accident(archive, tmp_path, capsy
     assert "--resume" in capsys.readouterr().err
 
 
-def test_a_kill_while_writing_a_checkpoint_leaves_the_previous_one(tmp_path, monkeypatch):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_kill_while_writing_a_checkpoint_leaves_the_previous_one(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    gan.save_checkpoint(path, {"step": 1})
+    checkpoints.save(path, {"step": 1})
+    child = os.fork()
+    if not child:
 
-    def die(state, file):
-        file.write(b"half a checkpoint")
-        raise KeyboardInterrupt
+        def half(state, file):
+            file.write(b"half a checkpoint")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(torch, "save", die)
-    with pytest.raises(KeyboardInterrupt):
-        gan.save_checkpoint(path, {"step": 2})
-    assert torch.load(path, weights_only=True) == {"step": 1}
-
-
-def test_a_step_trains_each_network_on_its_own_loss(archive):
-    """D learns to tell real from fake; G's weights move, and G's step leaves D alone."""
-    torch.manual_seed(0)
-    trainer = gan.Trainer(gan.initialise(DCGAN(TINY), 0), 2e-3, 0.9, 0, torch.device("cpu"))
-    real = gan.prepare(data.load_images(archive, 16), False, torch.Generator())
-    before = [p.clone() for p in trainer.model.generator.parameters()]
-    history = [trainer.train_step(real) for _ in range(30)]
-    assert history[-1]["d_accuracy"] > 0.6
-    assert any((a != b).any() for a, b in zip(before, trainer.model.generator.parameters(), strict=True))
-    assert all(p.requires_grad for p in trainer.model.discriminator.parameters())
+        torch.save = half
+        checkpoints.save(path, {"step": 2})
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert (tmp_path / "checkpoint.tmp").read_bytes() == b"half a checkpoint"
+    assert checkpoints.load(path, {}) == {"step": 1}
+    checkpoints.save(path, {"step": 2})
+    assert checkpoints.load(path, {}) == {"step": 2}
 
 
-def test_the_averaged_model_follows_g_slowly_and_measures_its_own_statistics(archive):
-    trainer = gan.Trainer(gan.initialise(DCGAN(TINY), 0), 2e-3, 0.999, 0, torch.device("cpu"))
-    real = gan.prepare(data.load_images(archive, 16), False, torch.Generator())
-    for _ in range(20):
-        trainer.train_step(real)
-    model = trainer.averaged_model()
-    assert not model.training
-    average, latest = model.generator[0].weight, trainer.model.generator[0].weight
-    assert (average - latest).abs().max() > 0
-    hidden = model.generator[:3](model.sample_latents(2000))  # after the first batch norm
-    assert hidden.mean().abs() < 0.1
-    assert hidden.std().item() == pytest.approx(1, abs=0.2)
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--batch-size", 4), "batch size 8, but this run has 4"),
+        (("--seed", 1), "seed 0, but this run has 1"),
+        (("--channels", 8, 8), "channels 16 8, but this run has 8 8"),
+        (("--augment", "cutout"), "augment none, but this run has cutout"),
+        (("--held-out", 0), "training images 32, but this run has 40"),
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused_in_a_sentence(made, archive, options, says, capsys):
+    assert train(archive, made, 32, "--resume", *options) == 1
+    assert says in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def made(archive, tmp_path_factory):
+    out = tmp_path_factory.mktemp("made")
+    train(archive, out, 16)
+    return out
+
+
+class Bomb:
+    """Unpickling this is a failure of the test."""
+
+    def __reduce__(self):
+        return pytest.fail, ("unpickled",)
+
+
+@pytest.mark.parametrize("what", ["noise", "half", "bomb", "pickle", "other"])
+def test_what_is_no_checkpoint_is_refused_and_never_unpickled(made, archive, tmp_path, capsys, what):
+    path = tmp_path / "checkpoint.pt"
+    whole = (made / "checkpoint.pt").read_bytes()
+    path.write_bytes(
+        {"noise": b"noise", "half": whole[: len(whole) // 2], "pickle": pickle.dumps(Bomb())}.get(what, b"")
+    )
+    if what in {"bomb", "other"}:
+        torch.save(Bomb() if what == "bomb" else torch.zeros(3), path)
+    assert train(archive, tmp_path, 32, "--resume") == 1
+    assert "checkpoint.pt is not a" in capsys.readouterr().err
+
+
+def test_nan_stops_the_run_and_the_checkpoint_from_before_remains(archive, tmp_path, monkeypatch, capsys):
+    train(archive, tmp_path, 16)
+    before = state(tmp_path)
+    step = GANTrainer.train_step
+
+    def broken(self, real, random):
+        return step(self, real * float("nan"), random)
+
+    monkeypatch.setattr(GANTrainer, "train_step", broken)
+    assert train(archive, tmp_path, 24, "--resume") == 1
+    assert "NaN" in capsys.readouterr().err
+    assert_identical(state(tmp_path), before)
+    assert train(archive, tmp_path, 8 * runs.CHECK_STEPS * 2, "--resume") == 1  # and it does not wait for a save
+    assert f"by step {runs.CHECK_STEPS}" in capsys.readouterr().err
 
 
 def test_data_smaller_than_a_batch_is_refused(archive, tmp_path, capsys):
     assert train(archive, tmp_path, 16, "--batch-size", 64) == 1
     assert "fewer than one batch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--batch-size", "0"), ("--batch-size", "2.5"), ("--learning-rate", "nan"), ("--ema", "2"), ("--r1", "-1")],
+)
+def test_impossible_numbers_are_refused_with_what_would_be_possible(archive, tmp_path, capsys, option, value):
+    with pytest.raises(SystemExit):
+        train(archive, tmp_path, 16, option, value)
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert option in message
+    assert repr(value) in message
+    assert "number" in message
+
+
+def test_missing_packages_and_trackers_are_named_in_a_sentence(archive, tmp_path, monkeypatch, capsys):
+    assert train(archive, tmp_path, 16, "--tracker", "paper") == 1
+    assert "tensorboard" in capsys.readouterr().err
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", list)
+    assert train(archive, tmp_path, 16, "--tracker", "tensorboard") == 1
+    assert "not installed" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    assert train(archive, tmp_path, 16) == 1
+    assert "inpainter[train]" in capsys.readouterr().err
+
+
+def test_a_tracker_gets_the_settings_and_every_record(archive, tmp_path, monkeypatch):
+    from accelerate import tracking
+    from accelerate.utils import LoggerType
+
+    seen = []
+
+    class Listed(tracking.GeneralTracker):
+        name, requires_logging_directory, main_process_only = "tensorboard", True, True
+
+        def __init__(self, project, logging_dir):
+            super().__init__()
+
+        tracker = None
+
+        def store_init_configuration(self, values):
+            seen.append(values)
+
+        def log(self, values, step):
+            seen.append((step, values["images"]))
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "tensorboard", Listed)
+    monkeypatch.setattr(tracking, "get_available_trackers", lambda: [LoggerType.TENSORBOARD])
+    assert train(archive, tmp_path, 24, "--tracker", "tensorboard", "--every", 0) == 0
+    settings, *records = seen
+    assert settings["channels"] == "16 8"
+    assert all(isinstance(value, (str, int, float)) for value in settings.values())
+    assert records == [(1, 8), (2, 16), (3, 24)]

@@ -1,0 +1,71 @@
+"""Two processes under `accelerate launch` against one process that does the same by hand."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import torch
+import torch.nn.functional as F
+from conftest import ROOT
+
+from inpainter.models import DCGAN, DCGANConfig
+from train.batches import batch_indices, prepare, step_generator
+from train.data import load_images
+from train.trainer import initialise
+
+STEPS, BATCH, PROCESSES = 2, 4, 2
+RATE = 1e-3
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def by_hand(images: torch.Tensor) -> DCGAN:
+    """Each half-batch has its own statistics; the gradients of both are averaged."""
+    model = initialise(DCGAN(DCGANConfig(image_size=16, latent_size=8, channels=(16, 8))), 0).train()
+    G, D = model.generator, model.discriminator
+    g_adam, d_adam = (torch.optim.Adam(network.parameters(), lr=RATE, betas=(0.5, 0.999)) for network in (G, D))
+    for step in range(STEPS):
+        indices = batch_indices(step, BATCH * PROCESSES, len(images), 0).split(BATCH)
+        fakes, d_loss = [], 0
+        for process, share in enumerate(indices):
+            random = step_generator(0, step, process)
+            real = prepare(images[share], True, random)
+            fakes.append(G(model.sample_latents(BATCH, random)))
+            d_loss += F.softplus(-D(real)).mean() + F.softplus(D(fakes[-1].detach())).mean()
+        d_adam.zero_grad()
+        (d_loss / PROCESSES).backward()
+        d_adam.step()
+        g_adam.zero_grad()
+        (sum(F.softplus(-D(fake)).mean() for fake in fakes) / PROCESSES).backward()
+        g_adam.step()
+    return model
+
+
+def test_two_processes_take_the_steps_of_one_that_averages_their_gradients_and_one_writes(archive, tmp_path):
+    launch = ["--multi_gpu", "--num_processes", PROCESSES, "--num_machines", 1, "--main_process_port", free_port()]
+    options = ["--data", archive, "--out", tmp_path, "--images", STEPS * BATCH * PROCESSES, "--batch-size", BATCH]
+    options += ["--channels", 16, 8, "--latent-size", 8, "--held-out", 8, "--learning-rate", RATE, "--precision", "no"]
+    command = ["-m", "accelerate.commands.launch", *launch, "-m", "train", "gan", *options]
+    result = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    (record,) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert record["step"] == STEPS
+    assert record["images"] == STEPS * BATCH * PROCESSES
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert checkpoint["settings"]["processes"] == PROCESSES
+    expected = by_hand(load_images(archive, 16)[:-8])
+    for name, parameter in expected.named_parameters():
+        torch.testing.assert_close(checkpoint["model"][name], parameter.detach(), atol=1e-5, rtol=0, msg=name)

@@ -1,0 +1,111 @@
+"""The command-line options that every kind of training has, and what they say to train on."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inpainter.images import device_from_name
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+logger = logging.getLogger(__name__)
+
+# Options that decide how training goes on: a resumed run has to repeat them.
+SETTINGS = ("seed", "batch_size", "channels", "latent_size", "learning_rate", "beta1", "ema", "no_flips", "precision")
+
+
+def number(kind: type, least: float, most: float = sys.float_info.max) -> Callable[[str], float]:
+    """An argparse type: a whole (`int`) or any (`float`) number from `least` to `most`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+            if least <= value <= most and kind(value) == value:
+                return kind(value)
+        except ValueError:
+            pass
+        what = "a whole number" if kind is int else "a number"
+        bounds = f"of at least {least}" if most == sys.float_info.max else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"must be {what} {bounds}, got {text!r}.")
+
+    return parse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that every kind of training has."""
+    parser.add_argument("--data", required=True, help="folder or zip of images")
+    parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, log, samples and model")
+    parser.add_argument(
+        "--images", type=number(int, 1), default=600_000, help="images to train on in all (default %(default)s)"
+    )
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")
+    parser.add_argument("--no-flips", action="store_true", help="no horizontal flips (digits, text)")
+    parser.add_argument(
+        "--held-out", type=number(int, 0), default=500, help="last images of the data, kept for validation"
+    )
+    parser.add_argument("--batch-size", type=number(int, 1), default=64, help="per process (default %(default)s)")
+    parser.add_argument("--learning-rate", type=number(float, 0), default=2e-4, help="of Adam (default %(default)s)")
+    parser.add_argument("--beta1", type=number(float, 0, 0.999), default=0.5, help="of Adam (default %(default)s)")
+    parser.add_argument(
+        "--ema",
+        type=number(float, 0, 1),
+        default=0.999,
+        help="decay a step of the average of G (default %(default)s)",
+    )
+    parser.add_argument(
+        "--channels",
+        type=number(int, 1),
+        nargs="+",
+        default=[512, 256, 128, 64],
+        metavar="WIDTH",
+        help="of G from 4x4 pixels up, each doubling the size (default 512 256 128 64: 64x64 pixels)",
+    )
+    parser.add_argument("--latent-size", type=number(int, 1), default=100, help="of a code (default %(default)s)")
+    parser.add_argument(
+        "--every", type=number(float, 0), default=240, help="seconds between checkpoints (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=number(int, 0), default=0)
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one) or cpu")
+    parser.add_argument(
+        "--precision", choices=("bf16", "no"), default="bf16", help="mixed precision (default %(default)s)"
+    )
+    parser.add_argument(
+        "--tracker", metavar="NAME", help="where to log as well: tensorboard, wandb or another that accelerate knows"
+    )
+
+
+def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
+    """Finds out what to train on: device, precision, and the other processes if there are any.
+
+    Raises:
+        ValueError: when packages, the device or the tracker are missing.
+    """
+    try:
+        import accelerate
+        import matplotlib  # noqa: F401  a whole run before its curves cannot be drawn would be a pity
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+    except ImportError as error:
+        raise ValueError(
+            f"training needs a package that is missing ({error}): pip install 'inpainter[train]'."
+        ) from error
+    known, available = sorted(LOGGER_TYPE_TO_CLASS), [str(name) for name in get_available_trackers()]
+    if arguments.tracker and arguments.tracker not in known:
+        raise ValueError(f"--tracker must be one of {', '.join(known)}, got {arguments.tracker!r}.")
+    if arguments.tracker and arguments.tracker not in available:
+        raise ValueError(f"--tracker {arguments.tracker}: its package is not installed.")
+    device = device_from_name(arguments.device)
+    accelerator = accelerate.Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=arguments.precision,
+        log_with=arguments.tracker,
+        project_dir=arguments.out,
+    )
+    if accelerator.num_processes == 1 and "MASTER_ADDR" in os.environ:
+        # accelerate's launcher starts several processes on CPUs only through MPI, and says nothing without it.
+        logger.warning("a launcher announced several processes, but this is the only one; try --multi_gpu or torchrun")
+    return accelerator

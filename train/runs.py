@@ -1,0 +1,237 @@
+"""A training run: the loop that steps, watches, saves and can be stopped.
+
+The same loop serves one CPU, one GPU and, under `accelerate launch -m train ...`, several of either on
+several machines. Only the main process writes.
+"""
+
+import argparse
+import dataclasses
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from inpainter import hub
+
+from . import checkpoints, watch
+from .batches import batch_indices, prepare, step_generator
+from .data import load_images, split
+from .options import SETTINGS, make_accelerator
+from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+logger = logging.getLogger(__name__)
+
+CHECK_STEPS = 16  # between looks at the losses, each of which waits for the device
+
+
+def train(
+    arguments: argparse.Namespace, make_trainer: Callable[["Accelerator"], Trainer], more: tuple[str, ...]
+) -> None:
+    """Trains from the start or the checkpoint to `--images`, or until it is told to stop.
+
+    Args:
+        arguments: with the options of `options.add_arguments`.
+        make_trainer: makes the trainer, given what to train on.
+        more: names of further arguments that decide how training goes on, besides `SETTINGS`.
+
+    Raises:
+        ValueError: when it cannot start or go on, and why.
+    """
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / checkpoints.CHECKPOINT_NAME
+    if checkpoint.exists() and not arguments.resume:
+        raise ValueError(f"{checkpoint} exists: add --resume to continue it, or choose another --out.")
+    accelerator = make_accelerator(arguments)
+    trainer = make_trainer(accelerator)
+    config = trainer.model.config
+    with accelerator.local_main_process_first():  # one reads and caches, the others find it done
+        images, _ = split(load_images(arguments.data, config.image_size), arguments.held_out)
+    batch = arguments.batch_size * accelerator.num_processes
+    if len(images) < batch:
+        raise ValueError(f"{len(images)} training images are fewer than one batch of {batch}.")
+    settings = {name: getattr(arguments, name) for name in (*SETTINGS, *more)}
+    settings |= {"family": config.family, "processes": accelerator.num_processes, "training_images": len(images)}
+    if checkpoint.exists():
+        trainer.load_state_dict(checkpoints.load(checkpoint, settings, accelerator.device))
+        if accelerator.is_main_process:
+            logger.info("resumed at step %d", trainer.step)
+    elif arguments.resume and accelerator.is_main_process:
+        logger.info("%s: nothing to resume yet, so this is a new run", out)
+    if arguments.tracker:
+        accelerator.init_trackers("inpainter", {n: _plain(value) for n, value in settings.items() if value is not None})
+    Run(trainer, arguments, settings, images).loop()
+    accelerator.wait_for_everyone()  # for the main process to write
+    accelerator.end_training()
+
+
+@dataclass
+class Run:
+    """One run between its start and its end: what is not in the checkpoint."""
+
+    trainer: Trainer
+    arguments: argparse.Namespace
+    settings: dict
+    images: Tensor  # uint8 (N, 3, H, W), the training images
+    total: dict[str, Tensor] = field(default_factory=dict)  # sums of what the steps returned, since the last save
+    mark: float = field(default_factory=time.monotonic)  # when the last save was done
+
+    def __post_init__(self):
+        self.out: Path = self.arguments.out
+        self.accelerator = self.trainer.accelerator
+        self.batch = self.arguments.batch_size * self.accelerator.num_processes  # of all processes
+        self.mark_step = self.trainer.step
+        self.records = watch.read_log(self.out / watch.LOG_NAME, self.trainer.step)
+        some = self.images[:: max(1, len(self.images) // 500)]
+        self.real_spread = watch.spread(some.float() / 127.5)
+        self.fixed_z = self.trainer.model.sample_latents(64, torch.Generator().manual_seed(self.arguments.seed))
+
+    def loop(self) -> None:
+        """Steps until `--images` or a signal to stop, saving every `--every` seconds and at the end."""
+        trainer, main = self.trainer, self.accelerator.is_main_process
+        steps = int(self.arguments.images // self.batch)
+        bar = tqdm(total=steps * self.batch, initial=trainer.step * self.batch, unit="img", disable=not main)
+        stop = False
+        with bar, logging_redirect_tqdm(), stopping_signals() as signals:
+            while trainer.step < steps and not stop:
+                self.train_step()
+                bar.update(self.batch)
+                due = main and time.monotonic() - self.mark > self.arguments.every
+                stop, due = self._agree(bool(signals), due)
+                if due and not stop:
+                    bar.set_postfix(self.save(), refresh=False)
+            if stop and main:
+                logger.info("stopping: saving step %d", trainer.step)
+            if trainer.step > self.mark_step or not trainer.step:
+                self.save()
+        if stop and main:
+            logger.info("stopped at step %d, all saved; --resume goes on from here", trainer.step)
+
+    def train_step(self) -> None:
+        """One step on this process's share of the next batch."""
+        step, process, size = self.trainer.step, self.accelerator.process_index, self.arguments.batch_size
+        indices = batch_indices(step, self.batch, len(self.images), self.arguments.seed)[process * size :][:size]
+        random = step_generator(self.arguments.seed, step, process)
+        real = prepare(self.images[indices], not self.arguments.no_flips, random, self.accelerator.device)
+        for name, value in self.trainer.train_step(real, random).items():
+            self.total[name] = self.total.get(name, 0) + value
+        if self.trainer.step % CHECK_STEPS == 0:
+            self._means()
+
+    def save(self) -> dict[str, float]:
+        """Writes the checkpoint, then everything that people look at; returns the means since the last save.
+
+        All processes call it at the same step, and the main one writes.
+        """
+        trainer = self.trainer
+        elapsed = time.monotonic() - self.mark
+        trainer.seconds += elapsed
+        means = self._means()  # before the checkpoint: broken weights must not replace it
+        if self.accelerator.is_main_process:
+            state = {**trainer.state_dict(), "settings": self.settings}
+            checkpoints.save(self.out / checkpoints.CHECKPOINT_NAME, state)
+            rate = (trainer.step - self.mark_step) * self.batch / max(elapsed, 1e-9)
+            self._report({**means, "images_per_second": round(rate, 1)})
+        self.total.clear()
+        self.mark, self.mark_step = time.monotonic(), trainer.step
+        return means
+
+    def _report(self, measured: dict[str, float]) -> None:
+        """Log, curves, samples, trackers and the model folder."""
+        trainer = self.trainer
+        model = trainer.averaged_model()
+        z = self.fixed_z.to(self.accelerator.device)
+        with torch.no_grad():
+            diversity = watch.spread(model.generate(z)) / max(self.real_spread, 1e-6)
+        record = {"step": trainer.step, "images": trainer.step * self.batch, "seconds": round(trainer.seconds)}
+        record |= measured | {"diversity": round(diversity, 3)}
+        self.records.append(record)
+        watch.write_log(self.out / watch.LOG_NAME, self.records)
+        watch.draw_curves(self.records, self.out / watch.CURVES_NAME)
+        watch.log_new_warnings(self.records)
+        self.accelerator.log(record, step=trainer.step)
+        (self.out / "samples").mkdir(exist_ok=True)
+        hub.sample_grid(model, z).save(self.out / "samples" / f"{trainer.step:07d}.png")
+        model.config = dataclasses.replace(model.config, training=self._summary(record))
+        hub.save(model, self.out / "model")
+
+    def _summary(self, record: dict) -> dict:
+        """The record of the training that a model's configuration and card carry."""
+        summary = {
+            "data": Path(self.arguments.data).name,
+            "training_images": len(self.images),
+            "images_seen": record["images"],
+            "steps": record["step"],
+            "hours": round(record["seconds"] / 3600, 2),
+            "flips": not self.arguments.no_flips,
+        }
+        shape = ("channels", "latent_size", "family", "no_flips")  # said elsewhere, or otherwise
+        return summary | {name: value for name, value in self.settings.items() if name not in (*shape, *summary)}
+
+    def _means(self) -> dict[str, float]:
+        """Means of what the steps returned since the last save, over all processes.
+
+        Raises:
+            ValueError: when one is NaN or infinite.
+        """
+        count = self.trainer.step - self.mark_step
+        if not count:
+            return {}
+        sums = self.accelerator.reduce(torch.stack(list(self.total.values())), reduction="mean").tolist()
+        means = {name: round(value / count, 4) for name, value in zip(self.total, sums, strict=True)}
+        if not all(map(_finite, sums)):
+            raise ValueError(
+                f"the loss became NaN or infinite by step {self.trainer.step}; the last checkpoint is from before. "
+                "Try a lower --learning-rate."
+            )
+        return means
+
+    def _agree(self, *flags: bool) -> tuple[bool, ...]:
+        """Each flag, if any process raises it: processes that differ would wait for each other for ever."""
+        if self.accelerator.num_processes == 1:
+            return flags
+        raised = torch.tensor(flags, dtype=torch.float32, device=self.accelerator.device)
+        return tuple(self.accelerator.reduce(raised, reduction="sum").bool().tolist())
+
+
+@contextmanager
+def stopping_signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and Ctrl-C in a list in place of their effects. A second one has its usual effect."""
+    received: list[int] = []
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: object) -> None:
+        received.append(number)
+        restore()
+
+    try:
+        for number in usual:
+            signal.signal(number, note)
+        yield received
+    finally:
+        restore()
+
+
+def _finite(value: float) -> bool:
+    return abs(value) < float("inf")  # False for NaN as well
+
+
+def _plain(value: object) -> str | int | float:
+    """A setting as trackers take it."""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value

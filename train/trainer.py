@@ -1,0 +1,117 @@
+"""What every training shares: its state, the optimisers, the average of G, and several processes as one.
+
+The networks are not wrapped for distributed training. A step of a GAN runs D three times and trains it
+once, which a wrapper that counts on one backward a forward has to be talked out of; averaging the
+gradients by hand is one call, and on one process nothing at all.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from inpainter.models import LatentModel
+
+if TYPE_CHECKING:  # a part of the extra "train", needed by no other command
+    from accelerate import Accelerator
+
+
+@dataclass
+class Trainer:
+    """All the state of a run: what a checkpoint holds, and the step that changes it.
+
+    A kind of training adds its networks and optimisers to `parts` and implements `train_step`.
+
+    Every process trains on a batch of its own and keeps its own batch statistics, as DCGAN does on
+    several GPUs; gradients are averaged over the processes. So N processes take the steps of one process
+    that averages the gradients of N batches, and `--batch-size` is per process.
+    """
+
+    model: LatentModel  # with a `generator`, which gets averaged
+    accelerator: "Accelerator"
+    learning_rate: float = 2e-4
+    beta1: float = 0.5
+    ema: float = 0.999  # decay per step
+    seed: int = 0
+    step: int = 0
+    seconds: float = 0.0  # of training, over all resumed parts
+    parts: dict[str, Any] = field(init=False)  # by their names in a checkpoint; each has a state_dict
+
+    def __post_init__(self):
+        self.device = self.accelerator.device
+        self.place(initialise(self.model, self.seed))
+        self.average = copy.deepcopy(self.model.generator).requires_grad_(False)
+        self.parts = {"model": self.model, "average": self.average}
+
+    def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
+        """One step on real images (N, 3, H, W) in [-1, 1]; returns means over the batch, without gradient."""
+        raise NotImplementedError
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """Moves a network to where it is trained."""
+        return module.to(self.device, memory_format=torch.channels_last).train()
+
+    def adam(self, *networks: nn.Module) -> torch.optim.Adam:
+        parameters = [parameter for network in networks for parameter in network.parameters()]
+        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(self.beta1, 0.999), fused=True)
+
+    def update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        """One step of an optimiser on a loss, with the gradients of all processes."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(self.accelerator, (p for group in optimizer.param_groups for p in group["params"]))
+        optimizer.step()
+
+    def follow(self) -> None:
+        """Moves the average towards G, and counts the step."""
+        # The decay warms up, so that the average forgets its random start.
+        decay = min(self.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.generator.parameters()), 1 - decay)
+        self.step += 1
+
+    def averaged_model(self) -> LatentModel:
+        """A copy with the averaged G, its batch-norm statistics measured on its own images."""
+        model = copy.deepcopy(self.model)
+        model.generator.load_state_dict(self.average.state_dict())
+        norms = [m for m in model.generator.modules() if isinstance(m, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches below
+        draws = torch.Generator().manual_seed(self.seed)
+        with torch.no_grad():
+            for _ in range(20):
+                model.generate(model.sample_latents(128, draws).to(self.device))
+        return model.eval().requires_grad_(False)
+
+    def state_dict(self) -> dict:
+        parts = {name: part.state_dict() for name, part in self.parts.items()}
+        return {**parts, "step": self.step, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def initialise(network: nn.Module, seed: int) -> nn.Module:
+    """DCGAN's initial weights: normal with deviation 0.02, around 1 for batch norm's scales."""
+    draws = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:  # one-dimensional weights are batch norm's scales
+            nn.init.normal_(parameter, float(parameter.ndim == 1), 0.02, generator=draws)
+    return network
+
+
+def average_gradients(accelerator: "Accelerator", parameters: Iterable[Tensor]) -> None:
+    """Replaces every gradient by its mean over all processes, in one transfer."""
+    if accelerator.num_processes == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters]
+    flat = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduction="mean")
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view(gradient.shape))

@@ -1,0 +1,114 @@
+"""What people watch while a model trains: the log, its curves, and warnings worth a sentence."""
+
+import json
+import logging
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+LOG_NAME, CURVES_NAME = "metrics.jsonl", "curves.png"
+
+logger = logging.getLogger(__name__)
+
+# Healthy runs on faces, cars and house numbers stay far from all of these; before SETTLED_STEPS nothing is said.
+SETTLED_STEPS = 1000
+LEAST_DIVERSITY = 0.4  # faces train at 0.9 to 1.1
+WINNING, BLIND = 0.97, 0.55  # D's accuracy; 0.85 to 0.95 is usual
+LOSS_OF_CHANCE = math.log(2)  # of G, and of each half of D's, when D cannot tell at all
+FLAT = 0.03
+
+
+def read_log(path: Path, last_step: int) -> list[dict]:
+    """The records up to a step. A line that a kill cut short is left out."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.get("step", math.inf) <= last_step:
+            records.append(record)
+    return records
+
+
+def write_log(path: Path, records: list[dict]) -> None:
+    """Writes all the records, one a line; a kill leaves the old file or the new one."""
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def spread(images: Tensor) -> float:
+    """How much images (N, 3, H, W) differ from each other: the mean deviation of a pixel over the images."""
+    return float(images.float().std(dim=0).mean())
+
+
+def warnings(records: list[dict]) -> dict[str, str]:
+    """What looks wrong at the last record, by name, a sentence each. Empty while all is well.
+
+    Keys that a record lacks are not judged, so every kind of training can ask.
+    """
+    found = {}
+    recent = [record for record in records if record["step"] >= SETTLED_STEPS][-2:]
+    if recent and recent[-1].get("diversity", 1) < LEAST_DIVERSITY:
+        found["collapse"] = (
+            f"The samples have only {recent[-1]['diversity']:.0%} of the variety of the real images: G may have "
+            "collapsed. Compare the last sample grids; an earlier model or a lower --learning-rate may be better."
+        )
+    accuracies = [record["d_accuracy"] for record in recent if "d_accuracy" in record]
+    if accuracies and accuracies[-1] > WINNING:
+        found["winning"] = (
+            f"D tells real from generated {accuracies[-1]:.1%} of the time: it is winning, and G learns little from "
+            "it. With few pictures --preset small-data helps."
+        )
+    if len(accuracies) == 2 and all(_at_chance(record) for record in recent):
+        found["blind"] = (
+            "D cannot tell real from generated, and the losses stay at chance: it gives G nothing to learn from. "
+            "Check the data, or try another --learning-rate."
+        )
+    return found
+
+
+def _at_chance(record: dict) -> bool:
+    flat = abs(record["g_loss"] - LOSS_OF_CHANCE) < FLAT and (
+        min(abs(record["d_loss"] - n * LOSS_OF_CHANCE) for n in (1, 2)) < FLAT  # relativistic: one half only
+    )
+    return record["d_accuracy"] < BLIND and flat
+
+
+def log_new_warnings(records: list[dict]) -> None:
+    """Logs the warnings of the last record that the one before did not have yet."""
+    before = warnings(records[:-1])
+    for name, sentence in warnings(records).items():
+        if name not in before:
+            logger.warning("warning at step %d: %s", records[-1]["step"], sentence)
+
+
+def draw_curves(records: list[dict], path: Path) -> None:
+    """Draws the losses, and what else was measured between 0 and 1, against the images seen."""
+    from matplotlib.figure import Figure  # here: slow to import, and a part of the extra "train"
+
+    names = list(dict.fromkeys(name for record in records for name in record))
+    panels = {"loss": [n for n in names if n.endswith("_loss")], "": [n for n in names if n in _SHARES]}
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    for axes, (label, curves) in zip(figure.subplots(2, sharex=True), panels.items(), strict=True):
+        for name in curves:
+            points = [(record["images"], record[name]) for record in records if name in record]
+            axes.plot(
+                *np.array(points).T, label=_SHARES.get(name, name[: -len("_loss")]), marker="." * (len(points) == 1)
+            )
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        if curves:
+            axes.legend()
+    axes.set_ylim(0, 1.25)
+    axes.set_xlabel("images seen")
+    scratch = path.with_suffix(".tmp.png")
+    figure.savefig(scratch, dpi=100)
+    os.replace(scratch, path)
+
+
+_SHARES = {"d_accuracy": "accuracy of D", "diversity": "variety of the samples (real images: 1)"}
