@@ -21,7 +21,6 @@ class Dataset:
     shows: str
 
 
-# By the start of the archive's name in the training record.
 DATASETS = {
     "celeba": Dataset(
         title="CelebA",
@@ -49,6 +48,16 @@ DATASETS = {
     ),
 }
 
+# Which of them an archive is, by the start of its name in the training record: ours, and the releases'.
+ARCHIVES = {
+    "celeba": "celeba",
+    "img_align_celeba": "celeba",
+    "svhn": "svhn",
+    "train_32x32": "svhn",
+    "cars": "cars",
+    "stanford_cars": "cars",
+}
+
 # metric in the record: (identifier on the Hub, heading)
 METRICS = {
     "psnr_hole": ("psnr", "PSNR, hole pixels only (dB)"),
@@ -64,7 +73,7 @@ LIMIT = 1e12  # of a score; NaN and infinity are outside too
 def dataset_of(record: dict[str, Any]) -> Dataset | None:
     """The known dataset that a training record names, if it is one."""
     data = str(record.get("data", "")).lower()
-    return next((dataset for start, dataset in DATASETS.items() if data.startswith(start)), None)
+    return next((DATASETS[name] for start, name in ARCHIVES.items() if data.startswith(start)), None)
 
 
 def check_evaluations(evaluations: Any) -> list[dict[str, Any]]:

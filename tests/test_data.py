@@ -133,23 +133,31 @@ def test_of_the_later_stanford_cars_archive_only_training_pictures_are_taken(tmp
     assert (images == 255).all()
 
 
-def test_a_hugging_face_dataset_is_read_by_the_type_of_its_column(tmp_path):
+def test_a_hugging_face_dataset_is_read_by_the_type_of_its_column(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)  # a relative folder looks just like the name of a dataset on the Hub
     table = {"label": [5, 6], "photo": [picture(seed=0), picture(32, 20, seed=1)]}
     rows = datasets.Dataset.from_dict(
         table, datasets.Features({"label": datasets.Value("int64"), "photo": datasets.Image()})
     )
-    for split, part in (("train", rows), ("extra", rows.select([1]))):
-        part.to_parquet(tmp_path / "set" / f"{split}.parquet")
-    images = data.load_images(tmp_path / "set", 16)
+    (tmp_path / "some" / "set").mkdir(parents=True)
+    for split, part in (("train", rows), ("test", rows.select([1]))):
+        part.to_parquet(tmp_path / "some" / "set" / f"{split}.parquet")
+    images = data.load_images("some/set", 16)
     assert images.shape == (2, 3, 16, 16)
     assert np.array_equal(images[0].permute(1, 2, 0), np.asarray(picture(seed=0)))
-    assert torch.equal(data.load_images(tmp_path / "set" / "extra.parquet", 16), images[1:])
+    assert torch.equal(data.load_images("some/set/test.parquet", 16), images[1:])
+    assert torch.equal(data.load_images("some/set:test", 16), images[1:])
+    assert torch.equal(data.load_images(tmp_path / "some" / "set", 16, cache_above=100), images)
+    with pytest.raises(ValueError, match=r"some/set:missing: cannot be loaded \(.*split"):
+        data.load_images("some/set:missing", 16)
 
     labels = rows.select_columns(["label"])
     labels.to_parquet(tmp_path / "labels.parquet")
     with pytest.raises(ValueError, match="columns are label, and none holds images"):
-        data.load_images(tmp_path / "labels.parquet", 16)
+        data.load_images("labels.parquet", 16)
 
 
 def test_an_unknown_name_without_the_datasets_package_says_what_would_be_needed(monkeypatch):

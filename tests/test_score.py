@@ -10,6 +10,7 @@ from conftest import tiny_dcgan
 from PIL import Image
 
 from inpainter import ModelError, cards, hub
+from inpainter.records import dataset_of
 from train import __main__, cache, features, score
 
 
@@ -146,6 +147,17 @@ def test_the_command_prints_what_the_function_measures_and_writes_the_grid(setti
     assert numbers == pytest.approx([*values, expected.diversity, expected.memorisation], abs=0.01)
     assert "FID" not in printed
     assert Image.open(folder / "out" / "nearest.png").size == (4 * 72 - 8, 6 * 40 - 8)
+
+
+def test_the_nearest_can_be_sought_among_some_of_the_training_pictures(setting, capsys):
+    _, run = setting
+    assert run("--training-images", 30) == 0
+    assert "the nearest of 30 training pictures" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["img_align_celeba.zip", "train_32x32.mat", "stanford_cars"])
+def test_the_official_releases_are_known_by_the_names_they_are_downloaded_under(name):
+    assert dataset_of({"data": name}) is not None
 
 
 def test_a_recorded_score_is_in_the_configuration_and_on_the_card(setting):

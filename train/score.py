@@ -177,6 +177,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=500,
         help="how many pictures, the last ones, training did not see (default %(default)s, as in training)",
     )
+    parser.add_argument(
+        "--training-images", type=int, help="how many of the others, chosen at random, may be the nearest (default all)"
+    )
     parser.add_argument("--samples", type=int, default=2000, help="how many to draw (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--device", default="auto")
@@ -200,6 +203,10 @@ def main(arguments: argparse.Namespace) -> None:
             trained_on,
             len(train),
         )
+    if arguments.training_images:
+        train = train[
+            torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: arguments.training_images]
+        ]
     reference = Reference.of(network, train, held_out)
     measured, images, index, distance = score(model, network, reference, arguments.samples, arguments.seed)
     print(text(measured))
