@@ -71,7 +71,7 @@ def load_images(path: str | Path, size: int, *, cache_above: int = CACHE_ABOVE) 
 def split(images: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
     """Splits off the last `held_out` images for validation: (training, validation)."""
     if not 0 <= held_out < len(images):
-        raise ValueError(f"cannot hold out {held_out} of {len(images)} images.")
+        raise ValueError(f"cannot hold out {held_out} of {len(images)} images; choose a smaller --held-out.")
     return images[: len(images) - held_out], images[len(images) - held_out :]
 
 
