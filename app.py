@@ -6,17 +6,18 @@ from pathlib import Path
 
 import gradio as gr
 
-from inpainter import masks
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
-from page import api, editor, events, snippets, views
-from page.models import FOLDER, MODELS, examples_of, first_photo, model_named
-from page.runs import MAX_STARTS, MAX_STEPS, SEARCH, STEPS
+from page import api, editor, events, explore, framing, snippets, views
+from page import settings as st
+from page.gpu import ZERO_GPU
+from page.models import FOLDER, MODELS, examples_of, model_named, samples_of
+from page.photo import MAX_ZOOM, crop
+from page.runs import SAMPLE, SEARCH
 
 QUEUE_SIZE = 32  # visitors who may wait; more are asked to come back later
 
 INTRODUCTION = """# Inpainter
-Erase part of a face, and watch a new one appear: semantic inpainting by searching a generator's latent space
-(Yeh et al., CVPR 2017)."""
+Erase part of a picture, and watch something new appear there: semantic inpainting by searching a generator's latent
+space (Yeh et al., CVPR 2017)."""
 
 THEME = gr.themes.Default(
     primary_hue="indigo",
@@ -30,17 +31,30 @@ def build() -> gr.Blocks:
     """The page itself."""
     first = next(iter(MODELS))
     size = model_named(first).size
-    photo_shown = first_photo(first)
-    picture_shown = editor.crop(photo_shown, size)
+    photo_shown = framing.first_photo(first)
+    picture_shown = crop(photo_shown, size)
+    hole_shown = editor.preset_hole("center", size, 0, "left")
+    default = st.Settings()
 
-    # The first search of a process is slow to start: let it be this one and not a visitor's.
-    model_named(first)(picture_shown, masks.center(size), steps=1)
+    if ZERO_GPU:  # a model loaded by a lent process would be lost with it
+        for name in MODELS:
+            model_named(name)
+    else:  # The first search of a process is slow to start: let it be this one and not a visitor's.
+        model_named(first)(picture_shown, hole_shown, steps=1)
 
     # Files are kept for a day: a visitor may come back to a picture that was left open.
     with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         photo, picture = gr.State(photo_shown), gr.State(picture_shown)
+        outcome, chosen = gr.State(None), gr.State(0)
         gr.Markdown(INTRODUCTION, elem_id="introduction")
-        model = gr.Dropdown(list(MODELS), value=first, label="Model", visible=len(MODELS) > 1)
+        with gr.Row(visible=len(MODELS) > 1, elem_id="models"):
+            model = gr.Dropdown(
+                list(MODELS), value=first, label="Model", info="Each has learnt one kind of picture.", min_width=200
+            )
+            with gr.Accordion("What this model makes", open=False):
+                samples_shown = gr.Image(
+                    samples_of(first), label="Samples of the model", buttons=["fullscreen"], interactive=False
+                )
         with gr.Tab("Inpaint"), gr.Row():
             with gr.Column(scale=5, min_width=320):
                 gallery = gr.Gallery(
@@ -57,21 +71,24 @@ def build() -> gr.Blocks:
                 )
                 upload = gr.UploadButton("Use your own picture", file_types=["image"], size="sm")
                 note = gr.Markdown(visible=False, elem_id="note")
-                with gr.Group(visible=False, elem_id="crop") as crop, gr.Row():
-                    zoom = gr.Slider(1, 6, 1, step=0.1, label="Zoom", min_width=140)
-                    across = gr.Slider(0, 100, 50, step=1, label="Across, %", min_width=140)
-                    down = gr.Slider(0, 100, 50, step=1, label="Down, %", min_width=140)
+                with gr.Group(visible=False, elem_id="crop") as crop_group, gr.Row():
+                    overview = gr.HTML(min_height=0)
+                    with gr.Column(min_width=180):
+                        zoom = gr.Slider(1, MAX_ZOOM, 1, step=0.01, label="Zoom")
+                        across = gr.Slider(0, 100, 50, step=0.1, label="Across, %")
+                        down = gr.Slider(0, 100, 50, step=0.1, label="Down, %")
+                        find = gr.Button("Find the face", size="sm", visible=False)
                 preset = gr.Radio(
-                    list(events.PRESETS),
+                    list(st.PRESETS),
                     value="Centre",
                     label="Hole",
                     info="Start from one of these, then draw or erase.",
                     elem_id="preset",
                 )
                 hole_seed = gr.Number(0, label="Seed of the hole", precision=0, minimum=0, visible=False)
-                side = gr.Radio(masks.SIDES, value="left", label="Missing half", visible=False)
+                side = gr.Radio(st.SIDES, value="left", label="Missing half", visible=False)
                 drawing = gr.ImageEditor(
-                    editor.show(picture_shown, masks.center(size)),
+                    editor.show(picture_shown, hole_shown),
                     label="Draw the hole",
                     type="numpy",
                     format="png",
@@ -86,48 +103,105 @@ def build() -> gr.Blocks:
                     elem_id="editor",
                 )
                 with gr.Row():
-                    invert = gr.Button("Invert the hole", size="sm", min_width=100)
-                    upload_mask = gr.UploadButton("Upload a mask", file_types=["image"], size="sm", min_width=100)
-                with gr.Accordion("Settings", open=False):
-                    steps = gr.Slider(
-                        1,
-                        MAX_STEPS,
-                        STEPS,
-                        step=1,
-                        label="Steps",
-                        info=f"{STEPS} take about 10 s on two cores; the paper takes 1500.",
-                    )
-                    prior_weight = gr.Slider(
-                        0,
-                        0.03,
-                        PRIOR_WEIGHT,
-                        step=0.001,
-                        label="Prior weight λ",
-                        info="The paper takes 0.003; 0 is off.",
-                    )
-                    learning_rate = gr.Slider(0.005, 0.2, LEARNING_RATE, step=0.005, label="Step size of the optimiser")
-                    weighting = gr.Radio(
-                        list(events.WEIGHTS), value=next(iter(events.WEIGHTS)), label="Known pixels that count"
-                    )
-                    norm = gr.Radio(list(events.NORMS), value=next(iter(events.NORMS)), label="Context loss")
-                    starts = gr.Slider(
-                        1,
-                        MAX_STARTS,
-                        1,
-                        step=1,
-                        label="Starts",
-                        info="Searches from several codes at once, keeps the best.",
-                    )
-                    seed = gr.Number(0, label="Seed of the search", precision=0, minimum=0)
+                    clear = gr.Button("Clear the hole", size="sm", min_width=90)
+                    invert = gr.Button("Invert the hole", size="sm", min_width=90)
+                    upload_mask = gr.UploadButton("Upload a mask", file_types=["image"], size="sm", min_width=90)
             with gr.Column(scale=6, min_width=320):
                 with gr.Row():
                     start = gr.Button("Run", variant="primary", elem_id="run", min_width=100)
                     stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
+                candidates = gr.Slider(
+                    1,
+                    st.MAX_CANDIDATES,
+                    default.candidates,
+                    step=1,
+                    label="Candidates",
+                    info="Different ways to fill the hole, side by side; each takes about as long again.",
+                )
+                with gr.Accordion("Settings", open=False):
+                    steps = gr.Slider(
+                        1,
+                        st.MAX_STEPS,
+                        default.steps,
+                        step=1,
+                        label="Steps",
+                        info=f"{default.steps} take about 10 s on two cores; the paper takes 1500.",
+                    )
+                    prior_weight = gr.Slider(
+                        0,
+                        0.03,
+                        default.prior_weight,
+                        step=0.001,
+                        label="Prior weight λ",
+                        info="The paper takes 0.003; 0 is off.",
+                    )
+                    learning_rate = gr.Slider(
+                        0.005, 0.2, default.learning_rate, step=0.005, label="Step size of the optimiser"
+                    )
+                    weighting = gr.Radio(
+                        list(st.WEIGHTS), value=next(iter(st.WEIGHTS)), label="Known pixels that count"
+                    )
+                    norm = gr.Radio(list(st.NORMS), value=next(iter(st.NORMS)), label="Context loss")
+                    blend = gr.Radio(
+                        list(st.BLENDS),
+                        value=next(iter(st.BLENDS)),
+                        label="Blending",
+                        info="Of what you see forming, and of the downloads; the comparison shows both.",
+                    )
+                    seed = gr.Number(
+                        default.seed,
+                        label="Seed of the search",
+                        info="Where it starts; further candidates take the numbers after it.",
+                        precision=0,
+                        minimum=0,
+                    )
+                chooser = gr.Gallery(
+                    label="Candidates: choose the one to compare and download",
+                    visible=False,
+                    columns=6,
+                    height="auto",
+                    allow_preview=False,
+                    interactive=False,
+                    format="png",
+                    buttons=[],
+                    elem_id="candidates",
+                )
                 view = gr.HTML(views.WELCOME, elem_id="view")
                 before_after = gr.ImageSlider(
                     label="Before and after", format="png", interactive=False, visible=False, elem_id="before-after"
                 )
-        with gr.Tab("Use it in your code") as code:
+                full_photo = gr.Image(
+                    label="Your photo, filled",
+                    format="png",
+                    interactive=False,
+                    visible=False,
+                    buttons=["fullscreen"],
+                    elem_id="full-photo",
+                )
+                full_download = gr.DownloadButton(visible=False, variant="primary", elem_id="full-download")
+        with gr.Tab("Explore") as explore_tab:
+            gr.Markdown("### What the model makes of random codes")
+            with gr.Row():
+                sample_seed = gr.Number(0, label="Seed of the samples", precision=0, minimum=0, min_width=120)
+                draw = gr.Button("Draw others", min_width=120, elem_id="draw")
+            samples = gr.Gallery(
+                label=f"{explore.SAMPLES} samples",
+                columns=8,
+                height="auto",
+                allow_preview=False,
+                interactive=False,
+                format="png",
+                buttons=[],
+                elem_id="samples",
+            )
+            gr.Markdown("### From one sample to another, on the line between their codes")
+            with gr.Row():
+                from_sample = gr.Slider(1, explore.SAMPLES, 1, step=1, label="From sample", min_width=140)
+                to_sample = gr.Slider(1, explore.SAMPLES, 2, step=1, label="To sample", min_width=140)
+            between = gr.HTML(elem_id="between")
+            gr.Markdown("### The path of your last search")
+            path = gr.HTML(explore.NO_PATH, elem_id="path")
+        with gr.Tab("Use in code") as code:
             gr.Markdown(snippets.EXPLANATION)
             python = gr.Code(language="python", label="Python", interactive=False)
             command = gr.Code(language="shell", label="Command line", interactive=False)
@@ -136,31 +210,50 @@ def build() -> gr.Blocks:
 
         private = {"api_visibility": "private", "show_progress": "hidden"}
         quick = private | {"queue": False}
-        shown = [photo, picture, drawing, note, crop]
+
         place = [zoom, across, down]
-        gallery.select(events.take_example, [model, drawing], shown, **private)
-        upload.upload(events.take_upload, [model, upload, drawing], [*shown, *place], **private)
-        model.input(events.take_model, [model, drawing], [gallery, *shown], **private)
+        shown = [photo, picture, drawing, note, crop_group, overview, find, *place]
+        gallery.select(framing.take_example, [model, drawing], shown, **private)
+        upload.upload(framing.take_upload, [model, upload, drawing], shown, **private)
+        find.click(framing.find_face, [model, photo, drawing], shown, **private)
+        changed = model.input(framing.take_model, [model, drawing], [gallery, samples_shown, *shown], **private)
         for slider in place:
-            slider.release(events.move_crop, [photo, *place, picture, drawing], [picture, drawing], **private)
-        upload_mask.upload(events.take_mask, [upload_mask, picture], drawing, **private)
-        invert.click(events.invert_hole, [drawing, picture], drawing, **private)
+            slider.release(
+                framing.move_crop, [photo, *place, picture, drawing], [picture, drawing, overview], **private
+            )
+
+        upload_mask.upload(events.take_mask, [upload_mask, picture], [drawing, preset], **private)
+        invert.click(events.invert_hole, [drawing, picture], [drawing, preset], **private)
+        clear.click(events.clear_hole, picture, [drawing, preset, hole_seed, side], **private)
         preset.input(events.show_preset_options, preset, [hole_seed, side], **quick)
         for option in (preset, hole_seed, side):
             option.input(events.take_preset, [preset, hole_seed, side, picture], drawing, **private)
 
-        settings = [steps, prior_weight, learning_rate, weighting, norm, starts, seed]
+        settings = [steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend]
+        full = [full_photo, full_download]
         running = start.click(
             events.run,
-            [model, picture, drawing, *settings],
-            [view, before_after, start, stop],
+            [model, photo, *place, picture, drawing, *settings],
+            [view, chooser, before_after, *full, outcome, chosen, start, stop],
             api_visibility="private",
             show_progress_on=view,
             **SEARCH,
         )
+        running.success(framing.paste, [outcome, chosen], full, **private)
         running.failure(events.show_ready, None, [start, stop], **quick)
         stop.click(events.stop_run, None, None, **quick)
         page.unload(events.stop_run)
+        picked = chooser.select(events.pick, outcome, [view, before_after, chosen], **private)
+        picked.then(framing.paste, [outcome, chosen], full, **private)
+
+        ends = [model, sample_seed, from_sample, to_sample]
+        for event in (explore_tab.select, sample_seed.change, changed.then):
+            event(explore.show_samples, ends, [samples, between], **private, **SAMPLE)
+        draw.click(lambda seed: int(seed or 0) + 1, sample_seed, sample_seed, **quick)
+        for end in (from_sample, to_sample):
+            end.release(explore.show_between, ends, between, **private, **SAMPLE)
+        explore_tab.select(explore.show_path, [outcome, chosen], path, **private)
+
         code.select(
             events.show_code,
             [model, preset, hole_seed, side, picture, drawing, *settings],
@@ -179,7 +272,15 @@ def main() -> None:
         sys.exit(str(error))
     style = Path(__file__).parent / "page" / "style.css"
     local = "SPACE_ID" not in os.environ and (sys.platform != "linux" or bool(os.environ.get("DISPLAY")))
-    page.launch(inbrowser=local, share=False, theme=THEME, css_paths=style, footer_links=["api"], max_file_size="64mb")
+    page.launch(
+        inbrowser=local,
+        share=False,
+        theme=THEME,
+        css_paths=style,
+        footer_links=["api"],
+        max_file_size="64mb",
+        allowed_paths=[str(FOLDER)],
+    )
 
 
 if __name__ == "__main__":

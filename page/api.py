@@ -7,14 +7,17 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from inpainter import Result, blending, masks
+from inpainter import Result, blending, masks, metrics
 from inpainter.losses import WINDOW
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
 
-from . import editor, views
+from . import editor
 from .errors import errors_as_messages
+from .files import mask_picture
 from .models import MODELS, examples_of, model_named
-from .runs import MAX_STARTS, MAX_STEPS, SEARCH, STEPS, SWITCHES, stream
+from .photo import crop, read_photo
+from .runs import SEARCH, SWITCHES, fill
+from .settings import MAX_STARTS, MAX_STEPS, STEPS
 
 
 def inpaint(
@@ -41,33 +44,25 @@ def inpaint(
     all that is not black is missing, or else one of the presets. A window of 0 weighs all known pixels
     alike.
     """
-    with errors_as_messages(), SWITCHES.switch(request.session_hash) as stop:
+    with errors_as_messages(), SWITCHES.switch(request.session_hash) as switch:
         if not picture:
             raise ValueError("There is no picture to fill.")
         if not (1 <= steps <= MAX_STEPS and 1 <= starts <= MAX_STARTS):
             raise ValueError(f"steps must be 1 to {MAX_STEPS} and starts 1 to {MAX_STARTS}, got {steps} and {starts}.")
-        filler = model_named(model)
-        original = editor.crop(editor.read_photo(picture), filler.size)
-        missing = (
-            editor.load_hole(mask, filler.size) if mask else editor.preset_hole(hole, filler.size, hole_seed, side)
-        )
-
-        def search(callback) -> Result:
-            return filler(
-                original,
-                missing,
-                steps=int(steps),
-                prior_weight=prior_weight,
-                blend=blend,
-                seed=int(seed),
-                starts=int(starts),
-                learning_rate=learning_rate,
-                window=int(window) or None,
-                norm=norm,
-                callback=callback,
-            )
-
-        for item in stream(search, int(steps), stop):
+        size = model_named(model).size
+        original = crop(read_photo(picture), size)
+        missing = editor.load_hole(mask, size) if mask else editor.preset_hole(hole, size, hole_seed, side)
+        settings = {
+            "steps": int(steps),
+            "prior_weight": prior_weight,
+            "blend": blend,
+            "seed": int(seed),
+            "starts": int(starts),
+            "learning_rate": learning_rate,
+            "window": int(window) or None,
+            "norm": norm,
+        }
+        for item in fill(model, original[None], missing, settings, switch):
             if isinstance(item, Result):
                 yield item.images[0], details(item, original)
             else:
@@ -79,7 +74,7 @@ def details(result: Result, original: NDArray[np.uint8]) -> dict[str, Any]:
     return {
         "context_loss": float(result.context_loss[0]),
         "prior_loss": float(result.prior_loss[0]),
-        "psnr": views.hole_psnr(result.images[0], original, result.hole[0]),
+        "psnr": float(metrics.psnr(result.images[0], original, result.hole[0])) if result.hole.any() else None,
         "notes": list(result.notes),
     }
 
@@ -89,7 +84,7 @@ def make_hole(hole: str, size: int = 64, seed: int = 0, side: str = "left") -> N
     with errors_as_messages():
         if not 1 <= size <= editor.CANVAS:
             raise ValueError(f"size must be 1 to {editor.CANVAS} pixels, got {size}.")
-        return views.mask_picture(editor.preset_hole(hole, int(size), seed, side))
+        return mask_picture(editor.preset_hole(hole, int(size), seed, side))
 
 
 def list_models() -> dict[str, Any]:

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from inpainter import images, masks
 
 CANVAS = 512  # pixels a side; a model's pixels are shown enlarged by a whole factor up to this
 BRUSH_SIZE = 28  # canvas pixels
-PHOTO_SIDE = 1024  # pixels; enough to zoom in on a face, little enough to keep for every visitor
 HOLE_COLOUR = "#ff3c8c"  # found in no face, so that a hole cannot be mistaken for a picture
 
 EditorValue = dict[str, Any]
@@ -39,35 +38,6 @@ def hole_of(value: EditorValue | None, size: int) -> NDArray[np.bool_]:
     return hole
 
 
-def read_photo(path: str) -> NDArray[np.uint8]:
-    """Reads an uploaded picture of any size: uint8 (H, W, 3), at most `PHOTO_SIDE` on its shorter side.
-
-    Raises:
-        ValueError: when it cannot be read, in one sentence.
-    """
-    photo = images.read_image(path)
-    if min(photo.size) > PHOTO_SIDE:
-        photo = ImageOps.contain(photo, _sides(photo.size), Image.Resampling.LANCZOS)
-    return np.asarray(photo)
-
-
-def crop(photo: NDArray[np.uint8], size: int, zoom: float = 1, across: float = 50, down: float = 50) -> NDArray:
-    """Cuts the square that the model sees: uint8 (size, size, 3).
-
-    Args:
-        photo: uint8 (H, W, 3).
-        size: the model's, in pixels.
-        zoom: 1 takes the largest square; 2 one of half that side.
-        across, down: where it lies, in percent: 0 at the left or top, 100 at the right or bottom.
-    """
-    height, width = photo.shape[:2]
-    side = max(images.MIN_SIDE, round(min(height, width) / zoom))
-    left, top = round((width - side) * across / 100), round((height - side) * down / 100)
-    square = photo[top : top + side, left : left + side]
-    picture, _ = images.fit(square, np.zeros(square.shape[:2], dtype=bool), size)
-    return picture
-
-
 def preset_hole(name: str, size: int, seed: int | None, side: str) -> NDArray[np.bool_]:
     """One of the paper's holes: bool (size, size); the seed is for pattern and random, the side for half."""
     return masks.half(size, side) if name == "half" else masks.named(name, size, int(seed or 0))
@@ -82,11 +52,6 @@ def load_hole(path: str, size: int) -> NDArray[np.bool_]:
     hole = images.read_hole(path)
     _, fitted = images.fit(np.zeros((*hole.shape, 3), dtype=np.uint8), hole, size)
     return fitted
-
-
-def _sides(size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) scaled down so that the shorter side has `PHOTO_SIDE` pixels."""
-    return tuple(round(side * PHOTO_SIDE / min(size)) for side in size)
 
 
 def _enlarge(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

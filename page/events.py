@@ -9,89 +9,49 @@ from collections.abc import Iterator
 import gradio as gr
 import numpy as np
 
-from inpainter import Result, losses
+from inpainter import Result
 
 from . import editor, snippets, views
 from .errors import errors_as_messages
-from .models import examples_of, first_photo, model_named
-from .runs import SWITCHES, stream
+from .outcomes import Outcome
+from .photo import Photo
+from .runs import SWITCHES, fill
+from .settings import PRESETS, SEEDED, Settings
 
-PRESETS = {"Centre": "center", "Pattern": "pattern", "Random 80 %": "random", "Half": "half", "None": None}
-SEEDED = ("pattern", "random")
-WEIGHTS = {"Near the hole (CVPR 2017)": losses.WINDOW, "All alike (2016)": None}
-NORMS = {"L1, as in the paper": "l1", "L2": "l2"}
+CANDIDATE_PIXELS = 4  # screen pixels a model pixel, before the browser scales them
 
-PHOTO_NOTE = (
-    "Your {width}x{height} picture is cropped to a square and resized to {size}x{size}, which is all that the model "
-    "sees. Move the square until your picture is cropped like the examples: they are what it has learnt from."
-)
-
-# The picture and the hole
+# The hole
 
 
-def take_example(name: str, drawn: editor.EditorValue, event: gr.SelectData):
-    """A picture from the gallery: (photo, picture, drawing, note, crop)."""
-    with errors_as_messages():
-        return show_photo(editor.read_photo(examples_of(name)[event.index]), name, drawn)
-
-
-def take_upload(name: str, path: str, drawn: editor.EditorValue):
-    """A visitor's picture: (photo, picture, drawing, note, crop, zoom, across, down)."""
-    with errors_as_messages():
-        return *show_photo(editor.read_photo(path), name, drawn), 1, 50, 50
-
-
-def take_model(name: str, drawn: editor.EditorValue):
-    """Another model's pictures: (gallery, photo, picture, drawing, note, crop)."""
-    with errors_as_messages():
-        examples = examples_of(name)
-        gallery = gr.Gallery(examples, selected_index=None, visible=bool(examples))
-        return gallery, *show_photo(first_photo(name), name, drawn)
-
-
-def show_photo(photo: np.ndarray, name: str, drawn: editor.EditorValue):
-    """A new picture under the hole that is there: (photo, picture, drawing, note, crop)."""
-    size = model_named(name).size
-    height, width = photo.shape[:2]
-    picture = editor.crop(photo, size)
-    exact = (height, width) == (size, size)
-    note = "" if exact else PHOTO_NOTE.format(width=width, height=height, size=size)
-    return (
-        photo,
-        picture,
-        editor.show(picture, editor.hole_of(drawn, size)),
-        gr.Markdown(note, visible=not exact),
-        gr.Group(visible=not exact),
-    )
-
-
-def move_crop(photo: np.ndarray, zoom: float, across: float, down: float, picture: np.ndarray, drawn):
-    """Another part of the visitor's picture: (picture, drawing)."""
-    size = len(picture)
-    picture = editor.crop(photo, size, zoom, across, down)
-    return picture, editor.show(picture, editor.hole_of(drawn, size))
-
-
-def take_preset(preset: str, seed: int | None, side: str, picture: np.ndarray):
+def take_preset(preset: str | None, seed: int | None, side: str, picture: np.ndarray):
     """A preset hole instead of the one that is there: drawing."""
     with errors_as_messages():
-        kind, size = PRESETS[preset], len(picture)
-        hole = editor.preset_hole(kind, size, seed, side) if kind else np.zeros((size, size), dtype=bool)
-        return editor.show(picture, hole)
+        if preset is None:  # cleared meanwhile
+            return gr.skip()
+        return editor.show(picture, editor.preset_hole(PRESETS[preset], len(picture), seed, side))
 
 
-def show_preset_options(preset: str):
+def show_preset_options(preset: str | None):
     """Which options belong to a preset: (hole_seed, side)."""
-    return gr.Number(visible=PRESETS[preset] in SEEDED), gr.Radio(visible=PRESETS[preset] == "half")
+    kind = PRESETS.get(preset)
+    return gr.Number(visible=kind in SEEDED), gr.Radio(visible=kind == "half")
 
 
 def take_mask(path: str, picture: np.ndarray):
+    """A hole from a file: (drawing, preset)."""
     with errors_as_messages():
-        return editor.show(picture, editor.load_hole(path, len(picture)))
+        return editor.show(picture, editor.load_hole(path, len(picture))), None
 
 
 def invert_hole(drawn: editor.EditorValue, picture: np.ndarray):
-    return editor.show(picture, ~editor.hole_of(drawn, len(picture)))
+    """Known becomes missing: (drawing, preset)."""
+    return editor.show(picture, ~editor.hole_of(drawn, len(picture))), None
+
+
+def clear_hole(picture: np.ndarray):
+    """No hole: (drawing, preset, hole_seed, side)."""
+    nothing = np.zeros(picture.shape[:2], dtype=bool)
+    return editor.show(picture, nothing), None, *show_preset_options(None)
 
 
 # Running
@@ -99,6 +59,10 @@ def invert_hole(drawn: editor.EditorValue, picture: np.ndarray):
 
 def run(
     name: str,
+    photo: Photo,
+    zoom: float,
+    across: float,
+    down: float,
     picture: np.ndarray,
     drawn: editor.EditorValue,
     steps: int,
@@ -106,42 +70,76 @@ def run(
     learning_rate: float,
     weighting: str,
     norm: str,
-    starts: int,
+    candidates: int,
     seed: int | None,
+    blend: str,
     request: gr.Request,
 ) -> Iterator[tuple]:
-    """Fills the hole with and without the prior loss in one batch: (view, before_after, start, stop), as it goes."""
-    with errors_as_messages(), SWITCHES.switch(request.session_hash) as stop:
+    """Fills the hole with and without the prior loss in one batch, as it goes.
+
+    (view, candidate gallery, before_after, full photo, full download, outcome, chosen, start, stop)
+    """
+    with errors_as_messages(), SWITCHES.switch(request.session_hash) as switch:
+        settings = Settings.from_fields(steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend)
         hole = editor.hole_of(drawn, len(picture))
         if not hole.any():
             raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
         if hole.all():
             gr.Warning("Nothing of the picture is left, so the result is simply a sample of the model.")
-        weights = [prior_weight, 0.0] if prior_weight else [0.0]
-
-        def search(callback) -> Result:
-            return model_named(name)(
-                np.stack([picture] * len(weights)),
-                hole,
-                steps=steps,
-                prior_weight=weights,
-                learning_rate=learning_rate,
-                window=WEIGHTS[weighting],
-                norm=NORMS[norm],
-                starts=starts,
-                seed=int(seed or 0),
-                callback=callback,
-            )
-
-        shown, begun, step = views.Run(picture, hole, weights, steps), time.monotonic(), 0
-        for item in stream(search, steps, stop):
-            seconds = time.monotonic() - begun
+        outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
+        search = {
+            "steps": settings.steps,
+            "prior_weight": list(np.repeat(settings.prior_weights, settings.candidates)),
+            "seed": settings.seeds * len(settings.prior_weights),
+            "learning_rate": settings.learning_rate,
+            "window": settings.window,
+            "norm": settings.norm,
+            "blend": settings.blend,
+        }
+        begun = time.monotonic()
+        for item in fill(name, np.stack([picture] * outcome.rows), hole, search, switch):
+            outcome.seconds = time.monotonic() - begun
             if isinstance(item, Result):
-                pair = [editor.shown(editor.enlarged(image, 8)) for image in (shown.damaged, item.images[0])]
-                yield views.finished(shown, item, seconds, step), gr.ImageSlider(pair, visible=True), *show_ready()
+                outcome.result = item
+                best = outcome.best()
+                yield *show_outcome(outcome, best), gr.skip(), gr.skip(), outcome, best, *show_ready()
             else:
-                step = item.step
-                yield views.running(shown, item, seconds), gr.skip(), *show_busy()
+                # What the last run has left is hidden once, and the components are not sent again.
+                old = [gr.skip()] * 4 if outcome.previews else hide_outcome()
+                outcome.previews.append(item)
+                yield views.running(outcome), *old, gr.skip(), gr.skip(), *show_busy()
+
+
+def show_outcome(outcome: Outcome, chosen: int):
+    """A finished run: (view, candidate gallery, before_after)."""
+    candidates = outcome.settings.candidates
+    pictures = [
+        (editor.shown(editor.enlarged(image, CANDIDATE_PIXELS)), views.candidate_caption(outcome, number))
+        for number, image in enumerate(outcome.result.images[:candidates])
+    ]
+    gallery = gr.Gallery(pictures, selected_index=None, visible=candidates > 1)
+    return views.finished(outcome, chosen), gallery, before_after_of(outcome, chosen)
+
+
+def before_after_of(outcome: Outcome, chosen: int):
+    """The damaged input and a candidate, to slide between."""
+    pair = (outcome.damaged, outcome.result.images[chosen])
+    return gr.ImageSlider([editor.shown(editor.enlarged(image, 8)) for image in pair], visible=True)
+
+
+def hide_outcome():
+    """While another run begins: (candidate gallery, before_after, full photo, full download)."""
+    return (
+        gr.Gallery(visible=False),
+        gr.ImageSlider(visible=False),
+        gr.Image(visible=False),
+        gr.DownloadButton(visible=False),
+    )
+
+
+def pick(outcome: Outcome, event: gr.SelectData):
+    """Another candidate of the finished run: (view, before_after, chosen)."""
+    return views.finished(outcome, event.index), before_after_of(outcome, event.index), event.index
 
 
 def stop_run(request: gr.Request) -> None:
@@ -161,7 +159,7 @@ def show_ready():
 
 def show_code(
     name: str,
-    preset: str,
+    preset: str | None,
     hole_seed: int | None,
     side: str,
     picture: np.ndarray,
@@ -171,25 +169,15 @@ def show_code(
     learning_rate: float,
     weighting: str,
     norm: str,
-    starts: int,
+    candidates: int,
     seed: int | None,
+    blend: str,
     request: gr.Request,
 ):
     """Snippets that do what the page is set to do: (python, command, client)."""
-    kind, size = PRESETS[preset], len(picture)
+    kind, size = PRESETS.get(preset), len(picture)
     if kind and (editor.preset_hole(kind, size, hole_seed, side) != editor.hole_of(drawn, size)).any():
         kind = None  # it was drawn over
-    choices = snippets.Choices(
-        model=name,
-        preset=kind,
-        hole_seed=hole_seed or 0,
-        side=side,
-        steps=steps,
-        prior_weight=prior_weight,
-        learning_rate=learning_rate,
-        window=WEIGHTS[weighting],
-        norm=NORMS[norm],
-        starts=starts,
-        seed=seed or 0,
-    )
+    settings = Settings.from_fields(steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend)
+    choices = snippets.Choices(name, kind, int(hole_seed or 0), side, settings)
     return snippets.python(choices, size), snippets.command(choices), snippets.client(choices, str(request.base_url))

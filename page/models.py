@@ -1,18 +1,24 @@
 """The models that the page offers: every folder below hub_models/ with a configuration."""
 
+import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from inpainter import Inpainter
 from inpainter.models.base import CONFIG_NAME
+from inpainter.records import dataset_of
 
-from . import editor
-
-FOLDER = Path(__file__).parent.parent / "hub_models"
-MODELS = {config.parent.name: config.parent for config in sorted(FOLDER.glob(f"*/{CONFIG_NAME}"))}
+BUNDLED = Path(__file__).parent.parent / "hub_models"
+FOLDER = Path(os.environ.get("INPAINTER_MODELS", BUNDLED))  # another folder of model folders
+FIRST = "dcgan-celeba"  # what a visitor begins with, where it is there
+MODELS = {
+    config.parent.name: config.parent
+    for config in sorted(FOLDER.glob(f"*/{CONFIG_NAME}"), key=lambda path: (path.parent.name != FIRST, path))
+}
 
 
 @cache
@@ -23,15 +29,24 @@ def model_named(name: str) -> Inpainter:
     return Inpainter.from_pretrained(MODELS[name])
 
 
+def knows_faces(name: str) -> bool:
+    """Whether a model has learnt from CelebA's aligned faces, so that photos can be framed as they are."""
+    dataset = dataset_of(model_named(name).model.config.training or {})
+    return dataset is not None and dataset.title == "CelebA"
+
+
 def examples_of(name: str) -> list[str]:
     """Paths of the held-out pictures that come with a model, by name."""
     return sorted(map(str, MODELS[name].glob("examples/*.png")))
 
 
-def first_photo(name: str) -> NDArray[np.uint8]:
-    """The picture to begin with, uint8 (H, W, 3): a model's first example, or else a sample of it."""
-    if examples := examples_of(name):
-        return editor.read_photo(examples[0])
-    model = model_named(name)
-    nothing = np.zeros((model.size, model.size, 3), dtype=np.uint8)
-    return model(nothing, np.ones((model.size, model.size), dtype=bool), steps=0).images[0]
+def samples_of(name: str) -> str | None:
+    """Path of the grid of samples that comes with a model; None without one."""
+    path = MODELS[name] / "samples.png"
+    return str(path) if path.is_file() else None
+
+
+def sample_codes(name: str, count: int, seed: int) -> NDArray[np.float32]:
+    """Random codes of a model: float32 (count, latent_size), decided by the seed alone."""
+    codes = model_named(name).model.sample_latents(count, torch.Generator().manual_seed(seed))
+    return codes.numpy()

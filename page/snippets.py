@@ -1,12 +1,15 @@
 """Code that does what the page is set to do: in Python, on the command line, and through the page's API."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from inpainter.losses import WINDOW
 from inpainter.search import LEARNING_RATE
 
+from .settings import Settings
+
 EXPLANATION = """These do what the page is set to do now; run the first two in a copy of the project. To fill
-exactly the picture on the page, take `original.png` (as `photo.png`) and `mask.png` from the download of everything
+exactly the square on the page, take `original.png` (as `photo.png`) and `mask.png` from the download of everything
 after a run."""
 
 PYTHON = """from PIL import Image
@@ -17,44 +20,48 @@ model = Inpainter.from_pretrained("hub_models/{model}")
 picture = Image.open("photo.png")
 hole = {hole}  # True or white = missing
 result = model(
-    picture,
+    {pictures},
     hole,
     steps={steps},
     prior_weight={prior_weight},
-    blend="poisson",
+    blend="{blend}",
     seed={seed},
-    starts={starts},
     learning_rate={learning_rate},
     window={window},
     norm="{norm}",
 )
-Image.fromarray(result.images[0]).save("filled.png")
+{save}
 """
+
+SAVE_ONE = 'Image.fromarray(result.images[0]).save("filled.png")'
+SAVE_ALL = """for number, image in enumerate(result.images, start=1):  # the candidates
+    Image.fromarray(image).save(f"filled-{number}.png")"""
 
 COMMAND = """python -m inpainter photo.png \\
     --mask {mask} --mask-seed {hole_seed} \\
     --model hub_models/{model} \\
-    --steps {steps} --prior-weight {prior_weight} --seed {seed} --starts {starts} \\
-    -o filled.png
+    --steps {steps} --prior-weight {prior_weight} --blend {blend} --seed {seed} \\
+    -o {output}
 """
 
 CLIENT = """from gradio_client import Client, handle_file
 
 client = Client("{address}")
-filled, details = client.predict(
-    picture=handle_file("photo.png"),
-    {hole},
-    model="{model}",
-    steps={steps},
-    prior_weight={prior_weight},
-    seed={seed},
-    starts={starts},
-    learning_rate={learning_rate},
-    window={window},
-    norm="{norm}",
-    api_name="/inpaint",
-)
-print(filled, details)  # the path of the filled picture, its losses
+for seed in {seeds}:  # one a candidate
+    filled, details = client.predict(
+        picture=handle_file("photo.png"),
+        {hole},
+        model="{model}",
+        steps={steps},
+        prior_weight={prior_weight},
+        blend="{blend}",
+        seed=seed,
+        learning_rate={learning_rate},
+        window={window},
+        norm="{norm}",
+        api_name="/inpaint",
+    )
+    print(filled, details)  # the path of the filled picture, its losses
 """
 
 
@@ -66,13 +73,12 @@ class Choices:
     preset: str | None
     hole_seed: int
     side: str
-    steps: int
-    prior_weight: float
-    learning_rate: float
-    window: int | None
-    norm: str
-    starts: int
-    seed: int
+    settings: Settings
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Everything by its name in the templates."""
+        return vars(self) | vars(self.settings)
 
 
 def python(choices: Choices, size: int) -> str:
@@ -86,15 +92,26 @@ def python(choices: Choices, size: int) -> str:
             hole = f'masks.half({size}, side="{choices.side}")'
         case kind:
             hole = f"masks.{kind}({size}, seed={choices.hole_seed})"
-    return PYTHON.format(**vars(choices) | {"hole": hole})
+    seeds = choices.settings.seeds
+    several = {"pictures": f"[picture] * {len(seeds)}", "seed": seeds, "save": SAVE_ALL}
+    one = {"pictures": "picture", "seed": seeds[0], "save": SAVE_ONE}
+    return PYTHON.format(**choices.fields | {"hole": hole} | (one if len(seeds) == 1 else several))
 
 
 def command(choices: Choices) -> str:
-    """A command line, with a remark where it lacks a setting."""
+    """A command line a candidate, with a remark where they lack a setting."""
     named = choices.preset and (choices.preset != "half" or choices.side == "left")  # the only half it knows
-    usual = (choices.learning_rate, choices.window, choices.norm) == (LEARNING_RATE, WINDOW, "l1")
+    settings = choices.settings
+    usual = (settings.learning_rate, settings.window, settings.norm) == (LEARNING_RATE, WINDOW, "l1")
     remark = "" if usual else "# The step size and the context loss are not among the options here.\n"
-    return remark + COMMAND.format(**vars(choices), mask=choices.preset if named else "mask.png")
+    mask = choices.preset if named else "mask.png"
+    outputs = (
+        ["filled.png"] if settings.candidates == 1 else [f"filled-{n + 1}.png" for n in range(settings.candidates)]
+    )
+    return remark + "".join(
+        COMMAND.format(**choices.fields | {"mask": mask, "seed": seed, "output": output})
+        for seed, output in zip(settings.seeds, outputs, strict=True)
+    )
 
 
 def client(choices: Choices, address: str) -> str:
@@ -102,4 +119,6 @@ def client(choices: Choices, address: str) -> str:
     hole = f'hole="{choices.preset}", hole_seed={choices.hole_seed}, side="{choices.side}"'
     if choices.preset is None:
         hole = 'mask=handle_file("mask.png")'
-    return CLIENT.format(**vars(choices) | {"hole": hole, "window": choices.window or 0}, address=address)
+    settings = choices.settings
+    fields = choices.fields | {"hole": hole, "window": settings.window or 0, "seeds": settings.seeds}
+    return CLIENT.format(**fields, address=address)

@@ -1,22 +1,13 @@
 """What a run looks like: the picture forming, then the comparison, as HTML with its pictures inside."""
 
-import base64
-import io
-import json
-import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from inpainter import Result, metrics
+from .files import data_uri, downloads, png
+from .outcomes import Outcome
 
-from .runs import Preview
-
-GREY = 128  # what a missing pixel looks like
 CURVE = (300, 60)  # width and height of the loss curve's own coordinates
 
 WELCOME = """<div class="welcome"><p>Press <b>Run</b> and watch the hole being filled.</p>
@@ -25,56 +16,42 @@ among all the pictures that the model can make, find the one that agrees with wh
 then blend it into the hole.</p></div>"""
 
 
-@dataclass
-class Run:
-    """What is shown of one run: its input, how its rows are called, and the losses so far."""
-
-    picture: NDArray[np.uint8]  # (H, W, 3), intact
-    hole: NDArray[np.bool_]  # (H, W)
-    prior_weights: Sequence[float]  # one a row
-    steps: int
-    losses: list[tuple[int, NDArray[np.float32]]] = field(default_factory=list)  # (step, context losses)
-
-    @property
-    def damaged(self) -> NDArray[np.uint8]:
-        return np.where(self.hole[..., None], GREY, self.picture).astype(np.uint8)
-
-    @property
-    def rows(self) -> list[str]:
-        return ["with the prior loss" if weight else "without the prior loss" for weight in self.prior_weights]
-
-
-def running(run: Run, preview: Preview, seconds: float) -> str:
-    """The picture forming after `seconds` of search."""
-    run.losses.append((preview.step, preview.context_loss))
-    left = f" · about {seconds / preview.step * (run.steps - preview.step):.0f} s left" if preview.step else ""
-    figures = [figure(run.damaged, "Damaged input")]
-    figures += [figure(image, f"Forming, {row}") for image, row in zip(preview.images, run.rows, strict=True)]
+def running(outcome: Outcome) -> str:
+    """The picture forming."""
+    preview, steps, candidates = outcome.previews[-1], outcome.settings.steps, outcome.settings.candidates
+    left = f" · about {outcome.seconds / preview.step * (steps - preview.step):.0f} s left" if preview.step else ""
+    figures = [figure(outcome.damaged, "Damaged input")]
+    for row in range(outcome.rows if candidates == 1 else candidates):
+        title = f"Forming, {outcome.title(row)}" if candidates == 1 else f"Forming, candidate {row + 1}"
+        figures.append(figure(preview.images[row], title))
     return (
-        f'<div role="status" class="progress">Step {preview.step} of {run.steps}{left}'
-        f'<progress max="{run.steps}" value="{preview.step}" aria-label="Steps done"></progress></div>'
-        f'<div class="figures" data-step="{preview.step}">{"".join(figures)}</div>{curve(run)}'
+        f'<div role="status" class="progress">Step {preview.step} of {steps}{left}'
+        f'<progress max="{steps}" value="{preview.step}" aria-label="Steps done"></progress></div>'
+        f'<div class="figures" data-step="{preview.step}">{"".join(figures)}</div>{curve(outcome)}'
     )
 
 
-def finished(run: Run, result: Result, seconds: float, steps_done: int) -> str:
-    """The comparison: every way to fill the hole beside the input and the original."""
-    stopped = f"Stopped after {steps_done} of {run.steps} steps" if steps_done < run.steps else f"{run.steps} steps"
+def finished(outcome: Outcome, chosen: int) -> str:
+    """The comparison for a candidate: every way to fill the hole beside the input and the original."""
+    steps, result, rows = outcome.settings.steps, outcome.result, outcome.rows_of(chosen)
+    done = f"{steps} steps" if outcome.steps_done == steps else f"Stopped after {outcome.steps_done} of {steps} steps"
+    which = f", candidate {chosen + 1} of {outcome.settings.candidates}" if outcome.settings.candidates > 1 else ""
     composed = {"Overlay": result.compose("overlay"), "Poisson blending": result.compose("poisson")}
-    left = [zoomable(run.damaged, "Damaged input"), zoomable(run.picture, "Original")]
+    left = [zoomable(outcome.damaged, "Damaged input"), zoomable(outcome.picture, "Original")]
     figures = []
-    for i, row in enumerate(run.rows):
+    for i, row in enumerate(rows):
         figures.append(left[i])
         for name, filled in composed.items():
-            psnr = hole_psnr(filled[i], run.picture, run.hole)
-            figures.append(zoomable(filled[i], f"{name}, {row}", f"{psnr:.1f} dB"))
-    figures += left[len(run.rows) :]
-    notes = "".join(f"<p>{escape(note)}</p>" for note in result.notes)
+            figures.append(
+                zoomable(filled[row], f"{name}, {outcome.title(row)}", f"{outcome.psnr(filled[row]):.1f} dB")
+            )
+    figures += left[len(rows) :]
+    notes = "".join(f"<p>{escape(note)}</p>" for note in dict.fromkeys(result.notes))
     return (
-        f'<div role="status" class="progress">{stopped} in {seconds:.1f} s</div>{notes}'
+        f'<div role="status" class="progress">{done} in {outcome.seconds:.1f} s{which}</div>{notes}'
         f'<div class="figures finished">{"".join(figures)}</div>'
         f'<p class="hint">dB: PSNR against the original, over the pixels of the hole only; higher is closer.</p>'
-        f"{curve(run)}{loss_table(run, result)}{downloads(run, result)}"
+        f"{downloads(outcome, chosen)}{curve(outcome)}{loss_table(outcome, chosen)}"
     )
 
 
@@ -97,87 +74,49 @@ def zoomable(image: NDArray[np.uint8], title: str, detail: str = "") -> str:
 
 def img(image: NDArray[np.uint8], alt: str) -> str:
     """A picture (H, W, 3) as an element that holds its own data."""
-    return f'<img src="{data_uri(png(image), "image/png")}" alt="{escape(alt)}" decoding="sync">'
+    return f'<img src="{data_uri(png(image))}" alt="{escape(alt)}" decoding="sync">'
 
 
-def hole_psnr(filled: NDArray[np.uint8], original: NDArray[np.uint8], hole: NDArray[np.bool_]) -> float | None:
-    """PSNR in dB over the pixels of the hole; None if there are none."""
-    return float(metrics.psnr(filled, original, hole)) if hole.any() else None
+def candidate_caption(outcome: Outcome, candidate: int) -> str:
+    """What tells candidates apart: their number, loss and likeness to the original."""
+    loss = outcome.result.context_loss[candidate] + outcome.result.prior_loss[candidate]
+    return f"{candidate + 1}: loss {loss:.1f} · {outcome.psnr(outcome.result.images[candidate]):.1f} dB"
 
 
-def curve(run: Run) -> str:
-    """The context loss over the steps, one line a row, on a logarithmic scale."""
-    if len(run.losses) < 2:
+def curve(outcome: Outcome) -> str:
+    """The context loss over the steps, one line a search, on a logarithmic scale."""
+    if len(outcome.previews) < 2:
         return ""
     width, height = CURVE
-    steps = np.array([step for step, _ in run.losses])
-    levels = np.log(np.maximum([losses for _, losses in run.losses], 1e-6))  # (previews, rows)
-    x = steps / run.steps * width
+    steps = np.array([preview.step for preview in outcome.previews])
+    losses = np.array([preview.context_loss for preview in outcome.previews])  # (previews, rows)
+    levels = np.log(np.maximum(losses, 1e-6))
+    x = steps / outcome.settings.steps * width
     y = (levels.max() - levels) / max(np.ptp(levels), 1e-6) * height
-    lines = "".join(
-        f'<polyline class="row{i}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[:, i], strict=True))}"/>'
-        for i in range(y.shape[1])
+    kinds = [row // outcome.settings.candidates for row in range(outcome.rows)]
+    lines = "".join(f'<polyline class="row{kind}" points="{points(x, y[:, row])}"/>' for row, kind in enumerate(kinds))
+    keys = "".join(
+        f'<span class="row{kind}">{outcome.title(kind * outcome.settings.candidates)}</span>'
+        for kind in dict.fromkeys(kinds)
     )
-    keys = "".join(f'<span class="row{i}">{row}</span>' for i, row in enumerate(run.rows))
     return (
         f'<figure class="curve"><svg viewBox="0 -2 {width} {height + 4}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Context loss over the steps">{lines}</svg>'
-        f"<figcaption>Context loss (log scale) {keys}</figcaption></figure>"
+        f'aria-label="Context loss over the steps, from {losses[0].max():.0f} to {losses[-1].min():.1f}">{lines}</svg>'
+        f"<figcaption>Context loss over the steps (log scale) {keys}</figcaption></figure>"
     )
 
 
-def loss_table(run: Run, result: Result) -> str:
-    """The losses with which each row ended."""
+def points(x: NDArray, y: NDArray) -> str:
+    """Coordinates as an SVG polyline takes them."""
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def loss_table(outcome: Outcome, chosen: int) -> str:
+    """The losses with which a candidate's searches ended."""
     rows = "".join(
-        f'<tr><th scope="row">{row.capitalize()}</th><td>{context:.1f}</td>'
-        f"<td>{f'{prior:.2g}' if weight else 'off'}</td></tr>"
-        for row, weight, context, prior in zip(
-            run.rows, run.prior_weights, result.context_loss, result.prior_loss, strict=True
-        )
+        f'<tr><th scope="row">{outcome.title(row).capitalize()}</th><td>{outcome.result.context_loss[row]:.1f}</td>'
+        f"<td>{f'{outcome.result.prior_loss[row]:.2g}' if outcome.prior_weight(row) else 'off'}</td></tr>"
+        for row in outcome.rows_of(chosen)
     )
-    return f"<table><tr><td></td><th>Context loss</th><th>λ &times; prior loss</th></tr>{rows}</table>"
-
-
-def downloads(run: Run, result: Result) -> str:
-    """Links to the result, the mask and all pictures; the files are inside the links."""
-    files = {"damaged.png": png(run.damaged), "original.png": png(run.picture), "mask.png": png(mask_picture(run.hole))}
-    for blend in ("poisson", "overlay"):
-        for filled, weight in zip(result.compose(blend), run.prior_weights, strict=True):
-            files[f"filled-{blend}{'' if weight else '-no-prior'}.png"] = png(filled)
-    record = {
-        "steps": run.steps,
-        "prior_weight": list(run.prior_weights),
-        "context_loss": result.context_loss.tolist(),
-        "prior_loss": result.prior_loss.tolist(),
-    }
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as out:
-        for name, data in files.items():
-            out.writestr(name, data)
-        out.writestr("losses.json", json.dumps(record, indent=2) + "\n")
-    links = [
-        ("Download the result", "filled.png", png(result.images[0]), "image/png"),
-        ("the mask", "mask.png", files["mask.png"], "image/png"),
-        ("everything", "inpainter.zip", archive.getvalue(), "application/zip"),
-    ]
-    anchors = "".join(
-        f'<a download="{name}" href="{data_uri(data, kind)}">{text}</a>' for text, name, data, kind in links
-    )
-    return f'<p class="downloads">{anchors}</p>'
-
-
-def mask_picture(hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A hole as a picture, white = missing: uint8 (H, W, 3)."""
-    return np.repeat(hole[..., None] * np.uint8(255), 3, axis=2)
-
-
-def png(image: NDArray[np.uint8]) -> bytes:
-    """A picture (H, W, 3) as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "png")
-    return file.getvalue()
-
-
-def data_uri(data: bytes, kind: str) -> str:
-    """A file as an address that holds it."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    head = '<tr><td></td><th scope="col">Context loss</th><th scope="col">λ &times; prior loss</th></tr>'
+    return f"<table>{head}{rows}</table>"

@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-EXAMPLES = sorted(ROOT.glob("hub_models/dcgan-celeba/examples/*.png"))
+from conftest import BUNDLED, ROOT, tiny_dcgan
+
+from inpainter import Inpainter
+
+EXAMPLES = sorted(BUNDLED.glob("examples/*.png"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMIUM_ARGS = [
     "--headless",
@@ -28,7 +31,10 @@ CHROMIUM_ARGS = [
 
 @contextmanager
 def page_server(log: Path, start_timeout: float = 120) -> Iterator[str]:
-    """Serves the page on a free loopback port; yields its address."""
+    """Serves the page with the CelebA model and a tiny one on a free loopback port; yields its address."""
+    models = log.parent / "models"
+    shutil.copytree(BUNDLED, models / "dcgan-celeba")
+    Inpainter(tiny_dcgan(), device="cpu").save_pretrained(models / "tiny")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -39,6 +45,7 @@ def page_server(log: Path, start_timeout: float = 120) -> Iterator[str]:
         "GRADIO_ANALYTICS_ENABLED": "0",
         "GRADIO_TEMP_DIR": str(log.parent / "gradio"),
         "HF_HUB_OFFLINE": "1",
+        "INPAINTER_MODELS": str(models),
     }
     environment.pop("DISPLAY", None)
     with open(log, "wb") as output:

@@ -1,7 +1,13 @@
 """The page's own parts, without a browser."""
 
+import io
+import json
+import pickle
 import shlex
 import threading
+import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +17,13 @@ pytest.importorskip("gradio", reason="Gradio is not installed")
 
 from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
-from page import editor, snippets
+from page import editor, explore, files, gpu, snippets, views
+from page.outcomes import Outcome
+from page.photo import Photo, crop, place_of, read_photo, square_at
 from page.runs import Preview, StopSwitches, stream
+from page.settings import Settings
 
-CHOICES = snippets.Choices("dcgan-celeba", "center", 0, "left", 100, 0.003, 0.03, 7, "l1", 2, 5)
+CHOICES = snippets.Choices("dcgan-celeba", "center", 0, "left", Settings(steps=20, seed=5))
 
 
 def drawn(layers: list[np.ndarray]) -> editor.EditorValue:
@@ -48,16 +57,74 @@ def test_pictures_handed_to_gradio_never_share_a_file():
 
 
 def test_the_crop_moves_over_the_whole_photo():
-    photo = np.zeros((100, 200, 3), np.uint8)
-    photo[50:, 150:] = 255
-    assert editor.crop(photo, 16, zoom=2, across=100, down=100).min() == 255
-    assert editor.crop(photo, 16, zoom=2, across=0, down=0).max() == 0
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    pixels[50:, 150:] = 255
+    photo = Photo("", 200, 100, pixels)
+    assert crop(photo, 16, (2, 100, 100)).min() == 255
+    assert crop(photo, 16, (2, 0, 0)).max() == 0
+
+
+def test_a_place_says_where_a_square_is():
+    for square in (square_at(3000, 2000, (2.5, 30, 70)), square_at(200, 200, (1, 50, 50))):
+        width, height = (3000, 2000) if square.left else (200, 200)
+        again = square_at(width, height, place_of(square, width, height))
+        assert np.abs(np.subtract(again.slices[0].start, square.top)) <= 2
+        assert abs(again.left - square.left) <= 2 and abs(again.side - square.side) <= 4
 
 
 def test_large_photos_are_kept_small_and_small_ones_as_they_are(tmp_path):
     for size, kept in (((3000, 2500), (1024, 1229)), ((60, 90), (90, 60))):
         Image.new("RGB", size).save(tmp_path / "photo.png")
-        assert editor.read_photo(str(tmp_path / "photo.png")).shape[:2] == kept
+        photo = read_photo(str(tmp_path / "photo.png"))
+        assert (photo.width, photo.height) == size and photo.pixels.shape[:2] == kept
+
+
+@pytest.fixture
+def outcome(tiny, pictures) -> Outcome:
+    """A finished run of two candidates, each with and without the prior loss."""
+    settings, picture, hole = Settings(steps=4, candidates=2, seed=7), pictures[0], masks.center(16)
+    outcome = Outcome("tiny", Photo("", 16, 16, picture), (1, 50, 50), picture, hole, settings)
+    rows = np.stack([picture] * outcome.rows)
+    weights = [outcome.prior_weight(row) for row in range(outcome.rows)]
+    search = lambda callback: tiny(rows, hole, steps=4, prior_weight=weights, seed=[7, 8, 7, 8], callback=callback)  # noqa: E731
+    *outcome.previews, outcome.result = stream(search, 4, threading.Event())
+    return outcome
+
+
+def test_each_candidate_is_the_search_that_its_seed_alone_would_be(tiny, outcome):
+    for row, seed in enumerate((7, 8)):
+        alone = tiny(outcome.picture, outcome.hole, steps=4, seed=seed)
+        assert np.abs(alone.images[0].astype(int) - outcome.result.images[row]).max() <= 1
+    assert outcome.rows_of(1) == [1, 3] and outcome.prior_weight(3) == 0 and outcome.best() in (0, 1)
+
+
+def test_the_archive_holds_every_candidate_and_the_settings(outcome):
+    archive = zipfile.ZipFile(io.BytesIO(files.archive(outcome)))
+    names = archive.namelist()
+    for candidate in (1, 2):
+        for kind in ("poisson", "overlay"):
+            for suffix in ("", "-no-prior"):
+                assert f"candidate-{candidate}/filled-{kind}{suffix}.png" in names
+    filled = np.asarray(Image.open(archive.open("candidate-2/filled-poisson.png")))
+    assert (filled == outcome.result.images[1]).all()
+    record = json.loads(archive.read("losses.json"))
+    assert record["settings"]["steps"] == record["steps_done"] == 4
+    assert [search["seed"] for search in record["searches"]] == [7, 8, 7, 8]
+
+
+def test_the_comparison_is_of_the_chosen_candidate(outcome):
+    first, second = views.finished(outcome, 0), views.finished(outcome, 1)
+    for candidate, view in enumerate((first, second)):
+        for blend in ("overlay", "poisson"):
+            for row in outcome.rows_of(candidate):
+                assert files.data_uri(files.png(outcome.result.compose(blend)[row])) in view
+    assert "candidate 2 of 2" in second
+
+
+def test_the_path_is_drawn_for_both_searches_of_a_candidate(outcome):
+    path = explore.show_path(outcome, 1)
+    assert path.count("<polyline") == 2 and "candidate 2" in path
+    assert explore.show_path(None, 0) == explore.NO_PATH
 
 
 def test_a_stream_ends_with_the_result_of_the_steps_that_were_taken(tiny: Inpainter, pictures):
@@ -95,13 +162,18 @@ def test_stopping_one_visitor_leaves_the_others_alone():
 
 @pytest.mark.parametrize("preset", [*masks.NAMES, None])
 def test_the_snippets_are_valid(preset):
-    choices = snippets.Choices(**{**vars(CHOICES), "preset": preset, "window": None})
-    compile(snippets.python(choices, 64), "snippet", "exec")
-    compile(snippets.client(choices, "http://127.0.0.1:7860/"), "snippet", "exec")
-    command = shlex.split(snippets.command(choices).replace("\\\n", " "), comments=True)
-    arguments = parser().parse_args(command[3:])
-    assert (arguments.steps, arguments.seed, arguments.starts) == (100, 5, 2)
-    assert arguments.mask == (preset or "mask.png")
+    for candidates in (1, 3):
+        settings = Settings(steps=20, seed=5, window=None, blend="overlay", candidates=candidates)
+        choices = snippets.Choices("dcgan-celeba", preset, 0, "left", settings)
+        compile(snippets.python(choices, 64), "snippet", "exec")
+        compile(snippets.client(choices, "http://127.0.0.1:7860/"), "snippet", "exec")
+        lines = snippets.command(choices).replace("\\\n", " ").splitlines()
+        commands = [shlex.split(line, comments=True)[3:] for line in lines if not line.startswith("#")]
+        assert len(commands) == candidates
+        for number, command in enumerate(commands):
+            arguments = parser().parse_args(command)
+            assert (arguments.steps, arguments.seed, arguments.blend) == (20, 5 + number, "overlay")
+            assert arguments.mask == (preset or "mask.png")
 
 
 def test_the_python_snippet_does_what_the_page_does(tiny, pictures, tmp_path, monkeypatch):
@@ -109,5 +181,28 @@ def test_the_python_snippet_does_what_the_page_does(tiny, pictures, tmp_path, mo
     monkeypatch.setattr(Inpainter, "from_pretrained", lambda name: tiny)
     Image.fromarray(pictures[0]).save("photo.png")
     exec(snippets.python(CHOICES, 16), {})
-    expected = tiny(pictures[0], masks.center(16), steps=100, seed=5, starts=2)
+    expected = tiny(pictures[0], masks.center(16), steps=20, seed=5)
     assert (np.asarray(Image.open("filled.png")) == expected.images[0]).all()
+    three = replace(CHOICES, settings=replace(CHOICES.settings, candidates=3))
+    exec(snippets.python(three, 16), {})
+    assert np.abs(np.asarray(Image.open("filled-1.png")).astype(int) - expected.images[0]).max() <= 1
+    assert Image.open("filled-3.png").tobytes() != Image.open("filled-1.png").tobytes()
+
+
+def test_a_switch_is_seen_by_another_process():
+    switches = StopSwitches()
+    with switches.switch("visitor") as switch:
+        copy = pickle.loads(pickle.dumps(switch))
+        assert not copy.is_set()
+        switches.stop("visitor")
+        assert copy.is_set() and switch.is_set()
+
+
+def test_zero_gpu_decorates_and_anything_else_does_not(monkeypatch):
+    def function():
+        return 1
+
+    assert gpu.on_gpu(function) is function
+    monkeypatch.setattr(gpu, "ZERO_GPU", True)
+    monkeypatch.setattr(gpu, "spaces", SimpleNamespace(GPU=lambda f: lambda: f() + 1))
+    assert gpu.on_gpu(function)() == 2

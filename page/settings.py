@@ -1,0 +1,65 @@
+"""What a visitor can set, and between which bounds."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from inpainter import losses, masks
+from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
+
+STEPS = 300  # about 10 s on two cores, shared with the browser; the paper's 1500 take five times as long
+MAX_STEPS, MAX_STARTS, MAX_CANDIDATES = 1500, 8, 6
+
+PRESETS = {"Centre": "center", "Pattern": "pattern", "Random 80 %": "random", "Half": "half"}
+SEEDED = ("pattern", "random")
+SIDES = masks.SIDES
+WEIGHTS = {"Near the hole (CVPR 2017)": losses.WINDOW, "All alike (2016)": None}
+NORMS = {"L1, as in the paper": "l1", "L2": "l2"}
+BLENDS = {"Poisson blending": "poisson", "Overlay": "overlay"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to search, and how to put what was found into the hole."""
+
+    steps: int = STEPS
+    prior_weight: float = PRIOR_WEIGHT
+    learning_rate: float = LEARNING_RATE
+    window: int | None = losses.WINDOW
+    norm: str = "l1"
+    candidates: int = 1
+    seed: int = 0
+    blend: str = "poisson"
+
+    @classmethod
+    def from_fields(
+        cls,
+        steps: int,
+        prior_weight: float,
+        learning_rate: float,
+        weighting: str,
+        norm: str,
+        candidates: int,
+        seed: int | None,
+        blend: str,
+    ) -> Self:
+        """What the page's fields say, in their order there."""
+        return cls(
+            steps=int(steps),
+            prior_weight=prior_weight,
+            learning_rate=learning_rate,
+            window=WEIGHTS[weighting],
+            norm=NORMS[norm],
+            candidates=int(candidates),
+            seed=int(seed or 0),
+            blend=BLENDS[blend],
+        )
+
+    @property
+    def seeds(self) -> list[int]:
+        """One a candidate: each is the search that this seed alone would be."""
+        return [self.seed + number for number in range(self.candidates)]
+
+    @property
+    def prior_weights(self) -> list[float]:
+        """What is compared: with the prior loss, if it is on, and without it."""
+        return [self.prior_weight, 0.0] if self.prior_weight else [0.0]
