@@ -43,6 +43,9 @@ G.load_state_dict({k[10:]: v.float() for k, v in weights.items() if k.startswith
 images = G(torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]; images (16, 3, 64, 64) in [-1, 1]
 """
 }
+PLAIN_TORCH["vae"] = PLAIN_TORCH["dcgan"].replace(
+    "torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]", "torch.randn(16, size))  # codes are normal"
+)
 
 
 def write_card(folder: str | Path, repo_id: str | None = None, license: str | None = None) -> Path:
@@ -155,7 +158,7 @@ def _metadata(
         tags=[
             "image-inpainting",
             "inpainting",
-            "gan",
+            *(["gan"] if model.config.family == "dcgan" else []),
             model.config.family,
             "unconditional-image-generation",
             "pytorch",

@@ -46,7 +46,7 @@ def search(
     norm: str = "l1",
     callback: Callback | None = None,
 ) -> SearchState:
-    """Adam on context loss + lambda * prior loss, the code clipped to [-1, 1] after every step.
+    """Adam on context loss + lambda * prior loss, the code clipped to the model's bound after every step.
 
     Every row is a search of its own: several pictures, or several starts of one, ride in one batch
     without touching each other.
@@ -82,5 +82,6 @@ def search(
             return state
         (z.grad,) = torch.autograd.grad(loss.sum(), z)  # rows do not interact: each gets its own gradient
         adam.step()
-        with torch.no_grad():
-            z.clamp_(-1, 1)
+        if model.latent_bound is not None:
+            with torch.no_grad():
+                z.clamp_(-model.latent_bound, model.latent_bound)

@@ -4,9 +4,9 @@ import argparse
 import logging
 import sys
 
-from . import evaluate, gan, score
+from . import context_encoder, evaluate, gan, score, vae
 
-COMMANDS = {"gan": gan, "evaluate": evaluate, "score": score}
+COMMANDS = {"gan": gan, "vae": vae, "context-encoder": context_encoder, "evaluate": evaluate, "score": score}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -49,26 +49,17 @@ def main(arguments: argparse.Namespace) -> None:
     for name, value in PRESETS[arguments.preset].items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
-    config = DCGANConfig(
-        image_size=4 * 2 ** len(arguments.channels),
-        latent_size=arguments.latent_size,
-        channels=tuple(arguments.channels),
+    config = options.shape(arguments, DCGANConfig)
+    recipe = options.recipe(arguments) | {
+        "loss": arguments.loss,
+        "r1": arguments.r1,
+        "augment": tuple(arguments.augment),
+    }
+    runs.train(
+        arguments,
+        lambda accelerator: GANTrainer(DCGAN(config), accelerator, **recipe),
+        more=("loss", "r1", "augment"),
     )
-
-    def make_trainer(accelerator) -> GANTrainer:
-        return GANTrainer(
-            DCGAN(config),
-            accelerator,
-            learning_rate=arguments.learning_rate,
-            beta1=arguments.beta1,
-            ema=arguments.ema,
-            seed=arguments.seed,
-            loss=arguments.loss,
-            r1=arguments.r1,
-            augment=tuple(arguments.augment),
-        )
-
-    runs.train(arguments, make_trainer, more=("loss", "r1", "augment"))
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inpainter.images import device_from_name
+from inpainter.models import DCGANConfig
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -77,6 +78,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracker", metavar="NAME", help="where to log as well: tensorboard, wandb or another that accelerate knows"
     )
+
+
+def shape(arguments: argparse.Namespace, config_class: type[DCGANConfig]) -> DCGANConfig:
+    """The configuration of a model of the shape asked for; raises `ModelError` if it cannot be built."""
+    channels = tuple(arguments.channels)
+    return config_class(image_size=4 * 2 ** len(channels), latent_size=arguments.latent_size, channels=channels)
+
+
+def recipe(arguments: argparse.Namespace) -> dict[str, float]:
+    """What every trainer takes, by its names."""
+    return {name: getattr(arguments, name) for name in ("learning_rate", "beta1", "ema", "seed")}
 
 
 def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":

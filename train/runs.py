@@ -37,7 +37,7 @@ CHECK_STEPS = 16  # between looks at the losses, each of which waits for the dev
 
 
 def train(
-    arguments: argparse.Namespace, make_trainer: Callable[["Accelerator"], Trainer], more: tuple[str, ...]
+    arguments: argparse.Namespace, make_trainer: Callable[["Accelerator"], Trainer], more: tuple[str, ...] = ()
 ) -> None:
     """Trains from the start or the checkpoint to `--images`, or until it is told to stop.
 

@@ -2,7 +2,8 @@
 
 from .base import LatentModel, ModelError
 from .dcgan import DCGAN, DCGANConfig
+from .vae import VAE, VAEConfig
 
-FAMILIES: dict[str, type[LatentModel]] = {"dcgan": DCGAN}
+FAMILIES: dict[str, type[LatentModel]] = {"dcgan": DCGAN, "vae": VAE}
 
-__all__ = ["DCGAN", "FAMILIES", "DCGANConfig", "LatentModel", "ModelError"]
+__all__ = ["DCGAN", "FAMILIES", "VAE", "DCGANConfig", "LatentModel", "ModelError", "VAEConfig"]

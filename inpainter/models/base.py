@@ -28,25 +28,10 @@ class ModelError(ValueError):
     """A model folder or repository that cannot be used, and why, in one sentence."""
 
 
-class LatentModel(nn.Module, PyTorchModelHubMixin):
-    """A generator of images from latent codes, with a prior that says how real an image looks.
+class PretrainedModel(nn.Module, PyTorchModelHubMixin):
+    """A network that is kept as a model folder, saved whole or not at all and loaded strictly."""
 
-    A family implements `sample_latents`, `generate` and `prior_loss`; the search needs nothing else.
-    """
-
-    config: Any  # a dataclass with at least family, image_size, latent_size and training
-
-    def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draws `count` codes from the family's latent distribution: float32 (count, latent_size)."""
-        raise NotImplementedError
-
-    def generate(self, z: Tensor) -> Tensor:
-        """Maps codes (N, latent_size) to images (N, 3, image_size, image_size) in [-1, 1]."""
-        raise NotImplementedError
-
-    def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
-        """Penalty of unlikely images, one unweighted value per image: (N,). Lower is more real."""
-        raise NotImplementedError
+    config: Any  # a dataclass with at least family, image_size and training
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Writes float16 weights and the configuration, each file whole or not at all."""
@@ -97,6 +82,28 @@ class LatentModel(nn.Module, PyTorchModelHubMixin):
         check_weights(weights, model.state_dict(), model_id)
         model.load_state_dict(weights, assign=True)
         return model.float().to(map_location).eval().requires_grad_(False)
+
+
+class LatentModel(PretrainedModel):
+    """A generator of images from latent codes, with a prior that says how real an image looks.
+
+    A family implements `sample_latents`, `generate` and `prior_loss`; the search needs nothing else.
+    """
+
+    config: Any  # a dataclass with at least family, image_size, latent_size and training
+    latent_bound: float | None = None  # the search keeps each coordinate of a code in [-bound, bound]; None: free
+
+    def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws `count` codes from the family's latent distribution: float32 (count, latent_size)."""
+        raise NotImplementedError
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Maps codes (N, latent_size) to images (N, 3, image_size, image_size) in [-1, 1]."""
+        raise NotImplementedError
+
+    def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
+        """Penalty of unlikely images, one unweighted value per image: (N,). Lower is more real."""
+        raise NotImplementedError
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

@@ -24,10 +24,10 @@ class DCGANConfig:
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
-        if self.family != "dcgan":
-            raise ModelError(f"config: family is {self.family!r:.80}, expected 'dcgan'.")
-        if self.latent_distribution != "uniform":
-            raise ModelError(f"config: latent_distribution is {self.latent_distribution!r:.80}, expected 'uniform'.")
+        for name in ("family", "latent_distribution"):  # a family knows one of each: its default
+            value, expected = getattr(self, name), getattr(type(self), name)
+            if value != expected:
+                raise ModelError(f"config: {name} is {value!r:.80}, expected {expected!r}.")
         if not isinstance(self.channels, (list, tuple)) or not 1 <= len(self.channels) <= 7:
             raise ModelError(f"config: channels is {self.channels!r:.80}, expected a list of 1 to 7 widths.")
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -56,6 +56,8 @@ class DCGAN(LatentModel):
     Tensors are named `generator.<layer>.<name>` and `discriminator.<layer>.<name>`, the layer counted
     within the `nn.Sequential`. Source: Radford et al. 2016, as used by Yeh et al.
     """
+
+    latent_bound = 1.0
 
     def __init__(self, config: DCGANConfig = DCGANConfig()):
         super().__init__()

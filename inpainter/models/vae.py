@@ -1,0 +1,40 @@
+"""VAE: DCGAN's generator as the decoder of a variational autoencoder, and a Gaussian as the prior (Fig. 2)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import LatentModel
+from .dcgan import DCGANConfig, generator
+
+
+@dataclass(frozen=True)
+class VAEConfig(DCGANConfig):
+    """The shape of a VAE's decoder, and the record of its training. Raises `ModelError` if it cannot be built."""
+
+    family: str = "vae"
+    latent_distribution: str = "normal"  # with mean 0 and deviation 1 in each coordinate
+
+
+class VAE(LatentModel):
+    """The decoder, with DCGAN's tensor names. The search needs no encoder, so none is published.
+
+    Source: Kingma and Welling, *Auto-Encoding Variational Bayes*, ICLR 2014.
+    """
+
+    def __init__(self, config: VAEConfig = VAEConfig()):
+        super().__init__()
+        self.config = config
+        self.generator = generator(config)
+
+    def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        return torch.randn(count, self.config.latent_size, generator=generator)
+
+    def generate(self, z: Tensor) -> Tensor:
+        return self.generator(z)
+
+    def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
+        """Negative log density of the code under the Gaussian, in nats."""
+        return (z.square().sum(1) + self.config.latent_size * math.log(2 * math.pi)) / 2
