@@ -118,6 +118,7 @@ def test_stanford_cars_are_cut_to_their_boxes_without_keeping_the_aspect(tmp_pat
     images = data.load_images(cars(tmp_path, *layout), 64)
     assert images.shape == (2, 3, 64, 64)
     assert (images == 255).all()
+    assert sources.find(tmp_path).box(0, 100, 80) == (10, 20, 90, 60)  # from 11 and 21, counted from 1
 
 
 def test_a_box_that_leaves_its_picture_is_cut_off_at_the_edge(tmp_path):

@@ -107,3 +107,14 @@ def test_a_large_set_without_a_usable_picture_is_refused_and_not_kept(folder, mo
     with pytest.raises(ValueError, match="no readable image among its 5"):
         load(folder)
     assert kept() == []
+
+
+def test_what_a_kill_left_unfinished_is_cleared_up_a_day_later(folder):
+    cache.directory().mkdir(parents=True)
+    old, new = cache.directory() / "images-1.tmp", cache.directory() / "images-2.tmp"
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    load(folder)
+    assert not old.exists()
+    assert new.exists()

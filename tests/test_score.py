@@ -118,6 +118,13 @@ def test_too_few_pictures_or_samples_and_repeated_pictures_are_refused(real):
         measured(Copies(train), (train, train[:10]))
 
 
+def test_without_a_place_to_keep_features_they_are_still_made(real, tmp_path, caplog):
+    (tmp_path / "cache").write_text("a file where the directory should be")
+    with caplog.at_level("WARNING"):
+        assert features.kept(pooled, real[0]).shape == (120, 27)
+    assert "not kept for the next time" in caplog.text
+
+
 # The command
 
 

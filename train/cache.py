@@ -5,10 +5,12 @@ name and renamed, and checked in full before it is used, so that a file that was
 damaged is made again, never trusted.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
+import time
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 HEADER_BYTES = 4096
+ABANDONED = 24 * 3600  # seconds after which an unfinished file is what a kill has left
 VERSION = 1  # of the files' format, and of what the pictures in them went through
 
 
@@ -38,6 +41,10 @@ def write(path: Path, rows: Iterable[NDArray], notes: list[str]) -> int:
     Without any row nothing is written. Notes beyond the header's room are cut off.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for unfinished in path.parent.glob("*.tmp"):
+        with contextlib.suppress(FileNotFoundError):  # another process has just finished it
+            if time.time() - unfinished.stat().st_mtime > ABANDONED:
+                unfinished.unlink()
     header: dict[str, Any] = {"count": 0, "crc": 0}
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.stem}-", suffix=".tmp", delete=False) as file:
         try:

