@@ -12,20 +12,31 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from inpainter import Inpainter, baselines, hub, masks, metrics
+from inpainter.baselines.context_encoder import ContextEncoder
 from inpainter.images import device_from_name
 from inpainter.models.base import CONFIG_NAME
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS
 
 from . import cells, figures, report
 from .data import load_images
-from .methods import METHODS, OF_STARTS, SEARCHES, Run, baseline_run, outcome, runs_of, scores, search_run
+from .methods import (
+    METHODS,
+    OF_STARTS,
+    SEARCHES,
+    Run,
+    baseline_run,
+    outcome,
+    runs_of,
+    scores,
+    search_run,
+    weights_digest,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--methods", nargs="+", choices=METHODS, default=["ours"], metavar="METHOD", help=f"of {', '.join(METHODS)}"
     )
     parser.add_argument("--vae", nargs="+", default=[], help="model for the method vae, one per data set")
+    parser.add_argument(
+        "--context-encoder", nargs="+", default=[], help="model for the method context_encoder, one per data set"
+    )
     parser.add_argument("--bank", nargs="+", default=[], help="training pictures for the method nearest")
     parser.add_argument("--size", type=int, default=64, help="of the pictures where no model decides (default 64)")
     parser.add_argument(
@@ -72,14 +86,7 @@ def main(arguments: argparse.Namespace) -> None:
     check(arguments)
     names = set_names(arguments.data)
     # All models first, so that a wrong one is found before hours have gone into the others.
-    models = [
-        {
-            option: Inpainter.from_pretrained(getattr(arguments, option)[index], device=arguments.device)
-            for option in ("model", "vae")
-            if getattr(arguments, option)
-        }
-        for index in range(len(names))
-    ]
+    models = [open_models(arguments, index) for index in range(len(names))]
     results = report.Results()
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -107,12 +114,14 @@ def check(arguments: argparse.Namespace) -> None:
     wants = {
         "model": bool(needed & (SEARCHES.keys() - {"vae"})) or arguments.record,
         "vae": "vae" in needed,
+        "context_encoder": "context_encoder" in needed,
         "bank": "nearest" in needed,
     }
     for option, wanted in wants.items():
         given = len(getattr(arguments, option))
         if given not in ((len(arguments.data),) if wanted else (0, len(arguments.data))):
-            raise ValueError(f"--{option}: give one per data set, that is {len(arguments.data)}; got {given}.")
+            name = option.replace("_", "-")
+            raise ValueError(f"--{name}: give one per data set, that is {len(arguments.data)}; got {given}.")
     if arguments.record and "ours" not in arguments.methods:
         raise ValueError("--record writes the means of the method ours, which is not among --methods.")
     for option, least in (("batch_size", 1), ("starts", 2 if set(arguments.methods) & set(OF_STARTS) else 1)):
@@ -132,9 +141,24 @@ def set_names(paths: list[str]) -> list[str]:
     ]
 
 
-def prepare(name: str, index: int, models: dict[str, Inpainter], arguments: argparse.Namespace) -> TestSet:
+def open_models(arguments: argparse.Namespace, index: int) -> dict[str, Inpainter | ContextEncoder]:
+    """The models for a data set, by option."""
+    models: dict[str, Inpainter | ContextEncoder] = {
+        option: Inpainter.from_pretrained(getattr(arguments, option)[index], device=arguments.device)
+        for option in ("model", "vae")
+        if getattr(arguments, option)
+    }
+    if arguments.context_encoder:
+        device = device_from_name(arguments.device)
+        models["context_encoder"] = ContextEncoder.load(arguments.context_encoder[index], device)
+    return models
+
+
+def prepare(
+    name: str, index: int, models: dict[str, Inpainter | ContextEncoder], arguments: argparse.Namespace
+) -> TestSet:
     """Loads a data set and its bank, and sets up the runs that the methods need."""
-    sizes = {model.size for model in models.values()} or {arguments.size}
+    sizes = {m.size if isinstance(m, Inpainter) else m.config.image_size for m in models.values()} or {arguments.size}
     if len(sizes) > 1:
         raise ValueError(f"{name}: the models make pictures of different sizes, {sorted(sizes)} pixels.")
     (size,) = sizes
@@ -147,12 +171,13 @@ def prepare(name: str, index: int, models: dict[str, Inpainter], arguments: argp
     settings["seed"] = arguments.seed
     runs = {}
     for run in dict.fromkeys(run for method in arguments.methods for run in runs_of(method, arguments.starts)):
-        if run in baselines.BASELINES:
-            needs: dict[str, Any] = {}
-            if run == "nearest":
-                needs = {"bank": load(arguments.bank[index], size), "device": str(device)}
-            depends = cells.digest({}, *(value for value in needs.values() if isinstance(value, np.ndarray)))
-            runs[run] = baseline_run(run, needs, depends)
+        if run == "nearest":
+            bank = load(arguments.bank[index], size)
+            runs[run] = baseline_run(run, {"bank": bank, "device": str(device)}, cells.digest({}, bank))
+        elif run == "context_encoder":
+            runs[run] = baseline_run(run, {"model": models[run]}, weights_digest(models[run]))
+        elif run in baselines.BASELINES:
+            runs[run] = baseline_run(run, {}, "")
         else:
             runs[run] = search_run(run, models["vae" if run == "vae" else "model"], settings, arguments.precision)
     return TestSet(name, images, runs)

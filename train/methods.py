@@ -106,15 +106,20 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
         losses = np.stack([result.context_loss, result.prior_loss], axis=1).astype(np.float64)
         return Cell(result.images, result.generated, losses, time.perf_counter() - started)
 
-    weights = model.model.state_dict()
     depends = {
         **settings,
-        "model": digest({"names": list(weights)}, *(tensor.cpu().numpy() for tensor in weights.values())),
+        "model": weights_digest(model.model),
         "precision": precision,
         "device": model.device.type,
         "version": __version__,
     }
     return Run(name, compute, settings["steps"], depends)
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """A name for a model's weights."""
+    weights = model.state_dict()
+    return digest({"names": list(weights)}, *(tensor.cpu().numpy() for tensor in weights.values()))
 
 
 def baseline_run(name: str, needs: dict[str, Any], depends: str) -> Run:

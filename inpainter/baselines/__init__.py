@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from . import biharmonic, low_rank, nearest, opencv, patchmatch, tv
+from . import biharmonic, context_encoder, low_rank, nearest, opencv, patchmatch, tv
 from .common import Fill, NotApplicable, library
 
 __all__ = ["BASELINES", "Baseline", "Fill", "NotApplicable", "get"]
@@ -42,6 +42,9 @@ BASELINES = {
     "nearest": Baseline(
         "nearest training picture, Poisson-blended", "after Hays and Efros, SIGGRAPH 2007", nearest.fill, needs="bank"
     ),
+    "context_encoder": Baseline(
+        "network trained on holes", "Pathak et al., CVPR 2016", context_encoder.fill, needs="model"
+    ),
     "telea": Baseline("fast marching, OpenCV", "Telea, JGT 2004", partial(opencv.fill, method="telea"), library=OPENCV),
     "navier_stokes": Baseline(
         "Navier-Stokes, OpenCV",
@@ -63,7 +66,8 @@ def get(name: str, **needs: Any) -> Fill:
 
     Args:
         name: one of `BASELINES`.
-        needs: what the baseline needs beyond that: `bank`, uint8 (K, H, W, 3), for "nearest".
+        needs: what the baseline needs beyond that: `bank`, uint8 (K, H, W, 3), for "nearest", and
+            `model`, a `ContextEncoder`, for "context_encoder".
 
     Raises:
         ValueError: when there is no such baseline, or something that it needs is missing.

@@ -227,6 +227,15 @@ def refuse_if_answered(error: Exception, repo_id: str, revision: str | None = No
 
 def family_of(folder: Path) -> type[LatentModel]:
     """The class that a model folder's configuration names. Raises ModelError if there is none."""
+    family = read_config(folder).get("family")
+    if not isinstance(family, str) or family not in FAMILIES:
+        expected = ", ".join(sorted(FAMILIES))
+        raise ModelError(f"{folder / CONFIG_NAME}: family is {family!r:.80}, expected one of {expected}.")
+    return FAMILIES[family]
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model folder's configuration, unchecked. Raises ModelError when it is missing or no JSON object."""
     path = folder / CONFIG_NAME
     try:
         size = path.stat().st_size
@@ -239,7 +248,6 @@ def family_of(folder: Path) -> type[LatentModel]:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}).") from error
-    family = config.get("family") if isinstance(config, dict) else None
-    if not isinstance(family, str) or family not in FAMILIES:
-        raise ModelError(f"{path}: family is {family!r:.80}, expected one of {', '.join(sorted(FAMILIES))}.")
-    return FAMILIES[family]
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} holds {config!r:.80}, expected an object.")
+    return config
