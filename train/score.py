@@ -27,6 +27,7 @@ from inpainter.models.base import CONFIG_NAME
 from . import features
 from .data import load_images, split
 from .features import Network
+from .options import number
 
 logger = logging.getLogger(__name__)
 
@@ -173,15 +174,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="the training pictures: whatever `gan --data` accepts")
     parser.add_argument(
         "--held-out",
-        type=int,
+        type=number(int, 2),
         default=500,
         help="how many pictures, the last ones, training did not see (default %(default)s, as in training)",
     )
     parser.add_argument(
-        "--training-images", type=int, help="how many of the others, chosen at random, may be the nearest (default all)"
+        "--training-images",
+        type=number(int, 2),
+        help="how many of the others, chosen at random, may be the nearest (default all)",
     )
-    parser.add_argument("--samples", type=int, default=2000, help="how many to draw (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the samples")
+    parser.add_argument("--samples", type=number(int, 2), default=2000, help="how many to draw (default %(default)s)")
+    parser.add_argument("--seed", type=number(int, 0), default=0, help="of the samples")
     parser.add_argument("--device", default="auto")
     parser.add_argument(
         "--out", type=Path, help=f"folder for {GRID_NAME}: samples beside the closest training pictures"
