@@ -5,10 +5,12 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from conftest import tiny_dcgan
 from PIL import Image
 
 from inpainter import Inpainter, baselines, masks, metrics
+from inpainter.models.vae import VAE, VAEConfig
 from train import __main__, cells, evaluate, figures, methods, report
 
 
@@ -179,6 +181,31 @@ def test_several_data_sets_get_tables_and_figures_of_their_own_beside_the_papers
 def test_options_that_do_not_fit_are_named_in_a_sentence(folder, capsys, options, says):
     assert run(folder, *options, model=False) == 1
     assert says in capsys.readouterr().err
+
+
+def test_the_vae_is_a_method_with_a_model_of_its_own(folder, capsys):
+    torch.manual_seed(0)
+    VAE(VAEConfig(image_size=16, latent_size=8, channels=(16, 8))).eval().save_pretrained(folder / "vae")
+    both = ("--methods", "ours", "vae", "--masks", "center")
+    assert run(folder, *both, "--vae", folder / "vae") == 0
+    model, images = Inpainter.from_pretrained(folder / "vae"), originals(folder)
+    filled = model(images, masks.center(16), steps=3, seed=0).images
+    found = [float(row["psnr_hole"]) for row in rows_of(folder) if row["method"] == "vae"]
+    assert found == pytest.approx(metrics.psnr(filled, images, np.stack([masks.center(16)] * 5)), abs=0.05)
+    assert run(folder, *both, "--vae", folder / "model") == 1
+    assert "family is 'dcgan', expected 'vae'" in capsys.readouterr().err
+
+
+def test_results_do_not_outlive_the_code_that_made_them(tmp_path):
+    (tmp_path / "models").mkdir()
+    for name in ("search.py", "models/a.py", "cards.py"):
+        (tmp_path / name).write_text("1")
+    code = lambda: methods.code_digest(("search.py", "models/*.py"), tmp_path)  # noqa: E731
+    before = code()
+    (tmp_path / "cards.py").write_text("2")
+    assert code() == before
+    (tmp_path / "models" / "a.py").write_text("2")
+    assert code() != before
 
 
 def test_one_start_is_not_several(folder, capsys):

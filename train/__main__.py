@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        print("stopped; the same command goes on from what is saved (training with --resume)", file=sys.stderr)
         return 130
     return 0
 

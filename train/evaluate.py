@@ -148,6 +148,8 @@ def open_models(arguments: argparse.Namespace, index: int) -> dict[str, Inpainte
         for option in ("model", "vae")
         if getattr(arguments, option)
     }
+    if arguments.vae and (family := models["vae"].model.config.family) != "vae":
+        raise ValueError(f"--vae {arguments.vae[index]}: family is {family!r}, expected 'vae'.")
     if arguments.context_encoder:
         device = device_from_name(arguments.device)
         models["context_encoder"] = ContextEncoder.load(arguments.context_encoder[index], device)
@@ -177,7 +179,7 @@ def prepare(
         elif run == "context_encoder":
             runs[run] = baseline_run(run, {"model": models[run]}, weights_digest(models[run]))
         elif run in baselines.BASELINES:
-            runs[run] = baseline_run(run, {}, "")
+            runs[run] = baseline_run(run, {"device": str(device)} if run == "tv" else {}, "")
         else:
             runs[run] = search_run(run, models["vae" if run == "vae" else "model"], settings, arguments.precision)
     return TestSet(name, images, runs)

@@ -7,13 +7,15 @@ the same search pasted, and the rules for several starts share theirs.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inpainter import Inpainter, __version__, baselines, metrics
+import inpainter
+from inpainter import Inpainter, baselines, metrics
 
 from .cells import Cell, digest
 
@@ -27,6 +29,10 @@ SEARCHES: dict[str, dict[str, Any]] = {
 }
 OF_STARTS = ("mean-of-starts", "best-of-starts", "average-of-starts")
 METHODS = (*SEARCHES, "no-blend", *OF_STARTS, *baselines.BASELINES)
+
+# The code that decides what a search and a baseline make of a picture: files of the library.
+SEARCH_CODE = ("pipeline.py", "search.py", "losses.py", "blending.py", "images.py", "models/*.py")
+BASELINE_CODE = ("baselines/*.py", "blending.py", "images.py", "models/*.py")
 
 Advance = Callable[[int], None]
 
@@ -111,9 +117,15 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
         "model": weights_digest(model.model),
         "precision": precision,
         "device": model.device.type,
-        "version": __version__,
+        "code": code_digest(SEARCH_CODE),
     }
     return Run(name, compute, settings["steps"], depends)
+
+
+def code_digest(patterns: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:
+    """A name for the text of the source files that match, so that a result does not outlive its code."""
+    files = sorted(path for pattern in patterns for path in root.glob(pattern))
+    return digest({str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in files})
 
 
 def weights_digest(model: torch.nn.Module) -> str:
@@ -138,4 +150,4 @@ def baseline_run(name: str, needs: dict[str, Any], depends: str) -> Run:
             advance(len(images))
         return Cell(filled, nothing, losses, time.perf_counter() - started)
 
-    return Run(name, compute, 1, {"baseline": name, "needs": depends, "version": __version__})
+    return Run(name, compute, 1, {"baseline": name, "needs": depends, "code": code_digest(BASELINE_CODE)})
