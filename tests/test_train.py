@@ -202,6 +202,14 @@ def test_missing_packages_and_trackers_are_named_in_a_sentence(archive, tmp_path
     assert "inpainter[train]" in capsys.readouterr().err
 
 
+def test_processes_that_do_not_start_alike_or_at_all_are_noticed(archive, tmp_path, monkeypatch, capsys, caplog):
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")  # as accelerate's launcher leaves it, with --cpu and no MPI
+    monkeypatch.setattr("accelerate.Accelerator.gather", lambda self, steps: torch.tensor([3, 0]))
+    assert train(archive, tmp_path, 16) == 1
+    assert "this is the only one" in caplog.text
+    assert "share" in capsys.readouterr().err
+
+
 def test_a_tracker_gets_the_settings_and_every_record(archive, tmp_path, monkeypatch):
     from accelerate import tracking
     from accelerate.utils import LoggerType

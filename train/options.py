@@ -120,4 +120,6 @@ def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
     if accelerator.num_processes == 1 and "MASTER_ADDR" in os.environ:
         # accelerate's launcher starts several processes on CPUs only through MPI, and says nothing without it.
         logger.warning("a launcher announced several processes, but this is the only one; try --multi_gpu or torchrun")
+    if not accelerator.is_main_process:
+        logging.getLogger("train").setLevel(logging.ERROR)  # what the main process says is enough
     return accelerator

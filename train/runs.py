@@ -1,7 +1,12 @@
 """A training run: the loop that steps, watches, saves and can be stopped.
 
-The same loop serves one CPU, one GPU and, under `accelerate launch -m train ...`, several of either on
-several machines. Only the main process writes.
+The same loop serves one CPU or GPU and several of either, on several machines if they share `--out`:
+
+    python -m train gan ...
+    accelerate launch --multi_gpu --num_processes 4 -m train gan ...      (of GPUs, or of CPUs where there are none)
+
+Each process trains on its share of every batch (`--batch-size` is per process), and only the main one
+writes.
 """
 
 import argparse
@@ -70,6 +75,9 @@ def train(
             logger.info("resumed at step %d", trainer.step)
     elif arguments.resume and accelerator.is_main_process:
         logger.info("%s: nothing to resume yet, so this is a new run", out)
+    starts = accelerator.gather(torch.tensor([trainer.step], device=accelerator.device))
+    if starts.min() != starts.max():
+        raise ValueError(f"{out} must be a folder that all machines share: they start at steps {starts.tolist()}.")
     if arguments.tracker:
         accelerator.init_trackers("inpainter", {n: _plain(value) for n, value in settings.items() if value is not None})
     Run(trainer, arguments, settings, images).loop()
