@@ -48,9 +48,7 @@ def build() -> gr.Blocks:
         outcome, chosen = gr.State(None), gr.State(0)
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         with gr.Row(visible=len(MODELS) > 1, elem_id="models"):
-            model = gr.Dropdown(
-                list(MODELS), value=first, label="Model", info="Each has learnt one kind of picture.", min_width=200
-            )
+            model = gr.Dropdown(list(MODELS), value=first, label="Model", min_width=200)
             with gr.Accordion("What this model makes", open=False):
                 samples_shown = gr.Image(
                     samples_of(first), label="Samples of the model", buttons=["fullscreen"], interactive=False
@@ -72,8 +70,8 @@ def build() -> gr.Blocks:
                 upload = gr.UploadButton("Use your own picture", file_types=["image"], size="sm")
                 note = gr.Markdown(visible=False, elem_id="note")
                 with gr.Group(visible=False, elem_id="crop") as crop_group, gr.Row():
-                    overview = gr.HTML(min_height=0)
-                    with gr.Column(min_width=180):
+                    overview = gr.HTML()
+                    with gr.Column(min_width=220):
                         zoom = gr.Slider(1, MAX_ZOOM, 1, step=0.01, label="Zoom")
                         across = gr.Slider(0, 100, 50, step=0.1, label="Across, %")
                         down = gr.Slider(0, 100, 50, step=0.1, label="Down, %")
@@ -85,7 +83,7 @@ def build() -> gr.Blocks:
                     info="Start from one of these, then draw or erase.",
                     elem_id="preset",
                 )
-                hole_seed = gr.Number(0, label="Seed of the hole", precision=0, minimum=0, visible=False)
+                hole_seed = gr.Number(0, label="Seed of the hole", visible=False, **st.SEED)
                 side = gr.Radio(st.SIDES, value="left", label="Missing half", visible=False)
                 drawing = gr.ImageEditor(
                     editor.show(picture_shown, hole_shown),
@@ -152,8 +150,7 @@ def build() -> gr.Blocks:
                         default.seed,
                         label="Seed of the search",
                         info="Where it starts; further candidates take the numbers after it.",
-                        precision=0,
-                        minimum=0,
+                        **st.SEED,
                     )
                 chooser = gr.Gallery(
                     label="Candidates: choose the one to compare and download",
@@ -182,7 +179,7 @@ def build() -> gr.Blocks:
         with gr.Tab("Explore") as explore_tab:
             gr.Markdown("### What the model makes of random codes")
             with gr.Row():
-                sample_seed = gr.Number(0, label="Seed of the samples", precision=0, minimum=0, min_width=120)
+                sample_seed = gr.Number(0, label="Seed of the samples", min_width=120, **st.SEED)
                 draw = gr.Button("Draw others", min_width=120, elem_id="draw")
             samples = gr.Gallery(
                 label=f"{explore.SAMPLES} samples",
@@ -214,7 +211,8 @@ def build() -> gr.Blocks:
         place = [zoom, across, down]
         shown = [photo, picture, drawing, note, crop_group, overview, find, *place]
         gallery.select(framing.take_example, [model, drawing], shown, **private)
-        upload.upload(framing.take_upload, [model, upload, drawing], shown, **private)
+        slow = private | {"show_progress": "minimal", "show_progress_on": drawing}  # a photo takes a second or two
+        upload.upload(framing.take_upload, [model, upload, drawing], shown, **slow)
         find.click(framing.find_face, [model, photo, drawing], shown, **private)
         changed = model.input(framing.take_model, [model, drawing], [gallery, samples_shown, *shown], **private)
         for slider in place:
@@ -256,7 +254,7 @@ def build() -> gr.Blocks:
 
         code.select(
             events.show_code,
-            [model, preset, hole_seed, side, picture, drawing, *settings],
+            [model, photo, *place, preset, hole_seed, side, picture, drawing, *settings],
             [python, command, client],
             **quick,
         )

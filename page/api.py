@@ -17,7 +17,7 @@ from .files import mask_picture
 from .models import MODELS, examples_of, model_named
 from .photo import crop, read_photo
 from .runs import SEARCH, SWITCHES, fill
-from .settings import MAX_STARTS, MAX_STEPS, STEPS
+from .settings import MAX_STARTS, MAX_STEPS, SEED, STEPS
 
 
 def inpaint(
@@ -97,7 +97,7 @@ def add_endpoints() -> None:
     with gr.Column(visible=False):
         picture, mask = gr.File(label="picture"), gr.File(label="mask")
         hole = gr.Dropdown(list(masks.NAMES), value="center", label="hole")
-        hole_seed, size = gr.Number(0, precision=0, label="hole_seed"), gr.Number(64, precision=0, label="size")
+        hole_seed, size = gr.Number(0, label="hole_seed", **SEED), gr.Number(64, precision=0, label="size")
         side = gr.Dropdown(list(masks.SIDES), value="left", label="side")
         model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label="model")
         steps, starts = gr.Number(STEPS, precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
@@ -106,7 +106,7 @@ def add_endpoints() -> None:
         window = gr.Number(WINDOW, precision=0, label="window")
         norm = gr.Dropdown(["l1", "l2"], value="l1", label="norm")
         blend = gr.Dropdown(list(blending.MODES), value="poisson", label="blend")
-        seed = gr.Number(0, precision=0, label="seed")
+        seed = gr.Number(0, label="seed", **SEED)
         filled, facts = gr.Image(format="png", label="filled"), gr.JSON(label="details")
         trigger = gr.Button()
     search = [steps, prior_weight, blend, seed, starts, learning_rate, window, norm]

@@ -14,7 +14,7 @@ from inpainter import Result
 from . import editor, snippets, views
 from .errors import errors_as_messages
 from .outcomes import Outcome
-from .photo import Photo
+from .photo import Photo, square_at
 from .runs import SWITCHES, fill
 from .settings import PRESETS, SEEDED, Settings
 
@@ -159,6 +159,10 @@ def show_ready():
 
 def show_code(
     name: str,
+    photo: Photo,
+    zoom: float,
+    across: float,
+    down: float,
     preset: str | None,
     hole_seed: int | None,
     side: str,
@@ -179,5 +183,7 @@ def show_code(
     if kind and (editor.preset_hole(kind, size, hole_seed, side) != editor.hole_of(drawn, size)).any():
         kind = None  # it was drawn over
     settings = Settings.from_fields(steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend)
-    choices = snippets.Choices(name, kind, int(hole_seed or 0), side, settings)
+    exact = (photo.width, photo.height) == (size, size)
+    square = None if exact else square_at(photo.width, photo.height, (zoom, across, down))
+    choices = snippets.Choices(name, kind, int(hole_seed or 0), side, settings, square)
     return snippets.python(choices, size), snippets.command(choices), snippets.client(choices, str(request.base_url))

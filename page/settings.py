@@ -8,6 +8,7 @@ from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
 
 STEPS = 300  # about 10 s on two cores, shared with the browser; the paper's 1500 take five times as long
 MAX_STEPS, MAX_STARTS, MAX_CANDIDATES = 1500, 8, 6
+SEED = {"precision": 0, "minimum": 0, "maximum": 2**31 - 1}  # of a field for a seed
 
 PRESETS = {"Centre": "center", "Pattern": "pattern", "Random 80 %": "random", "Half": "half"}
 SEEDED = ("pattern", "random")

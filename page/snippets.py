@@ -4,20 +4,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from inpainter.losses import WINDOW
+from inpainter.photos import Square
 from inpainter.search import LEARNING_RATE
 
 from .settings import Settings
 
-EXPLANATION = """These do what the page is set to do now; run the first two in a copy of the project. To fill
-exactly the square on the page, take `original.png` (as `photo.png`) and `mask.png` from the download of everything
-after a run."""
+EXPLANATION = """These do what the page is set to do now; run the first two in a copy of the project. The command line
+and the API crop a photo to its centre: to fill exactly the square on the page, give them `original.png` (as
+`photo.png`) and `mask.png` from the download of everything after a run."""
 
-PYTHON = """from PIL import Image
-
-from inpainter import Inpainter, masks
-
+PYTHON = """{imports}
 model = Inpainter.from_pretrained("hub_models/{model}")
-picture = Image.open("photo.png")
+{read}
 hole = {hole}  # True or white = missing
 result = model(
     {pictures},
@@ -33,9 +31,29 @@ result = model(
 {save}
 """
 
+IMPORTS = """from PIL import Image
+
+from inpainter import Inpainter, masks
+"""
+READ = 'picture = Image.open("photo.png")'
 SAVE_ONE = 'Image.fromarray(result.images[0]).save("filled.png")'
 SAVE_ALL = """for number, image in enumerate(result.images, start=1):  # the candidates
     Image.fromarray(image).save(f"filled-{number}.png")"""
+
+# For a photo of which the model sees a square: it is filled at its full resolution.
+PHOTO_IMPORTS = """import numpy as np
+from PIL import Image
+
+from inpainter import Inpainter, masks
+from inpainter.images import read_image
+from inpainter.photos import Square, paste_back
+"""
+PHOTO_READ = """photo = np.asarray(read_image("photo.png"))
+square = {square}  # what the model sees of it
+picture = photo[square.slices]"""
+PHOTO_SAVE = """for number, generated in enumerate(result.generated, start=1):  # one a candidate
+    filled = paste_back(photo, square, generated, result.hole[0], "{blend}")
+    Image.fromarray(filled).save(f"filled-{{number}}.png")"""
 
 COMMAND = """python -m inpainter photo.png \\
     --mask {mask} --mask-seed {hole_seed} \\
@@ -67,13 +85,17 @@ for seed in {seeds}:  # one a candidate
 
 @dataclass(frozen=True)
 class Choices:
-    """What a visitor has chosen; `preset` is None for a drawn or uploaded hole."""
+    """What a visitor has chosen.
+
+    `preset` is None for a drawn or uploaded hole, `square` for a picture that is just the model's size.
+    """
 
     model: str
     preset: str | None
     hole_seed: int
     side: str
     settings: Settings
+    square: Square | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -95,7 +117,11 @@ def python(choices: Choices, size: int) -> str:
     seeds = choices.settings.seeds
     several = {"pictures": f"[picture] * {len(seeds)}", "seed": seeds, "save": SAVE_ALL}
     one = {"pictures": "picture", "seed": seeds[0], "save": SAVE_ONE}
-    return PYTHON.format(**choices.fields | {"hole": hole} | (one if len(seeds) == 1 else several))
+    fields = choices.fields | {"hole": hole, "imports": IMPORTS, "read": READ} | (one if len(seeds) == 1 else several)
+    if choices.square:
+        photo = {"imports": PHOTO_IMPORTS, "read": PHOTO_READ.format(**fields), "save": PHOTO_SAVE.format(**fields)}
+        fields |= photo
+    return PYTHON.format(**fields)
 
 
 def command(choices: Choices) -> str:

@@ -80,7 +80,8 @@ def img(image: NDArray[np.uint8], alt: str) -> str:
 def candidate_caption(outcome: Outcome, candidate: int) -> str:
     """What tells candidates apart: their number, loss and likeness to the original."""
     loss = outcome.result.context_loss[candidate] + outcome.result.prior_loss[candidate]
-    return f"{candidate + 1}: loss {loss:.1f} · {outcome.psnr(outcome.result.images[candidate]):.1f} dB"
+    best = ", best" if candidate == outcome.best() else ""
+    return f"{candidate + 1}{best}: loss {loss:.1f} · {outcome.psnr(outcome.result.images[candidate]):.1f} dB"
 
 
 def curve(outcome: Outcome) -> str:

@@ -117,6 +117,8 @@ def test_models_lists_what_can_be_asked_for(client):
         ({"prior_weight": -1}, "prior_weight must be zero or more"),
         ({"learning_rate": 0}, "learning_rate must be positive"),
         ({"starts": 1000}, "starts 1 to 8"),
+        ({"seed": 10**20}, "greater than maximum"),
+        ({"model": "nobody"}, "nobody"),
     ],
 )
 def test_a_bad_setting_is_answered_with_one_sentence(client, photo, arguments, expected):

@@ -17,6 +17,7 @@ pytest.importorskip("gradio", reason="Gradio is not installed")
 
 from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
+from inpainter.photos import Square
 from page import editor, explore, files, gpu, snippets, views
 from page.outcomes import Outcome
 from page.photo import Photo, crop, place_of, read_photo, square_at
@@ -187,6 +188,18 @@ def test_the_python_snippet_does_what_the_page_does(tiny, pictures, tmp_path, mo
     exec(snippets.python(three, 16), {})
     assert np.abs(np.asarray(Image.open("filled-1.png")).astype(int) - expected.images[0]).max() <= 1
     assert Image.open("filled-3.png").tobytes() != Image.open("filled-1.png").tobytes()
+
+
+def test_the_python_snippet_for_a_photo_fills_it_at_its_full_resolution(tiny, pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Inpainter, "from_pretrained", lambda name: tiny)
+    photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(photo).save("photo.png")
+    exec(snippets.python(replace(CHOICES, square=Square(30, 10, 48)), 16), {})
+    filled = np.asarray(Image.open("filled-1.png"))
+    missing = np.zeros((60, 80), bool)
+    missing[10 + 12 : 10 + 36, 30 + 12 : 30 + 36] = True
+    assert (filled == photo)[~missing].all() and (filled != photo)[missing].mean() > 0.9
 
 
 def test_a_switch_is_seen_by_another_process():
