@@ -156,7 +156,8 @@ def test_resumed_equals_uninterrupted_and_leaves_a_model_that_an_evaluation_take
         torch.testing.assert_close(tensor, parts[name], atol=1e-3, rtol=1e-2, msg=name)
     record = json.loads((tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()[-1])
     assert record["step"] == 6 and np.isfinite(record["hole_error"])
-    assert (tmp_path / "whole" / "model" / "samples.png").exists()
+    names = sorted(path.name for path in (tmp_path / "whole" / "model").iterdir())
+    assert names == ["config.json", "model.safetensors", "samples.png"]
     paths = ["--data", data, "--context-encoder", tmp_path / "whole" / "model", "--out", tmp_path / "out"]
     assert __main__.main([str(a) for a in ["evaluate", *paths, "--methods", "context_encoder", "--images", 3]]) == 0
     assert capsys.readouterr().out.count("| center |") == 1
