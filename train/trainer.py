@@ -81,7 +81,7 @@ class Trainer:
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over the batches below
         draws = torch.Generator().manual_seed(self.seed)
-        with torch.no_grad():
+        with torch.no_grad(), self.accelerator.autocast():  # bfloat16 errs less than a sample of this size
             for _ in range(20):
                 model.generate(model.sample_latents(128, draws).to(self.device))
         return model.eval().requires_grad_(False)
