@@ -101,9 +101,9 @@ def build() -> gr.Blocks:
                     elem_id="editor",
                 )
                 with gr.Row():
-                    clear = gr.Button("Clear the hole", size="sm", min_width=90)
-                    invert = gr.Button("Invert the hole", size="sm", min_width=90)
-                    upload_mask = gr.UploadButton("Upload a mask", file_types=["image"], size="sm", min_width=90)
+                    clear = gr.Button("Clear hole", size="sm", min_width=90)
+                    invert = gr.Button("Invert hole", size="sm", min_width=90)
+                    upload_mask = gr.UploadButton("Upload mask", file_types=["image"], size="sm", min_width=90)
             with gr.Column(scale=6, min_width=320):
                 with gr.Row():
                     start = gr.Button("Run", variant="primary", elem_id="run", min_width=100)
@@ -153,7 +153,7 @@ def build() -> gr.Blocks:
                         **st.SEED,
                     )
                 chooser = gr.Gallery(
-                    label="Candidates: choose the one to compare and download",
+                    label="Candidates: choose one",
                     visible=False,
                     columns=6,
                     height="auto",

@@ -147,7 +147,7 @@ def test_a_visitor_who_leaves_lets_the_next_one_run(address, browser, page):
 
 def test_a_hole_drawn_with_the_mouse_is_what_gets_filled(page):
     with new_drawing(page):
-        page.get_by_role("button", name="Clear the hole").click()
+        page.get_by_role("button", name="Clear hole").click()
     canvas = page.locator("#editor canvas").first.bounding_box()
     x, y = canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2
     page.mouse.move(x - 40, y)
@@ -181,7 +181,7 @@ def test_nothing_drawn_gives_one_sentence_and_loses_nothing(page):
     run(page)
     wait_for_result(page)
     with new_drawing(page):
-        page.get_by_role("button", name="Clear the hole").click()
+        page.get_by_role("button", name="Clear hole").click()
     run(page)
     assert "Nothing is missing yet" in toast(page)
     assert page.locator("#view .finished").is_visible()
@@ -190,9 +190,9 @@ def test_nothing_drawn_gives_one_sentence_and_loses_nothing(page):
 
 def test_everything_missing_gives_a_sample_and_says_so(page):
     with new_drawing(page):
-        page.get_by_role("button", name="Clear the hole").click()
+        page.get_by_role("button", name="Clear hole").click()
     with new_drawing(page):
-        page.get_by_role("button", name="Invert the hole").click()
+        page.get_by_role("button", name="Invert hole").click()
     run(page)
     assert "simply a sample" in toast(page)
     wait_for_result(page)
@@ -291,7 +291,7 @@ def test_candidates_stand_side_by_side_and_the_chosen_one_is_compared_and_downlo
 def test_another_model_brings_its_own_picture_and_keeps_the_hole(page):
     with new_drawing(page):
         page.get_by_label("Half", exact=True).click()
-    page.get_by_label("Model").click()
+    page.get_by_label("Model", exact=True).click()
     with new_drawing(page):
         page.get_by_role("option", name="tiny").click()
     expect(page.locator("#examples")).not_to_be_visible()
@@ -323,9 +323,9 @@ def test_an_uploaded_mask_makes_the_hole_and_can_be_inverted(page, tmp_path):
     mask[8:20, 30:50] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     with new_drawing(page):
-        upload(page, "Upload a mask").set_input_files(tmp_path / "mask.png")
+        upload(page, "Upload mask").set_input_files(tmp_path / "mask.png")
     with new_drawing(page):
-        page.get_by_role("button", name="Invert the hole").click()
+        page.get_by_role("button", name="Invert hole").click()
     set_steps(page, 2)
     run(page)
     wait_for_result(page)
