@@ -247,7 +247,7 @@ def build() -> gr.Blocks:
         ends = [model, sample_seed, from_sample, to_sample]
         for event in (explore_tab.select, sample_seed.change, changed.then):
             event(explore.show_samples, ends, [samples, between], **private, **SAMPLE)
-        draw.click(lambda seed: int(seed or 0) + 1, sample_seed, sample_seed, **quick)
+        draw.click(explore.next_seed, sample_seed, sample_seed, **quick)
         for end in (from_sample, to_sample):
             end.release(explore.show_between, ends, between, **private, **SAMPLE)
         explore_tab.select(explore.show_path, [outcome, chosen], path, **private)

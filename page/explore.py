@@ -13,6 +13,7 @@ from .errors import errors_as_messages
 from .models import model_named, sample_codes
 from .outcomes import Outcome
 from .runs import generate
+from .settings import SEED
 
 SAMPLES = 16
 BETWEEN = 8  # pictures of an interpolation, both ends included
@@ -35,6 +36,11 @@ def show_samples(name: str, seed: int | None, first: int, last: int):
             for number, image in enumerate(generate(name, codes), start=1)
         ]
         return gr.Gallery(pictures, selected_index=None), between(name, codes, first, last)
+
+
+def next_seed(seed: int | None) -> int:
+    """Other samples: sample_seed, whose change draws them."""
+    return (int(seed or 0) + 1) % (SEED["maximum"] + 1)
 
 
 def show_between(name: str, seed: int | None, first: int, last: int) -> str:

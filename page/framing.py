@@ -140,6 +140,8 @@ def paste(outcome: Outcome | None, chosen: int):
     ):
         return hidden
     with errors_as_messages():
+        if not Path(outcome.photo.path).is_file():  # files are kept for a day
+            raise ValueError("Your photo is no longer here: upload it again to fill it at its full resolution.")
         photo = np.asarray(read_image(outcome.photo.path))
         square = square_at(outcome.photo.width, outcome.photo.height, outcome.place)
         blend = outcome.settings.blend

@@ -369,8 +369,11 @@ def test_nothing_is_wider_than_the_window(opened, width, tab):
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_every_control_has_a_name(opened):
+@pytest.mark.parametrize("tab", ["Explore", "Use in code", "Inpaint"])
+def test_every_control_has_a_name(opened, tab):
     """Buttons and inputs that are seen have a text, a label or a title for screen readers."""
+    opened.get_by_role("tab", name=tab).click()
+    opened.wait_for_timeout(500)
     nameless = opened.evaluate(
         """() => [...document.querySelectorAll('button, input:not([type=file]), select, textarea, img')]
         .filter(e => e.offsetParent && !(e.innerText || e.ariaLabel || e.title || e.hasAttribute('alt')

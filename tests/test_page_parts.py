@@ -18,7 +18,7 @@ pytest.importorskip("gradio", reason="Gradio is not installed")
 from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.photos import Square
-from page import editor, explore, files, gpu, snippets, views
+from page import editor, explore, files, framing, gpu, snippets, views
 from page.outcomes import Outcome
 from page.photo import Photo, crop, place_of, read_photo, square_at
 from page.runs import Preview, StopSwitches, stream
@@ -200,6 +200,12 @@ def test_the_python_snippet_for_a_photo_fills_it_at_its_full_resolution(tiny, pi
     missing = np.zeros((60, 80), bool)
     missing[10 + 12 : 10 + 36, 30 + 12 : 30 + 36] = True
     assert (filled == photo)[~missing].all() and (filled != photo)[missing].mean() > 0.9
+
+
+def test_a_photo_that_was_cleared_away_gives_one_sentence(outcome):
+    gone = replace(outcome, photo=Photo("gone.png", 300, 200, outcome.picture))
+    with pytest.raises(framing.gr.Error, match="upload it again"):
+        framing.paste(gone, 0)
 
 
 def test_a_switch_is_seen_by_another_process():
