@@ -1,5 +1,6 @@
 """Finding the face in a photo, so that it can be framed as the faces a model has learnt from."""
 
+import threading
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,6 +22,8 @@ BOX_EYES_ACROSS = (0.3, 0.7)
 BOX_EYES_DOWN = 0.39
 
 Point = tuple[float, float]  # (x, y)
+
+_DETECTING = threading.Lock()  # OpenCV's detectors keep their scratch memory between calls
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,12 @@ def find_face(photo: NDArray[np.uint8]) -> Face | None:
     scale = min(1.0, SEARCH_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     grey = np.asarray(Image.fromarray(photo).convert("L").resize(size, Image.Resampling.BOX))
-    boxes = _detector("frontalface_default").detectMultiScale(
-        grey, scaleFactor=1.1, minNeighbors=5, minSize=(MIN_FACE, MIN_FACE)
-    )
+    boxes = _detect("frontalface_default", grey, 1.1, 5, MIN_FACE)
     if len(boxes) == 0:
         return None
     left, top, side, _ = (int(v) for v in max(boxes, key=lambda box: box[2]))
     upper = grey[top : top + round(0.6 * side), left : left + side]
-    found = _detector("eye").detectMultiScale(upper, scaleFactor=1.05, minNeighbors=4, minSize=(side // 8, side // 8))
+    found = _detect("eye", upper, 1.05, 4, side // 8)
     centres = [((x + w / 2) / side, (y + h / 2) / side) for x, y, w, h in found]
     pair = _eye_pair(centres)
     eyes = pair or tuple((x, BOX_EYES_DOWN) for x in BOX_EYES_ACROSS)
@@ -85,6 +86,12 @@ def _eye_pair(centres: list[Point]) -> tuple[Point, Point] | None:
 
     pairs = [(a, b) for a in centres for b in centres if 0.25 < b[0] - a[0] < 0.6 and abs(a[1] - b[1]) < 0.12]
     return min(pairs, key=oddness, default=None)
+
+
+def _detect(name: str, grey: NDArray[np.uint8], scale: float, neighbours: int, side: int) -> NDArray:
+    """Boxes (N, 4): left, top, width, height, of at least `side` pixels."""
+    with _DETECTING:
+        return _detector(name).detectMultiScale(grey, scaleFactor=scale, minNeighbors=neighbours, minSize=(side, side))
 
 
 @cache
