@@ -57,6 +57,12 @@ def context_loss(generated: Tensor, pictures: Tensor, weights: Tensor, norm: str
     raise ValueError(f"norm must be 'l1' or 'l2', got {norm!r}.")
 
 
+def context_gradient(generated: Tensor, pictures: Tensor, weights: Tensor, norm: str = "l1") -> Tensor:
+    """The gradient of `context_loss` with respect to `generated`: arguments as there, float (N, 3, H, W)."""
+    difference = generated - pictures
+    return weights * difference.sign() if norm == "l1" else 2 * weights.square() * difference
+
+
 def prior_loss(logits: Tensor) -> Tensor:
     """log(1 - D(G(z))) from D's logits (CVPR eq. 5, without its factor lambda).
 

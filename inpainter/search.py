@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from . import losses
+from .graphs import replayed
 from .models import LatentModel
+from .objective import AutogradObjective, Evaluation, FoldedObjective, objective
 
 STEPS = 1500
 PRIOR_WEIGHT = 0.003  # lambda, against the context loss summed over pixels and channels
 LEARNING_RATE = 0.03  # the papers do not give one
+GRAPH_STEPS = 20  # from which on recording a CUDA graph pays
 
 
 @dataclass(frozen=True)
@@ -66,22 +70,63 @@ def search(
     Returns:
         The last state.
     """
-    weights = losses.importance_weights(hole, window)
-    pictures = pictures.masked_fill(hole[:, None], 0)
-    z = z.detach().clone().requires_grad_()
-    adam = torch.optim.Adam([z], lr=learning_rate)
+    target = objective(model, pictures, hole, prior_weight, window, norm)
+    return descend(target, z, steps, lambda step: learning_rate, model.latent_bound, callback)
+
+
+def descend(
+    target: AutogradObjective,
+    z: Tensor,
+    steps: int,
+    step_size: Callable[[int], float],
+    bound: float | None,
+    callback: Callback | None,
+    prior_every: int = 1,
+) -> SearchState:
+    """Adam from the codes z with the step size `step_size(step)`; the rest as for `search`.
+
+    The prior is brought up to date every `prior_every` steps, and for the last state; see `objective`.
+    """
+    adam = Adam(target, z, bound)
+    full, quick = adam.step, partial(adam.step, prior=False)
+    if z.device.type == "cuda" and steps >= GRAPH_STEPS and isinstance(target, FoldedObjective):
+        full, quick = replayed(full, adam.state), replayed(quick, adam.state) if prior_every > 1 else quick
     for step in range(steps + 1):
-        with torch.enable_grad():
-            # Not z itself: under autocast the first cast of a leaf is cached, and the search would not move.
-            images = model.generate(z.clone()).float()
-            context = losses.context_loss(images, pictures, weights, norm)
-            prior = model.prior_loss(images, z)
-            loss = context + prior_weight * prior
-        state = SearchState(step, z.detach().clone(), images.detach(), context.detach(), prior.detach(), loss.detach())
-        if (callback is not None and callback(step, state)) or step == steps:
-            return state
-        (z.grad,) = torch.autograd.grad(loss.sum(), z)  # rows do not interact: each gets its own gradient
-        adam.step()
-        if model.latent_bound is not None:
-            with torch.no_grad():
-                z.clamp_(-model.latent_bound, model.latent_bound)
+        adam.step_size.fill_(step_size(step))
+        codes, found = (full if step == steps or step % prior_every == 0 else quick)()
+        if callback is not None or step == steps:
+            state = SearchState(
+                step, *(t.clone() for t in (codes, found.images, found.context_loss, found.prior_loss, found.loss))
+            )
+            if (callback is not None and callback(step, state)) or step == steps:
+                return state
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015, algorithm 1) on codes (N, latent_size), clipped to [-bound, bound].
+
+    A step changes `state` in place and reads nothing back, so that a GPU can replay it.
+    """
+
+    def __init__(self, target: AutogradObjective, z: Tensor, bound: float | None):
+        self.target, self.bound = target, bound
+        self.z = z.detach().clone()
+        self.mean, self.square = torch.zeros_like(z), torch.zeros_like(z)  # of the gradient
+        self.betas = torch.tensor([0.9, 0.999], device=z.device)
+        self.powers = torch.ones_like(self.betas)  # of the betas, as many as steps were taken
+        self.step_size = torch.zeros((), device=z.device)
+        self.state = (self.z, self.mean, self.square, self.powers)
+
+    def step(self, prior: bool = True) -> tuple[Tensor, Evaluation]:
+        """Evaluates the codes, then moves them; returns them as they were, and what was found."""
+        codes = self.z.clone()
+        found = self.target(codes, prior)
+        beta1, beta2 = self.betas
+        self.mean.lerp_(found.gradient, 1 - beta1)
+        self.square.lerp_(found.gradient.square(), 1 - beta2)
+        self.powers.mul_(self.betas)
+        mean, square = self.mean / (1 - self.powers[0]), self.square / (1 - self.powers[1])  # unbiased
+        self.z.sub_(self.step_size * mean / (square.sqrt() + 1e-8))
+        if self.bound is not None:
+            self.z.clamp_(-self.bound, self.bound)
+        return codes, found
