@@ -31,7 +31,16 @@ OF_STARTS = ("mean-of-starts", "best-of-starts", "average-of-starts")
 METHODS = (*SEARCHES, "no-blend", *OF_STARTS, *baselines.BASELINES)
 
 # The code that decides what a search and a baseline make of a picture: files of the library.
-SEARCH_CODE = ("pipeline.py", "search.py", "losses.py", "blending.py", "images.py", "models/*.py")
+SEARCH_CODE = (
+    "pipeline.py",
+    "search.py",
+    "objective.py",
+    "folding.py",
+    "losses.py",
+    "blending.py",
+    "images.py",
+    "models/*.py",
+)
 BASELINE_CODE = ("baselines/*.py", "blending.py", "images.py", "models/*.py")
 
 Advance = Callable[[int], None]
