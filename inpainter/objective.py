@@ -121,6 +121,20 @@ class FoldedObjective(AutogradObjective):
         return prior_loss.detach(), gradient
 
 
+def can_fold(model: LatentModel, device: torch.device) -> bool:
+    """Whether `folding` knows the model, and the caller's autocast does not ask for another precision."""
+    kind = device.type
+    return type(model) in (DCGAN, VAE) and kind in ("cpu", "cuda") and not torch.is_autocast_enabled(kind)
+
+
+@torch.no_grad()
+def generate(model: LatentModel, z: Tensor, dtype: torch.dtype) -> Tensor:
+    """Images G(z) of codes (N, latent_size), float32 (N, 3, H, W), folded with features of `dtype` if possible."""
+    if can_fold(model, z.device):
+        return chain(model.generator, dtype).forward(z[:, None, None])[-1].permute(0, 3, 1, 2).float()
+    return model.generate(z).float()
+
+
 def objective(
     model: LatentModel,
     pictures: Tensor,
@@ -142,7 +156,6 @@ def objective(
         window, norm: as in `losses.importance_weights` and `losses.context_loss`.
     """
     arguments = (model, pictures, hole, prior_weight, window, norm)
-    kind = pictures.device.type
-    if type(model) in (DCGAN, VAE) and kind in ("cpu", "cuda") and not torch.is_autocast_enabled(kind):
+    if can_fold(model, pictures.device):
         return FoldedObjective(*arguments, dtype=dtype)
     return AutogradObjective(*arguments)

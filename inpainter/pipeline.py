@@ -1,5 +1,6 @@
 """Inpainter: pictures with holes in, filled pictures out."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import blending, hub, losses
+from . import blending, fast, hub, losses
 from . import images as img
 from .models import LatentModel
-from .search import LEARNING_RATE, PRIOR_WEIGHT, STEPS, SearchState, search
+from .search import PRIOR_WEIGHT, STEPS, SearchState, search
+
+MODES = {"fast": fast.STEPS, "paper": STEPS}  # and their usual number of steps
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class Result:
     prior_loss: NDArray[np.float32]  # (N,), with its factor lambda
     pictures: NDArray[np.uint8]  # (N, H, W, 3), what the model saw, zero in the hole
     hole: NDArray[np.bool_]  # (N, H, W)
+    mode: str  # "fast" or "paper"
+    steps: int  # that the longest search took; 0 where there was nothing to search
+    seconds: float  # that all of it took, blending included
     notes: tuple[str, ...] = ()  # what was done to the input, one sentence each
     _generated: Tensor = field(repr=False, default=None)
 
@@ -118,12 +124,13 @@ class Inpainter:
         images: img.Pictures,
         hole: img.Holes,
         *,
-        steps: int = STEPS,
+        mode: str = "fast",
+        steps: int | None = None,
         prior_weight: float | Sequence[float] = PRIOR_WEIGHT,
         blend: str = "poisson",
         seed: int | Sequence[int] = 0,
         starts: int = 1,
-        learning_rate: float = LEARNING_RATE,
+        learning_rate: float | None = None,
         window: int | None = losses.WINDOW,
         norm: str = "l1",
         batch_size: int = 64,
@@ -135,12 +142,16 @@ class Inpainter:
             images: PIL image, list of them, or uint8 (H, W, 3) / (N, H, W, 3). Other sizes than the
                 model's are cropped to the centre square and resized; `Result.notes` says so.
             hole: bool (H, W) or (N, H, W), or PIL: True or non-zero = missing.
-            steps: search steps.
+            mode: "fast", or "paper" for the method exactly as published: the same objective, from a random
+                code, with a constant step size and in float32. See `inpainter.fast`.
+            steps: search steps; None: 300 in fast mode, 1500 in the paper's.
             prior_weight: lambda of the prior loss; one for all or one a picture. 0 switches it off.
             blend: "poisson", "overlay" (paste without blending) or "none" (the generated image).
             seed: decides the starting code; one for all or one a picture.
             starts: codes to start from a picture; the one that ends with the lowest loss is kept.
-            learning_rate, window, norm: of the search, see `inpainter.search.search`.
+            learning_rate: Adam's step size throughout; None: falling from 0.2 to zero in fast mode, 0.03 in
+                the paper's.
+            window, norm: of the search, see `inpainter.search.search`.
             batch_size: most rows (pictures times starts) to search at once.
             callback: called as callback(step, progress) before the first step and after each;
                 returning True ends the search and keeps what was found.
@@ -152,37 +163,50 @@ class Inpainter:
         Raises:
             TypeError, ValueError: with what was wrong, what was expected and the value seen.
         """
+        started = time.perf_counter()
         pictures, holes, notes = self._prepare(images, hole)
         count = len(pictures)
         weights = _one_each("prior_weight", prior_weight, count, float)
         seeds = _one_each("seed", seed, count, int)
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}.")
+        steps = MODES[mode] if steps is None else steps
         _check_settings(steps, starts, batch_size, learning_rate, weights, blend)
 
-        best = self._first_codes(seeds, starts)  # (N, starts, latent_size)
-        rows = [(i, s) for i in range(count) if holes[i].any() and not holes[i].all() for s in range(starts)]
+        codes = self._first_codes(seeds, starts)  # (N, starts, latent_size)
+        searched = [i for i in range(count) if holes[i].any() and not holes[i].all()]
+        if mode == "fast":
+            self._choose_codes(codes, pictures, holes, seeds, searched, window=window, norm=norm)
         total = np.full((count, starts), np.inf)
         total[:, 0] = 0  # what is not searched keeps its first code
-        for i, s in rows:
-            total[i, s] = np.inf
+        total[searched] = np.inf
+        rows = [(i, s) for i in searched for s in range(starts)]
+        steps_taken = 0
+        settings = {"window": window, "norm": norm}
+        if learning_rate is not None:
+            settings["learning_rate"] = learning_rate
         for first in range(0, len(rows), batch_size):
             chunk = np.array(rows[first : first + batch_size])  # (rows, 2)
-            state = self._search(
-                pictures,
-                holes,
-                best,
-                chunk,
-                weights,
-                blend,
-                callback,
-                steps=steps,
-                learning_rate=learning_rate,
-                window=window,
-                norm=norm,
-            )
-            best[chunk[:, 0], chunk[:, 1]] = state.z.cpu()
+            state = self._search(mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings)
+            codes[chunk[:, 0], chunk[:, 1]] = state.z.cpu()
             total[chunk[:, 0], chunk[:, 1]] = state.loss.cpu().numpy()
-        latents = best[np.arange(count), total.argmin(axis=1)]  # (N, latent_size)
-        return self._result(pictures, holes, latents, weights, blend, window, norm, batch_size, notes)
+            steps_taken = max(steps_taken, state.step)
+        latents = codes[np.arange(count), total.argmin(axis=1)]  # (N, latent_size)
+        generated, context_loss, prior_loss = self._evaluate(pictures, holes, latents, batch_size, window, norm)
+        return Result(
+            images=_compose(pictures, generated, holes, blend),
+            generated=img.to_uint8(generated),
+            latents=latents.numpy(),
+            context_loss=context_loss.numpy(),
+            prior_loss=(prior_loss * torch.tensor(weights)).numpy(),
+            pictures=pictures,
+            hole=holes,
+            mode=mode,
+            steps=steps_taken,
+            seconds=time.perf_counter() - started,
+            notes=notes,
+            _generated=generated,
+        )
 
     def _prepare(self, images: img.Pictures, hole: img.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
         raw = img.as_picture_list(images)
@@ -202,18 +226,26 @@ class Inpainter:
         """Codes that depend on each picture's seed alone, not on its place in the batch or the device."""
         return torch.stack([self.model.sample_latents(starts, torch.Generator().manual_seed(seed)) for seed in seeds])
 
-    def _search(self, pictures, holes, codes, chunk, weights, blend, callback, *, steps, **settings) -> SearchState:
+    def _choose_codes(self, codes, pictures, holes, seeds, searched, **settings) -> None:
+        """Replaces the first codes of the searched pictures, in place, by the best of some that their seed draws."""
+        starts = codes.shape[1]
+        for seed in sorted({seeds[i] for i in searched}):
+            same = [i for i in searched if seeds[i] == seed]
+            draws = torch.Generator().manual_seed(seed)
+            candidates = self.model.sample_latents(max(fast.CANDIDATES, starts), draws).to(self.device)
+            batch = self._to_device(pictures[same], holes[same])
+            codes[same] = fast.best_codes(self.model, *batch, candidates, starts, **settings).cpu()
+
+    def _search(self, mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings) -> SearchState:
         which = chunk[:, 0]
-        on_device = torch.from_numpy(holes[which]).to(self.device)
 
         def report(step: int, state: SearchState) -> bool | None:
             compose = lambda: _compose(pictures[which], state.images, holes[which], blend)  # noqa: E731
             return callback(step, Progress(step, steps, which, state, compose))
 
-        return search(
+        return (fast.fast_search if mode == "fast" else search)(
             self.model,
-            img.to_tensor(pictures[which], self.device),
-            on_device,
+            *self._to_device(pictures[which], holes[which]),
             codes[which, chunk[:, 1]].to(self.device),
             steps=steps,
             prior_weight=torch.tensor([weights[i] for i in which], device=self.device),
@@ -221,35 +253,21 @@ class Inpainter:
             **settings,
         )
 
-    def _result(self, pictures, holes, latents, weights, blend, window, norm, batch_size, notes) -> Result:
-        """Evaluates the chosen codes once more, and composes."""
+    @torch.no_grad()
+    def _evaluate(self, pictures, holes, latents, batch_size, window, norm) -> tuple[Tensor, Tensor, Tensor]:
+        """G(z) of the chosen codes, their context and unweighted prior losses, by the model's own functions."""
         parts = []
         for first in range(0, len(pictures), batch_size):
             part = slice(first, first + batch_size)
-            parts.append(
-                search(
-                    self.model,
-                    img.to_tensor(pictures[part], self.device),
-                    torch.from_numpy(holes[part]).to(self.device),
-                    latents[part].to(self.device),
-                    steps=0,
-                    window=window,
-                    norm=norm,
-                )
-            )
-        generated = torch.cat([part.images for part in parts]).cpu()
-        prior = torch.cat([part.prior_loss for part in parts]).cpu() * torch.tensor(weights)
-        return Result(
-            images=_compose(pictures, generated, holes, blend),
-            generated=img.to_uint8(generated),
-            latents=latents.numpy(),
-            context_loss=torch.cat([part.context_loss for part in parts]).cpu().numpy(),
-            prior_loss=prior.numpy(),
-            pictures=pictures,
-            hole=holes,
-            notes=notes,
-            _generated=generated,
-        )
+            z = latents[part].to(self.device)
+            images = self.model.generate(z).float()
+            batch, hole = self._to_device(pictures[part], holes[part])
+            context = losses.context_loss(images, batch, losses.importance_weights(hole, window), norm)
+            parts.append([t.float().cpu() for t in (images, context, self.model.prior_loss(images, z))])
+        return tuple(map(torch.cat, zip(*parts, strict=True)))
+
+    def _to_device(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        return img.to_tensor(pictures, self.device), torch.from_numpy(holes).to(self.device)
 
 
 def _compose(pictures: NDArray, generated: Tensor, holes: NDArray, blend: str) -> NDArray[np.uint8]:
@@ -274,7 +292,7 @@ def _check_settings(steps, starts, batch_size, learning_rate, weights, blend) ->
     for name, value, least in (("steps", steps, 0), ("starts", starts, 1), ("batch_size", batch_size, 1)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    if not 0 < learning_rate < float("inf"):
+    if learning_rate is not None and not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be positive, got {learning_rate!r}.")
     if not all(0 <= weight < float("inf") for weight in weights):
         raise ValueError(f"prior_weight must be zero or more, got {weights!r}.")

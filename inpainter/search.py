@@ -81,13 +81,15 @@ def descend(
     step_size: Callable[[int], float],
     bound: float | None,
     callback: Callback | None,
+    *,
+    betas: tuple[float, float] = (0.9, 0.999),
     prior_every: int = 1,
 ) -> SearchState:
     """Adam from the codes z with the step size `step_size(step)`; the rest as for `search`.
 
     The prior is brought up to date every `prior_every` steps, and for the last state; see `objective`.
     """
-    adam = Adam(target, z, bound)
+    adam = Adam(target, z, bound, betas)
     full, quick = adam.step, partial(adam.step, prior=False)
     if z.device.type == "cuda" and steps >= GRAPH_STEPS and isinstance(target, FoldedObjective):
         full, quick = replayed(full, adam.state), replayed(quick, adam.state) if prior_every > 1 else quick
@@ -108,11 +110,11 @@ class Adam:
     A step changes `state` in place and reads nothing back, so that a GPU can replay it.
     """
 
-    def __init__(self, target: AutogradObjective, z: Tensor, bound: float | None):
+    def __init__(self, target: AutogradObjective, z: Tensor, bound: float | None, betas: tuple[float, float]):
         self.target, self.bound = target, bound
         self.z = z.detach().clone()
         self.mean, self.square = torch.zeros_like(z), torch.zeros_like(z)  # of the gradient
-        self.betas = torch.tensor([0.9, 0.999], device=z.device)
+        self.betas = torch.tensor(betas, device=z.device)
         self.powers = torch.ones_like(self.betas)  # of the betas, as many as steps were taken
         self.step_size = torch.zeros((), device=z.device)
         self.state = (self.z, self.mean, self.square, self.powers)

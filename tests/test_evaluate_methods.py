@@ -115,7 +115,7 @@ def test_variants_are_calls_of_the_library_with_one_thing_changed(folder):
     }
     rows = rows_of(folder)
     for method, change in changed.items():
-        filled = model(images, hole, steps=3, seed=0, **change).images
+        filled = model(images, hole, mode="paper", steps=3, seed=0, **change).images
         found = [float(row["psnr_hole"]) for row in rows if row["method"] == method]
         assert found == pytest.approx(metrics.psnr(filled, images, np.stack([hole] * 5)), abs=0.05), method
 
@@ -124,7 +124,7 @@ def test_starts_are_searches_with_the_next_seeds_and_each_rule_does_what_it_says
     run(folder, "--masks", "center", "--starts", 3, "--methods", *methods.OF_STARTS)
     model, images, hole = Inpainter.from_pretrained(folder / "model"), originals(folder), masks.center(16)
     holes = np.stack([hole] * 5)
-    results = [model(images, hole, steps=3, seed=seed) for seed in range(3)]
+    results = [model(images, hole, mode="paper", steps=3, seed=seed) for seed in range(3)]
     candidates = np.stack([result.images for result in results])  # (starts, pictures, H, W, 3)
     losses = np.stack([result.context_loss + result.prior_loss for result in results])
     expected = {
@@ -189,7 +189,7 @@ def test_the_vae_is_a_method_with_a_model_of_its_own(folder, capsys):
     both = ("--methods", "ours", "vae", "--masks", "center")
     assert run(folder, *both, "--vae", folder / "vae") == 0
     model, images = Inpainter.from_pretrained(folder / "vae"), originals(folder)
-    filled = model(images, masks.center(16), steps=3, seed=0).images
+    filled = model(images, masks.center(16), mode="paper", steps=3, seed=0).images
     found = [float(row["psnr_hole"]) for row in rows_of(folder) if row["method"] == "vae"]
     assert found == pytest.approx(metrics.psnr(filled, images, np.stack([masks.center(16)] * 5)), abs=0.05)
     assert run(folder, *both, "--vae", folder / "model") == 1

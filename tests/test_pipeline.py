@@ -124,9 +124,9 @@ def test_the_callback_reports_progress_composes_previews_and_ends_the_search(tin
         assert (preview[:, ~masks.center(16)] == pictures[:, ~masks.center(16)]).all()
         return step == 2
 
-    result = tiny(pictures, masks.center(16), steps=50, callback=watch)
+    result = tiny(pictures, masks.center(16), mode="paper", steps=50, callback=watch)
     assert seen == [(step, 50, [0, 1, 2]) for step in (0, 1, 2)]
-    stopped = tiny(pictures, masks.center(16), steps=2)
+    stopped = tiny(pictures, masks.center(16), mode="paper", steps=2)
     assert (result.latents == stopped.latents).all()
 
 

@@ -117,7 +117,7 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
 
         started = time.perf_counter()
         with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            result = model(images, holes, callback=report, batch_size=len(images), **settings)
+            result = model(images, holes, mode="paper", callback=report, batch_size=len(images), **settings)
         losses = np.stack([result.context_loss, result.prior_loss], axis=1).astype(np.float64)
         return Cell(result.images, result.generated, losses, time.perf_counter() - started)
 

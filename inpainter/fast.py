@@ -1,0 +1,93 @@
+"""The fast search: the paper's objective, in a fifth of the steps and each step at half the cost.
+
+What it changes, each measured by itself on held-out faces (see `benchmarks/search.py`):
+
+- It starts from the best of 64 random codes, which takes the time of 15 steps and saves twice as many.
+- The step size falls in a straight line from 0.2 to zero, and the mean of squared gradients forgets
+  faster: the loss after 300 steps is that of 500 to 1000 with the constant 0.03.
+- The discriminator, half the work of a step, is asked every 8th step. At the paper's weight the prior is
+  less than a thousandth of the loss.
+- The networks compute in bfloat16 where the processor does.
+
+Measured too, and left out: more candidates, and several starts of which the worse ones are dropped on the
+way (successive halving), took as long as they saved. Stopping when the loss stands still has no use with a
+step size that falls to zero.
+"""
+
+import torch
+from torch import Tensor
+
+from . import losses
+from .models import LatentModel
+from .objective import ROWS_AT_ONCE, generate, objective
+from .search import PRIOR_WEIGHT, Callback, SearchState, descend
+
+STEPS = 300
+LEARNING_RATE = 0.2  # of the first step
+BETAS = (0.9, 0.95)
+CANDIDATES = 64
+PRIOR_EVERY = 8  # steps
+
+
+def fast_search(
+    model: LatentModel,
+    pictures: Tensor,
+    hole: Tensor,
+    z: Tensor,
+    *,
+    steps: int = STEPS,
+    prior_weight: float | Tensor = PRIOR_WEIGHT,
+    learning_rate: float | None = None,
+    window: int | None = losses.WINDOW,
+    norm: str = "l1",
+    callback: Callback | None = None,
+) -> SearchState:
+    """As `search.search`, to about the same loss in fewer and cheaper steps.
+
+    Args:
+        learning_rate: Adam's step size in all steps; None: from 0.2 to zero over the steps.
+
+    The prior loss that a callback sees may be of up to 8 steps ago; that of the last state is its own.
+    """
+    target = objective(model, pictures, hole, prior_weight, window, norm, dtype=quick_dtype(z.device))
+
+    def step_size(step: int) -> float:
+        return LEARNING_RATE * (1 - step / max(steps, 1)) if learning_rate is None else learning_rate
+
+    return descend(target, z, steps, step_size, model.latent_bound, callback, betas=BETAS, prior_every=PRIOR_EVERY)
+
+
+def best_codes(
+    model: LatentModel,
+    pictures: Tensor,
+    hole: Tensor,
+    candidates: Tensor,
+    count: int = 1,
+    *,
+    window: int | None = losses.WINDOW,
+    norm: str = "l1",
+) -> Tensor:
+    """The codes with the lowest context loss for each picture, best first: float32 (N, count, latent_size).
+
+    Args:
+        candidates: float32 (K, latent_size), K at least `count`.
+        The others as for `search.search`.
+    """
+    weights = losses.importance_weights(hole, window)
+    pictures = pictures.masked_fill(hole[:, None], 0)
+    scores = []
+    for some in candidates.split(ROWS_AT_ONCE):
+        images = generate(model, some, quick_dtype(some.device))
+        pairs = zip(pictures.split(1), weights.split(1), strict=True)
+        scores.append(torch.stack([losses.context_loss(images, *pair, norm) for pair in pairs]))
+    return candidates[torch.cat(scores, dim=1).topk(count, largest=False).indices]
+
+
+def quick_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies in it, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu":  # processors without the instructions emulate them, slowly
+        has_them = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+        return torch.bfloat16 if has_them else torch.float32
+    return torch.float32
