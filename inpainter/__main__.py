@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from . import Inpainter, Progress, blending, masks
 from .images import fit, fit_note, read_hole, read_image
-from .search import PRIOR_WEIGHT, STEPS
+from .pipeline import MODES
+from .search import PRIOR_WEIGHT
 
 GROUP = 32  # pictures read, searched together and written before the next ones are read
 INPUT_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken from a folder
@@ -61,7 +62,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", default="dcgan-celeba", help="bundled model, folder or Hub id (default %(default)s)")
     p.add_argument("-o", "--output", required=True, type=Path, help="file; for several pictures, a folder")
     p.add_argument("--overwrite", action="store_true", help="replace output files that exist")
-    p.add_argument("--steps", type=int, default=STEPS, help="search steps (default %(default)s, as in the paper)")
+    p.add_argument("--mode", choices=MODES, default="fast", help="paper: the search as published (default %(default)s)")
+    usual = ", ".join(f"{steps} in mode {mode}" for mode, steps in MODES.items())
+    p.add_argument("--steps", type=int, help=f"search steps (default {usual})")
     p.add_argument("--prior-weight", type=float, default=PRIOR_WEIGHT, help="lambda; 0 = off (default %(default)s)")
     p.add_argument("--blend", choices=blending.MODES, default="poisson", help="(default %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the starting code (default %(default)s)")
@@ -76,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns 0, or 1 when any picture could not be filled."""
     arguments = parser().parse_args(argv)
+    if arguments.steps is None:
+        arguments.steps = MODES[arguments.mode]
     try:
         jobs = plan(arguments.inputs, arguments.output, arguments.overwrite)
         find_hole = hole_finder(arguments.mask, arguments.mask_seed)
@@ -113,6 +118,7 @@ def fill(model: Inpainter, jobs: list[Job], arguments: argparse.Namespace, bar: 
     result = model(
         np.stack([job.picture for job in jobs]),
         np.stack([job.hole for job in jobs]),
+        mode=arguments.mode,
         steps=arguments.steps,
         prior_weight=arguments.prior_weight,
         blend=arguments.blend,
@@ -221,6 +227,7 @@ def report(job: Job, context_loss: float, prior_loss: float, arguments: argparse
             "output": str(job.target),
             "context_loss": float(context_loss),
             "prior_loss": float(prior_loss),
+            "mode": arguments.mode,
             "steps": arguments.steps,
             "prior_weight": arguments.prior_weight,
             "blend": arguments.blend,

@@ -31,17 +31,22 @@ class Product:
         self.bias = bias
         self.weight = matrix.t().contiguous()  # (O, I)
         # The public functions of oneDNN rearrange the weights in every call; this is what torch.compile uses.
-        self.packed = matrix.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        self.packed = can_pack(matrix)
         if self.packed:
-            try:
-                self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
-            except RuntimeError:  # built without oneDNN, or for a processor on which it cannot
-                self.packed = False
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.packed:
             return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         return F.linear(x, self.weight, self.bias)
+
+
+def can_pack(matrix: Tensor) -> bool:
+    """Whether oneDNN is there, and multiplies this kind of number on this processor."""
+    ops = torch.ops.mkldnn
+    if matrix.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not hasattr(ops, "_linear_pointwise"):
+        return False
+    return matrix.dtype == torch.float32 or (matrix.dtype == torch.bfloat16 and ops._is_mkldnn_bf16_supported())
 
 
 class Layer:

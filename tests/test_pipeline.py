@@ -1,40 +1,50 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from inpainter import masks, metrics
+from inpainter.images import to_tensor
+from inpainter.pipeline import MODES
+from inpainter.search import search
+
+both_modes = pytest.mark.parametrize("mode", MODES)
 
 
+@both_modes
 @pytest.mark.parametrize("name", masks.NAMES)
 @pytest.mark.parametrize("blend", ["poisson", "overlay"])
-def test_known_pixels_come_back_bit_for_bit(tiny, pictures, name, blend):
+def test_known_pixels_come_back_bit_for_bit(tiny, pictures, mode, name, blend):
     hole = masks.named(name, 16)
-    result = tiny(pictures, hole, steps=5, blend=blend)
+    result = tiny(pictures, hole, mode=mode, steps=5, blend=blend)
     assert (result.images[:, ~hole] == pictures[:, ~hole]).all()
     assert (result.images[:, hole] != pictures[:, hole]).any()
 
 
-def test_what_is_under_the_hole_changes_nothing(tiny, pictures):
+@both_modes
+def test_what_is_under_the_hole_changes_nothing(tiny, pictures, mode):
     hole = masks.center(16)
     changed = np.where(hole[..., None], 255 - pictures, pictures)
-    a, b = (tiny(p, hole, steps=10) for p in (pictures, changed))
+    a, b = (tiny(p, hole, mode=mode, steps=10) for p in (pictures, changed))
     for name in ("images", "generated", "latents", "context_loss", "prior_loss", "pictures"):
         assert (getattr(a, name) == getattr(b, name)).all(), name
 
 
-def test_a_batch_of_n_equals_n_singles(tiny, pictures):
+@both_modes
+def test_a_batch_of_n_equals_n_singles(tiny, pictures, mode):
     holes = np.stack([masks.center(16), masks.half(16), masks.random(16)])
-    batch = tiny(pictures, holes, steps=40)
+    batch = tiny(pictures, holes, mode=mode, steps=40)
     for i in range(3):
-        single = tiny(pictures[i], holes[i], steps=40)
+        single = tiny(pictures[i], holes[i], mode=mode, steps=40)
         np.testing.assert_allclose(batch.latents[i], single.latents[0], atol=1e-3)
         assert np.abs(batch.images[i].astype(int) - single.images[0]).max() <= 2
 
 
-def test_a_batch_of_faces_equals_single_faces(faces):
+@both_modes
+def test_a_batch_of_faces_equals_single_faces(faces, mode):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    batch = faces(pictures, masks.center(64), steps=4)
-    single = faces(pictures[2], masks.center(64), steps=4)
+    batch = faces(pictures, masks.center(64), mode=mode, steps=4)
+    single = faces(pictures[2], masks.center(64), mode=mode, steps=4)
     np.testing.assert_allclose(batch.latents[2], single.latents[0], atol=1e-4)
 
 
@@ -44,8 +54,9 @@ def test_chunks_make_no_difference(tiny, pictures):
     np.testing.assert_allclose(whole.latents, chunked.latents, atol=1e-4)
 
 
-def test_same_seed_same_result_and_another_seed_another(tiny, pictures):
-    a, b, c = (tiny(pictures, masks.center(16), steps=5, seed=seed) for seed in (1, 1, 2))
+@both_modes
+def test_same_seed_same_result_and_another_seed_another(tiny, pictures, mode):
+    a, b, c = (tiny(pictures, masks.center(16), mode=mode, steps=5, seed=seed) for seed in (1, 1, 2))
     assert (a.images == b.images).all()
     assert (a.latents != c.latents).any()
 
@@ -58,9 +69,10 @@ def test_each_picture_follows_its_own_seed_and_prior_weight(tiny, pictures):
     assert (result.latents[0] != result.latents[2]).any()
 
 
-def test_more_starts_never_end_worse_and_the_first_start_is_the_single_one(tiny, pictures):
-    one = tiny(pictures, masks.center(16), steps=20)
-    many = tiny(pictures, masks.center(16), steps=20, starts=5)
+@both_modes
+def test_more_starts_never_end_worse_and_the_first_start_is_the_single_one(tiny, pictures, mode):
+    one = tiny(pictures, masks.center(16), mode=mode, steps=20)
+    many = tiny(pictures, masks.center(16), mode=mode, steps=20, starts=5)
     total_one, total_many = (r.context_loss + r.prior_loss for r in (one, many))
     assert (total_many <= total_one + 1e-3).all()
     assert (total_many < total_one - 1e-3).any()
@@ -130,6 +142,37 @@ def test_the_callback_reports_progress_composes_previews_and_ends_the_search(tin
     assert (result.latents == stopped.latents).all()
 
 
+def test_the_result_says_which_search_ran_and_how_far(tiny, pictures):
+    hole = masks.center(16)
+    usual = tiny(pictures, hole, steps=3)
+    paper = tiny(pictures, hole, mode="paper", steps=9, callback=lambda step, progress: step == 4)
+    nothing = tiny(pictures, np.zeros((16, 16), bool))
+    assert [(r.mode, r.steps) for r in (usual, paper, nothing)] == [("fast", 3), ("paper", 4), ("fast", 0)]
+    assert usual.seconds > 0
+
+
+@pytest.mark.parametrize(("mode", "steps"), [("fast", 300), ("paper", 1500)])
+def test_each_mode_has_its_own_number_of_steps(tiny, pictures, mode, steps):
+    seen = []
+    tiny(pictures[0], masks.center(16), mode=mode, callback=lambda step, progress: seen.append(progress.steps) or True)
+    assert seen == [steps]
+
+
+def test_the_fast_mode_starts_from_a_better_code_and_the_papers_from_the_first(tiny, pictures):
+    paper, fast = (tiny(pictures, masks.center(16), mode=mode, steps=0, seed=7) for mode in ("paper", "fast"))
+    assert (fast.context_loss < paper.context_loss).all()
+    first = tiny.model.sample_latents(1, torch.Generator().manual_seed(7))
+    assert (paper.latents == first.numpy()).all()
+
+
+def test_the_papers_mode_is_the_search_of_the_library(tiny, pictures):
+    hole = masks.center(16)
+    result = tiny(pictures[0], hole, mode="paper", steps=6, seed=7)
+    z = tiny.model.sample_latents(1, torch.Generator().manual_seed(7))
+    expected = search(tiny.model, to_tensor(pictures[:1]), torch.from_numpy(hole)[None], z, steps=6)
+    assert (result.latents == expected.z.numpy()).all()
+
+
 def test_a_picture_the_generator_can_make_is_recovered(tiny):
     target = tiny(np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), bool), seed=11).images[0]
     hole = masks.pattern(16)
@@ -192,6 +235,7 @@ def test_bad_holes_are_refused_with_what_was_seen(tiny, pictures, hole, error, s
         {"prior_weight": [0, 0]},
         {"seed": [1]},
         {"blend": "seamless"},
+        {"mode": "quick"},
         {"norm": "l0"},
         {"window": 4},
     ],

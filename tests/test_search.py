@@ -1,6 +1,8 @@
+import pytest
 import torch
+import torch.nn.functional as F
 
-from inpainter import masks
+from inpainter import losses, masks
 from inpainter.search import search
 
 
@@ -17,6 +19,31 @@ def test_the_search_lowers_the_loss_of_every_picture(tiny):
     start = search(tiny.model, pictures, hole, z, steps=0)
     end = search(tiny.model, pictures, hole, z, steps=150)
     assert (end.context_loss < 0.5 * start.context_loss).all()
+
+
+def textbook(tiny, pictures, hole, z, steps: int, weight: float):
+    """The loop that people write, on the modules themselves: the total loss after `steps` steps."""
+    weights = losses.importance_weights(hole)
+    z = z.clone().requires_grad_()
+    adam = torch.optim.Adam([z], lr=0.03)
+    for _ in range(steps + 1):
+        images = tiny.model.generator(z)
+        context = (weights * (images - pictures)).abs().sum((1, 2, 3))
+        loss = context - weight * F.softplus(tiny.model.discriminator(images)).squeeze(1)
+        adam.zero_grad()
+        loss.sum().backward()
+        adam.step()
+        with torch.no_grad():
+            z.clamp_(-1, 1)
+    return loss.detach()
+
+
+@pytest.mark.parametrize("weight", [0.003, 2.0])
+def test_the_search_is_the_textbook_loop(tiny, weight):
+    problem_ = problem(tiny)
+    for steps in (0, 1, 30):
+        own = search(tiny.model, *problem_, steps=steps, prior_weight=weight, learning_rate=0.03)
+        torch.testing.assert_close(own.loss, textbook(tiny, *problem_, steps, weight), rtol=2e-3, atol=1e-3)
 
 
 def test_codes_stay_within_one(tiny):
