@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from . import Inpainter, Progress, blending, masks
 from .images import fit, fit_note, read_hole, read_image
-from .pipeline import MODES
+from .pipeline import MODES, choose_mode
 from .search import PRIOR_WEIGHT
 
 GROUP = 32  # pictures read, searched together and written before the next ones are read
@@ -62,8 +62,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", default="dcgan-celeba", help="bundled model, folder or Hub id (default %(default)s)")
     p.add_argument("-o", "--output", required=True, type=Path, help="file; for several pictures, a folder")
     p.add_argument("--overwrite", action="store_true", help="replace output files that exist")
-    p.add_argument("--mode", choices=MODES, default="fast", help="paper: the search as published (default %(default)s)")
-    usual = ", ".join(f"{steps} in mode {mode}" for mode, steps in MODES.items())
+    p.add_argument("--mode", choices=MODES, help="paper: as published (default fast, but paper if --steps is given)")
+    usual = ", ".join(f"{mode}: {steps}" for mode, steps in MODES.items())
     p.add_argument("--steps", type=int, help=f"search steps (default {usual})")
     p.add_argument("--prior-weight", type=float, default=PRIOR_WEIGHT, help="lambda; 0 = off (default %(default)s)")
     p.add_argument("--blend", choices=blending.MODES, default="poisson", help="(default %(default)s)")
@@ -79,8 +79,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns 0, or 1 when any picture could not be filled."""
     arguments = parser().parse_args(argv)
-    if arguments.steps is None:
-        arguments.steps = MODES[arguments.mode]
+    arguments.mode, arguments.steps = choose_mode(arguments.mode, arguments.steps)
     try:
         jobs = plan(arguments.inputs, arguments.output, arguments.overwrite)
         find_hole = hole_finder(arguments.mask, arguments.mask_seed)

@@ -59,8 +59,12 @@ class Layer:
         activation: the module, or None.
     """
 
+    bias_in_product = False
+
     def __init__(self, weight: Tensor, bias: Tensor, padding: int, activation: nn.Module | None):
-        self.matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (K, 16 C)
+        matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (K, 16 C)
+        self.enlarge = Product(matrix)
+        self.reduce = Product(matrix.t(), bias if self.bias_in_product else None)
         self.bias, self.padding = bias, padding
         self.activate, self.derive = activation_pair(activation)
 
@@ -70,10 +74,6 @@ class Layer:
 
 class Enlarge(Layer):
     """(N, H, W, K) to (N, 2 H, 2 W, C)."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.enlarge, self.reduce = Product(self.matrix), Product(self.matrix.t())
 
     def forward(self, x: Tensor) -> Tensor:
         n, h, w, k = x.shape
@@ -90,9 +90,7 @@ class Enlarge(Layer):
 class Reduce(Layer):
     """(N, 2 H, 2 W, C) to (N, H, W, K)."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.enlarge, self.reduce = Product(self.matrix), Product(self.matrix.t(), self.bias)
+    bias_in_product = True
 
     def forward(self, x: Tensor) -> Tensor:
         padded = F.pad(x, (0, 0, *[self.padding] * 4))

@@ -30,7 +30,7 @@ def replayed(step: Callable[[], T], state: Sequence[Tensor]) -> Callable[[], T]:
                 step()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may use the GPU meanwhile
             output = step()
     except RuntimeError as error:
         logger.warning("the search runs without a CUDA graph, and slower: %s", str(error).partition("\n")[0])

@@ -124,7 +124,7 @@ class Inpainter:
         images: img.Pictures,
         hole: img.Holes,
         *,
-        mode: str = "fast",
+        mode: str | None = None,
         steps: int | None = None,
         prior_weight: float | Sequence[float] = PRIOR_WEIGHT,
         blend: str = "poisson",
@@ -142,8 +142,9 @@ class Inpainter:
             images: PIL image, list of them, or uint8 (H, W, 3) / (N, H, W, 3). Other sizes than the
                 model's are cropped to the centre square and resized; `Result.notes` says so.
             hole: bool (H, W) or (N, H, W), or PIL: True or non-zero = missing.
-            mode: "fast", or "paper" for the method exactly as published: the same objective, from a random
-                code, with a constant step size and in float32. See `inpainter.fast`.
+            mode: "fast" (see `inpainter.fast`), or "paper" for the method exactly as published: from a random
+                code, with a constant step size, in float32. None: fast, but the paper's if `steps` or
+                `learning_rate` is given, as these are its settings.
             steps: search steps; None: 300 in fast mode, 1500 in the paper's.
             prior_weight: lambda of the prior loss; one for all or one a picture. 0 switches it off.
             blend: "poisson", "overlay" (paste without blending) or "none" (the generated image).
@@ -168,9 +169,7 @@ class Inpainter:
         count = len(pictures)
         weights = _one_each("prior_weight", prior_weight, count, float)
         seeds = _one_each("seed", seed, count, int)
-        if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}.")
-        steps = MODES[mode] if steps is None else steps
+        mode, steps = choose_mode(mode, steps, learning_rate)
         _check_settings(steps, starts, batch_size, learning_rate, weights, blend)
 
         codes = self._first_codes(seeds, starts)  # (N, starts, latent_size)
@@ -268,6 +267,15 @@ class Inpainter:
 
     def _to_device(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         return img.to_tensor(pictures, self.device), torch.from_numpy(holes).to(self.device)
+
+
+def choose_mode(mode: str | None, steps: int | None, learning_rate: float | None = None) -> tuple[str, int]:
+    """The mode and the number of steps that `Inpainter.__call__` takes, where not all is said."""
+    if mode is None:
+        mode = "fast" if steps is None and learning_rate is None else "paper"
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}.")
+    return mode, MODES[mode] if steps is None else steps
 
 
 def _compose(pictures: NDArray, generated: Tensor, holes: NDArray, blend: str) -> NDArray[np.uint8]:

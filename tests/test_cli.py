@@ -50,19 +50,20 @@ def test_it_fills_what_the_library_fills(run, photo, tmp_path, model, pictures, 
     assert "filled.png" in out
 
 
-def test_the_papers_search_can_be_asked_for(run, photo, tmp_path, model, pictures):
-    arguments = (photo, "--mask", "center", "--json", "--mode", "paper", "-o", tmp_path / "filled.png")
+def test_the_fast_search_can_be_asked_for_in_fewer_steps(run, photo, tmp_path, model, pictures):
+    arguments = (photo, "--mask", "center", "--json", "--mode", "fast", "-o", tmp_path / "filled.png")
     status, out, err = run(*arguments)
-    expected = Inpainter.from_pretrained(model)(pictures[0], masks.center(16), mode="paper", steps=3)
+    expected = Inpainter.from_pretrained(model)(pictures[0], masks.center(16), mode="fast", steps=3)
     assert status == 0, err
-    assert json.loads(out)["mode"] == "paper"
+    assert json.loads(out)["mode"] == "fast"
     assert (read(tmp_path / "filled.png") == expected.images[0]).all()
 
 
-def test_steps_that_are_not_given_are_those_of_the_mode(photo, tmp_path, model, capsys):
+def test_without_a_mode_and_steps_the_search_is_the_fast_one(photo, tmp_path, model, capsys):
     arguments = [str(photo), "--mask", "center", "--json", "--model", str(model), "-o", str(tmp_path / "filled.png")]
     assert __main__.main(arguments) == 0
-    assert json.loads(capsys.readouterr().out)["steps"] == 300
+    record = json.loads(capsys.readouterr().out)
+    assert (record["mode"], record["steps"]) == ("fast", 300)
 
 
 def test_a_mask_file_says_what_is_missing(run, photo, tmp_path, pictures):
@@ -80,7 +81,7 @@ def test_json_gives_losses_settings_and_notes_a_line_a_picture(run, photo, tmp_p
     assert status == 0
     assert first["context_loss"] > 0
     assert first["prior_loss"] <= 0
-    assert (first["mode"], first["steps"]) == ("fast", 3)
+    assert (first["mode"], first["steps"]) == ("paper", 3)
     assert first["note"] == ""
     assert second["note"] == "40x30 cropped to its centre square and resized to 16x16"
     assert Path(second["output"]) == tmp_path / "out" / "wide.png"

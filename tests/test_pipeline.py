@@ -144,14 +144,22 @@ def test_the_callback_reports_progress_composes_previews_and_ends_the_search(tin
 
 def test_the_result_says_which_search_ran_and_how_far(tiny, pictures):
     hole = masks.center(16)
-    usual = tiny(pictures, hole, steps=3)
+    usual = tiny(pictures, hole, mode="fast", steps=3)
     paper = tiny(pictures, hole, mode="paper", steps=9, callback=lambda step, progress: step == 4)
     nothing = tiny(pictures, np.zeros((16, 16), bool))
     assert [(r.mode, r.steps) for r in (usual, paper, nothing)] == [("fast", 3), ("paper", 4), ("fast", 0)]
     assert usual.seconds > 0
 
 
-@pytest.mark.parametrize(("mode", "steps"), [("fast", 300), ("paper", 1500)])
+def test_steps_or_a_learning_rate_without_a_mode_are_the_papers(tiny, pictures):
+    hole = masks.center(16)
+    for settings in ({"steps": 3}, {"learning_rate": 0.05, "callback": lambda step, progress: step == 3}):
+        result, paper = (tiny(pictures, hole, **mode, **settings) for mode in ({}, {"mode": "paper"}))
+        assert result.mode == "paper"
+        assert (result.latents == paper.latents).all()
+
+
+@pytest.mark.parametrize(("mode", "steps"), [("fast", 300), ("paper", 1500), (None, 300)])
 def test_each_mode_has_its_own_number_of_steps(tiny, pictures, mode, steps):
     seen = []
     tiny(pictures[0], masks.center(16), mode=mode, callback=lambda step, progress: seen.append(progress.steps) or True)
