@@ -33,7 +33,7 @@ from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS, SearchState, se
 TOLERANCE = 0.01  # of the total loss, between the textbook loop and the paper's mode; see `agreement`
 AGREEMENT_STEPS = 25
 STEPS_A_ROUND = 2 * fast.PRIOR_EVERY  # so that the prior has its share
-Trace = list[tuple[int, float]]  # (steps done, mean total loss)
+Trace = list[tuple[float, float]]  # (seconds, mean total loss)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def read_pictures(model: str, data: str | None, count: int, size: int) -> NDArra
     return np.stack([np.asarray(img.read_image(file)) for file in files])
 
 
-def options() -> argparse.Namespace:
+def options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="dcgan-celeba", help="bundled model, folder or Hub id (default %(default)s)")
     parser.add_argument("--data", help="held-out pictures: folder or zip, of which the last are taken")
@@ -181,11 +181,11 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--plot", type=Path, help="a picture file for curves of cost and quality")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    arguments = options()
+def main(argv: list[str] | None = None) -> None:
+    arguments = options(argv)
     device = img.device_from_name(arguments.device)
     clock = time.process_time if arguments.cpu_time else time.perf_counter
     inpainter = Inpainter.from_pretrained(arguments.model, device=device)
@@ -238,7 +238,7 @@ def step_table(loops, problem, arguments, clock, device) -> Cost:
 
 
 def search_table(loops, model, problems, cost: Cost, arguments, clock, device) -> dict[str, Trace]:
-    """Prints what whole searches take and find; returns the loss over the steps for the first mask."""
+    """Prints what whole searches take and find; returns the loss over time for the first mask."""
     size = min(arguments.batch_sizes)
     runs = [("textbook", arguments.steps), ("paper", arguments.steps), *(("fast", s) for s in arguments.fast_steps)]
     traces: dict[str, Trace] = {}
@@ -253,14 +253,15 @@ def search_table(loops, model, problems, cost: Cost, arguments, clock, device) -
         )
         starts = {"fast": with_best_codes(model, problem, device)}
         for name, steps in runs:
+            a_step, before = cost[name][size] / size, choice / size if name in starts else 0
             trace: Trace = []
 
-            def watch(step: int, state: SearchState, trace=trace) -> None:
-                trace.append((step, float(state.loss.detach().mean())))
+            def watch(step: int, state: SearchState, trace=trace, a_step=a_step, before=before) -> None:
+                trace.append((before + (step + 1) * a_step, float(state.loss.detach().mean())))
 
             codes = loops[name](starts.get(name, problem), steps, watch)
             traces.setdefault(f"{name}, {steps} steps", trace)
-            taken = (steps * cost[name][size] + (choice if name in starts else 0)) / size
+            taken = before + steps * a_step
             share = taken * size / (arguments.steps * cost["textbook"][size])
             loss, psnr, ssim = evaluate(model, problem, codes, device).mean(axis=0)
             print(
@@ -286,9 +287,7 @@ def plot(path: Path, cost: Cost, traces: dict[str, Trace]) -> None:
     by_batch.set(xlabel="pictures at once", ylabel="ms a step and picture", xscale="log", yscale="log")
     by_count.set(xlabel="pictures, all at once", ylabel="seconds", xscale="log", yscale="log")
     for name, trace in traces.items():
-        steps, loss = np.array(trace).T
-        times = cost[name.partition(",")[0]]
-        by_time.plot((steps + 1) * times[min(times)] / min(times), loss, label=name)
+        by_time.plot(*np.array(trace).T, label=name)
     by_time.set(xlabel="seconds a picture", ylabel="total loss", xscale="log", yscale="log")
     for axes in (by_batch, by_count, by_time):
         axes.legend()
