@@ -198,7 +198,7 @@ _chains: WeakKeyDictionary[nn.Sequential, dict] = WeakKeyDictionary()
 def chain(network: nn.Sequential, dtype: torch.dtype) -> Chain:
     """`Chain(network, dtype)`, made once for as long as the network and its weights stay as they are."""
     state = [*network.parameters(), *network.buffers()]
-    version = [(tensor.data_ptr(), tensor._version) for tensor in state]
+    version = [(t.data_ptr(), None if t.is_inference() else t._version) for t in state]  # such have none
     known = _chains.setdefault(network, {})
     if dtype not in known or known[dtype][0] != version:
         with torch.no_grad():

@@ -127,3 +127,9 @@ def test_the_loss_has_the_gradient_that_autograd_finds():
         leaf = generated.clone().requires_grad_()
         (expected,) = torch.autograd.grad(losses.context_loss(leaf, pictures, weights, norm).sum(), leaf)
         torch.testing.assert_close(losses.context_gradient(generated, pictures, weights, norm), expected)
+
+
+def test_models_made_and_used_in_inference_mode_are_folded_too():
+    with torch.inference_mode():
+        model, *_, z = problem()
+        torch.testing.assert_close(generate(model, z, torch.float32), model.generate(z), rtol=1e-4, atol=1e-4)
