@@ -117,13 +117,19 @@ def build() -> gr.Blocks:
                     info="Different ways to fill the hole, side by side; each takes about as long again.",
                 )
                 with gr.Accordion("Settings", open=False):
+                    search = gr.Radio(
+                        list(st.SEARCHES),
+                        value=next(iter(st.SEARCHES)),
+                        label="Search",
+                        info="The fast one chooses its start and its step sizes; the paper's starts anywhere.",
+                    )
                     steps = gr.Slider(
                         1,
                         st.MAX_STEPS,
                         default.steps,
                         step=1,
                         label="Steps",
-                        info=f"{default.steps} take about 10 s on two cores; the paper takes 1500.",
+                        info=f"{default.steps} of the fast search do what the paper's 1500 do.",
                     )
                     prior_weight = gr.Slider(
                         0,
@@ -134,7 +140,12 @@ def build() -> gr.Blocks:
                         info="The paper takes 0.003; 0 is off.",
                     )
                     learning_rate = gr.Slider(
-                        0.005, 0.2, default.learning_rate, step=0.005, label="Step size of the optimiser"
+                        0.005,
+                        0.2,
+                        default.learning_rate,
+                        step=0.005,
+                        label="Step size of the optimiser",
+                        visible=False,
                     )
                     weighting = gr.Radio(
                         list(st.WEIGHTS), value=next(iter(st.WEIGHTS)), label="Known pixels that count"
@@ -227,7 +238,8 @@ def build() -> gr.Blocks:
         for option in (preset, hole_seed, side):
             option.input(events.take_preset, [preset, hole_seed, side, picture], drawing, **private)
 
-        settings = [steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend]
+        search.input(events.show_mode, search, [steps, learning_rate], **quick)
+        settings = [search, steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend]
         full = [full_photo, full_download]
         running = start.click(
             events.run,

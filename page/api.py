@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from inpainter import Result, blending, masks, metrics
 from inpainter.losses import WINDOW
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
+from inpainter.pipeline import MODES
+from inpainter.search import PRIOR_WEIGHT
 
 from . import editor
 from .errors import errors_as_messages
@@ -17,7 +18,7 @@ from .files import mask_picture
 from .models import MODELS, examples_of, model_named
 from .photo import crop, read_photo
 from .runs import SEARCH, SWITCHES, fill
-from .settings import MAX_STARTS, MAX_STEPS, SEED, STEPS
+from .settings import MAX_STARTS, MAX_STEPS, SEED
 
 
 def inpaint(
@@ -27,12 +28,13 @@ def inpaint(
     hole_seed: int = 0,
     side: str = "left",
     model: str = "",
-    steps: int = STEPS,
+    mode: str = "fast",
+    steps: int = MODES["fast"],
     prior_weight: float = PRIOR_WEIGHT,
     blend: str = "poisson",
     seed: int = 0,
     starts: int = 1,
-    learning_rate: float = LEARNING_RATE,
+    learning_rate: float = 0,
     window: int = WINDOW,
     norm: str = "l1",
     request: gr.Request = None,
@@ -42,7 +44,7 @@ def inpaint(
     Streams (picture, {"step"}) while searching, then the filled picture and its losses, its PSNR in dB
     over the hole against the picture as it was given, and notes. The hole is a mask picture in which
     all that is not black is missing, or else one of the presets. A window of 0 weighs all known pixels
-    alike.
+    alike; a learning rate of 0 leaves the step size to the mode.
     """
     with errors_as_messages(), SWITCHES.switch(request.session_hash) as switch:
         if not picture:
@@ -53,12 +55,13 @@ def inpaint(
         original = crop(read_photo(picture), size)
         missing = editor.load_hole(mask, size) if mask else editor.preset_hole(hole, size, hole_seed, side)
         settings = {
+            "mode": mode,
             "steps": int(steps),
             "prior_weight": prior_weight,
             "blend": blend,
             "seed": int(seed),
             "starts": int(starts),
-            "learning_rate": learning_rate,
+            "learning_rate": learning_rate or None,
             "window": int(window) or None,
             "norm": norm,
         }
@@ -100,16 +103,17 @@ def add_endpoints() -> None:
         hole_seed, size = gr.Number(0, label="hole_seed", **SEED), gr.Number(64, precision=0, label="size")
         side = gr.Dropdown(list(masks.SIDES), value="left", label="side")
         model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label="model")
-        steps, starts = gr.Number(STEPS, precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
+        mode = gr.Dropdown(list(MODES), value="fast", label="mode")
+        steps, starts = gr.Number(MODES["fast"], precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
         prior_weight = gr.Number(PRIOR_WEIGHT, label="prior_weight")
-        learning_rate = gr.Number(LEARNING_RATE, label="learning_rate")
+        learning_rate = gr.Number(0, label="learning_rate")
         window = gr.Number(WINDOW, precision=0, label="window")
         norm = gr.Dropdown(["l1", "l2"], value="l1", label="norm")
         blend = gr.Dropdown(list(blending.MODES), value="poisson", label="blend")
         seed = gr.Number(0, label="seed", **SEED)
         filled, facts = gr.Image(format="png", label="filled"), gr.JSON(label="details")
         trigger = gr.Button()
-    search = [steps, prior_weight, blend, seed, starts, learning_rate, window, norm]
+    search = [mode, steps, prior_weight, blend, seed, starts, learning_rate, window, norm]
     inputs = [picture, hole, mask, hole_seed, side, model, *search]
     trigger.click(inpaint, inputs, [filled, facts], api_name="inpaint", **SEARCH)
     trigger.click(make_hole, [hole, size, hole_seed, side], filled, api_name="hole")

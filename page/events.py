@@ -10,13 +10,14 @@ import gradio as gr
 import numpy as np
 
 from inpainter import Result
+from inpainter.pipeline import MODES
 
 from . import editor, snippets, views
 from .errors import errors_as_messages
 from .outcomes import Outcome
 from .photo import Photo, square_at
 from .runs import SWITCHES, fill
-from .settings import PRESETS, SEEDED, Settings
+from .settings import PRESETS, SEARCHES, SEEDED, Settings
 
 CANDIDATE_PIXELS = 4  # screen pixels a model pixel, before the browser scales them
 
@@ -65,6 +66,7 @@ def run(
     down: float,
     picture: np.ndarray,
     drawn: editor.EditorValue,
+    search: str,
     steps: int,
     prior_weight: float,
     learning_rate: float,
@@ -80,24 +82,27 @@ def run(
     (view, candidate gallery, before_after, full photo, full download, outcome, chosen, start, stop)
     """
     with errors_as_messages(), SWITCHES.switch(request.session_hash) as switch:
-        settings = Settings.from_fields(steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend)
+        settings = Settings.from_fields(
+            search, steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend
+        )
         hole = editor.hole_of(drawn, len(picture))
         if not hole.any():
             raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
         if hole.all():
             gr.Warning("Nothing of the picture is left, so the result is simply a sample of the model.")
         outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
-        search = {
+        arguments = {
+            "mode": settings.mode,
             "steps": settings.steps,
             "prior_weight": list(np.repeat(settings.prior_weights, settings.candidates)),
             "seed": settings.seeds * len(settings.prior_weights),
-            "learning_rate": settings.learning_rate,
+            **settings.step_size,
             "window": settings.window,
             "norm": settings.norm,
             "blend": settings.blend,
         }
         begun = time.monotonic()
-        for item in fill(name, np.stack([picture] * outcome.rows), hole, search, switch):
+        for item in fill(name, np.stack([picture] * outcome.rows), hole, arguments, switch):
             outcome.seconds = time.monotonic() - begun
             if isinstance(item, Result):
                 outcome.result = item
@@ -147,6 +152,12 @@ def stop_run(request: gr.Request) -> None:
     SWITCHES.stop(request.session_hash)
 
 
+def show_mode(search: str):
+    """Another kind of search: (steps, learning_rate)."""
+    mode = SEARCHES[search]
+    return MODES[mode], gr.Slider(visible=mode == "paper")
+
+
 def show_busy():
     """While a search runs: (start, stop)."""
     return gr.Button(interactive=False), gr.Button(interactive=True)
@@ -168,6 +179,7 @@ def show_code(
     side: str,
     picture: np.ndarray,
     drawn: editor.EditorValue,
+    search: str,
     steps: int,
     prior_weight: float,
     learning_rate: float,
@@ -182,7 +194,9 @@ def show_code(
     kind, size = PRESETS.get(preset), len(picture)
     if kind and (editor.preset_hole(kind, size, hole_seed, side) != editor.hole_of(drawn, size)).any():
         kind = None  # it was drawn over
-    settings = Settings.from_fields(steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend)
+    settings = Settings.from_fields(
+        search, steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend
+    )
     exact = (photo.width, photo.height) == (size, size)
     square = None if exact else square_at(photo.width, photo.height, (zoom, across, down))
     choices = snippets.Choices(name, kind, int(hole_seed or 0), side, settings, square)

@@ -20,11 +20,11 @@ hole = {hole}  # True or white = missing
 result = model(
     {pictures},
     hole,
+    mode="{mode}",
     steps={steps},
     prior_weight={prior_weight},
     blend="{blend}",
-    seed={seed},
-    learning_rate={learning_rate},
+    seed={seed},{step_size}
     window={window},
     norm="{norm}",
 )
@@ -58,7 +58,7 @@ PHOTO_SAVE = """for number, generated in enumerate(result.generated, start=1):  
 COMMAND = """python -m inpainter photo.png \\
     --mask {mask} --mask-seed {hole_seed} \\
     --model hub_models/{model} \\
-    --steps {steps} --prior-weight {prior_weight} --blend {blend} --seed {seed} \\
+    --mode {mode} --steps {steps} --prior-weight {prior_weight} --blend {blend} --seed {seed} \\
     -o {output}
 """
 
@@ -70,11 +70,11 @@ for seed in {seeds}:  # one a candidate
         picture=handle_file("photo.png"),
         {hole},
         model="{model}",
+        mode="{mode}",
         steps={steps},
         prior_weight={prior_weight},
         blend="{blend}",
-        seed=seed,
-        learning_rate={learning_rate},
+        seed=seed,{step_size}
         window={window},
         norm="{norm}",
         api_name="/inpaint",
@@ -121,14 +121,16 @@ def python(choices: Choices, size: int) -> str:
     if choices.square:
         photo = {"imports": PHOTO_IMPORTS, "read": PHOTO_READ.format(**fields), "save": PHOTO_SAVE.format(**fields)}
         fields |= photo
-    return PYTHON.format(**fields)
+    step_size = "".join(f"\n    {name}={value}," for name, value in choices.settings.step_size.items())
+    return PYTHON.format(**fields, step_size=step_size)
 
 
 def command(choices: Choices) -> str:
     """A command line a candidate, with a remark where they lack a setting."""
     named = choices.preset and (choices.preset != "half" or choices.side == "left")  # the only half it knows
     settings = choices.settings
-    usual = (settings.learning_rate, settings.window, settings.norm) == (LEARNING_RATE, WINDOW, "l1")
+    usual = settings.step_size.get("learning_rate", LEARNING_RATE) == LEARNING_RATE
+    usual = usual and (settings.window, settings.norm) == (WINDOW, "l1")
     remark = "" if usual else "# The step size and the context loss are not among the options here.\n"
     mask = choices.preset if named else "mask.png"
     outputs = (
@@ -147,4 +149,5 @@ def client(choices: Choices, address: str) -> str:
         hole = 'mask=handle_file("mask.png")'
     settings = choices.settings
     fields = choices.fields | {"hole": hole, "window": settings.window or 0, "seeds": settings.seeds}
-    return CLIENT.format(**fields, address=address)
+    step_size = "".join(f"\n        {name}={value}," for name, value in settings.step_size.items())
+    return CLIENT.format(**fields, step_size=step_size, address=address)

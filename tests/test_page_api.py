@@ -7,7 +7,7 @@ from page_server import EXAMPLES, page_server
 from PIL import Image
 
 from inpainter import Inpainter, masks
-from page.settings import STEPS
+from inpainter.pipeline import MODES
 
 gradio_client = pytest.importorskip("gradio_client", reason="Gradio is not installed")
 handle_file = gradio_client.handle_file
@@ -43,7 +43,7 @@ def test_the_endpoints_are_named_and_typed(client):
     parameters = {p["parameter_name"]: p for p in endpoints["/inpaint"]["parameters"]}
     required = [name for name, p in parameters.items() if not p["parameter_has_default"]]
     assert required == ["picture"]
-    assert parameters["steps"]["parameter_default"] == STEPS
+    assert parameters["steps"]["parameter_default"] == MODES["fast"]
 
 
 def test_inpaint_fills_the_hole_and_nothing_else(client, photo):
@@ -69,6 +69,7 @@ def test_twenty_visitors_at_once_each_get_their_own_result(client, photo, faces,
             "model": ("tiny", "dcgan-celeba")[number % 5 == 0],
             "hole": masks.NAMES[number % 4],
             "hole_seed": number,
+            "mode": ("fast", "paper")[number % 3 == 0],
             "steps": 2 + number % 3,
             "prior_weight": (0.003, 0)[number % 2],
             "seed": number,
@@ -84,7 +85,7 @@ def test_twenty_visitors_at_once_each_get_their_own_result(client, photo, faces,
         asked = settings(number)
         filler = fillers[asked["model"]]
         hole = masks.named(asked["hole"], filler.size, asked["hole_seed"])
-        names = ("steps", "prior_weight", "seed")
+        names = ("mode", "steps", "prior_weight", "seed")
         alone = filler(pixels(EXAMPLES[0]), hole, **{name: asked[name] for name in names})
         assert np.abs(pixels(path).astype(int) - alone.images[0]).max() <= 1
         assert details["context_loss"] == pytest.approx(float(alone.context_loss[0]), rel=1e-4)
@@ -115,7 +116,7 @@ def test_models_lists_what_can_be_asked_for(client):
     [
         ({"steps": 0}, "steps must be 1 to 1500"),
         ({"prior_weight": -1}, "prior_weight must be zero or more"),
-        ({"learning_rate": 0}, "learning_rate must be positive"),
+        ({"learning_rate": -1}, "learning_rate must be positive"),
         ({"starts": 1000}, "starts 1 to 8"),
         ({"seed": 10**20}, "greater than maximum"),
         ({"model": "nobody"}, "nobody"),

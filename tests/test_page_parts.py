@@ -163,8 +163,8 @@ def test_stopping_one_visitor_leaves_the_others_alone():
 
 @pytest.mark.parametrize("preset", [*masks.NAMES, None])
 def test_the_snippets_are_valid(preset):
-    for candidates in (1, 3):
-        settings = Settings(steps=20, seed=5, window=None, blend="overlay", candidates=candidates)
+    for candidates, mode in ((1, "fast"), (3, "paper")):
+        settings = Settings(mode=mode, steps=20, seed=5, window=None, blend="overlay", candidates=candidates)
         choices = snippets.Choices("dcgan-celeba", preset, 0, "left", settings)
         compile(snippets.python(choices, 64), "snippet", "exec")
         compile(snippets.client(choices, "http://127.0.0.1:7860/"), "snippet", "exec")
@@ -173,7 +173,8 @@ def test_the_snippets_are_valid(preset):
         assert len(commands) == candidates
         for number, command in enumerate(commands):
             arguments = parser().parse_args(command)
-            assert (arguments.steps, arguments.seed, arguments.blend) == (20, 5 + number, "overlay")
+            assert (arguments.mode, arguments.steps, arguments.seed) == (mode, 20, 5 + number)
+            assert arguments.blend == "overlay"
             assert arguments.mask == (preset or "mask.png")
 
 
@@ -182,7 +183,7 @@ def test_the_python_snippet_does_what_the_page_does(tiny, pictures, tmp_path, mo
     monkeypatch.setattr(Inpainter, "from_pretrained", lambda name: tiny)
     Image.fromarray(pictures[0]).save("photo.png")
     exec(snippets.python(CHOICES, 16), {})
-    expected = tiny(pictures[0], masks.center(16), steps=20, seed=5)
+    expected = tiny(pictures[0], masks.center(16), mode="fast", steps=20, seed=5)
     assert (np.asarray(Image.open("filled.png")) == expected.images[0]).all()
     three = replace(CHOICES, settings=replace(CHOICES.settings, candidates=3))
     exec(snippets.python(three, 16), {})
