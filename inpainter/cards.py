@@ -250,13 +250,17 @@ def _intended_use(model: LatentModel, dataset: Dataset | None) -> str:
 
 def _training(record: dict[str, Any], dataset: Dataset | None) -> str:
     rows = [
-        [key.replace("_", " "), value]
+        [key.replace("_", " "), ", ".join(value) or "none" if isinstance(value, list) else value]
         for key, value in record.items()
-        if key != "evaluation" and isinstance(value, (str, int, float, bool))
+        if key != "evaluation" and (isinstance(value, (str, int, float, bool)) or _is_names(value))
     ]
     source = f"Trained on images of [{dataset.title}]({dataset.home}), without holes.\n\n" if dataset else ""
     table = _table(["setting", "value"], rows) if rows else "No record of the training was kept.\n"
     return f"## Training\n\n{source}{table}"
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _tensors(model: LatentModel) -> str:

@@ -47,6 +47,12 @@ def card_of(model) -> ModelCard:
     return ModelCard(cards.make_card(model, "tiny"))
 
 
+def test_lists_of_the_training_record_are_shown():
+    card = cards.make_card(recorded(augment=["colour", "translation"], other=[], evaluation=[]), "tiny")
+    assert "| augment | colour, translation |" in card and "| other | none |" in card
+    assert "| evaluation" not in card
+
+
 @pytest.mark.parametrize(
     ("archive", "license_name", "terms"),
     [
