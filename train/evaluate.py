@@ -201,7 +201,7 @@ def evaluate(
     """Fills a data set under one mask with all methods, and adds their scores to `results`.
 
     Returns:
-        uint8 (N, H, W, 3), the fillings by method; without the methods that refused.
+        uint8 (N, H, W, 3), the fillings by method; without those that refused, or are a mean of scores.
     """
     images, holes = test_set.images, holes_of(mask, test_set.images)
     batches = [slice(first, first + arguments.batch_size) for first in range(0, len(images), arguments.batch_size)]
@@ -218,9 +218,10 @@ def evaluate(
         fillings, values = [], []
         for number, batch in enumerate(batches):
             result = outcome(method, [done[name][number] for name in runs], images[batch], holes[batch])
-            fillings.append(result.fillings[0])
+            fillings += result.fillings if len(result.fillings) == 1 else ()  # a mean of scores has no picture
             values.append(scores(result, images[batch], holes[batch]))
-        shown[method] = np.concatenate(fillings)
+        if fillings:
+            shown[method] = np.concatenate(fillings)
         for index, value in enumerate(np.concatenate(values)):
             row = dict(zip(report.SCORES, (round(float(v), 6) for v in value), strict=True))
             results.rows.append({"data": test_set.name, "method": method, "mask": mask, "image": index, **row})
