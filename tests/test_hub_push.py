@@ -1,13 +1,11 @@
 """Publishing models and the page, over HTTP to a Hub on loopback with the real client."""
 
-import argparse
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import ROOT, tiny_dcgan
 from hub_server import READ_TOKEN, WRITE_TOKEN, running_hub
 from huggingface_hub import constants
@@ -17,7 +15,7 @@ from inpainter import Inpainter, ModelError, cards, masks
 from inpainter import hub as models
 from inpainter.hub import finding, spaces
 from inpainter.hub.__main__ import main
-from train.gan import Trainer, export, initialise, prepare
+from train import __main__ as train
 
 
 @pytest.fixture
@@ -231,23 +229,19 @@ def test_card_that_the_hub_refuses_stops_the_push_before_the_upload(hub, logged_
 # Round trip
 
 
-def test_trained_pushed_and_pulled_model_fills_bit_for_bit_as_before(hub, logged_in, tmp_path, pictures):
-    trainer = Trainer(initialise(tiny_dcgan(), seed=0), 2e-4, 0.999, 0, torch.device("cpu"))
-    real = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0))
-    for _ in range(2):
-        trainer.train_step(prepare(real, flips=True, random=trainer.random))
-    arguments = argparse.Namespace(
-        data="svhn32-train.zip", batch_size=8, learning_rate=2e-4, ema=0.999, no_flips=False, seed=0
-    )
-    record = {"images": 16, "step": 2, "seconds": 1}
-    export(trainer.averaged_model(), tmp_path / "trained", arguments, record, 8)
+def test_trained_pushed_and_pulled_model_fills_bit_for_bit_as_before(hub, logged_in, archive, tmp_path, pictures):
+    data = shutil.copy(archive, tmp_path / "svhn32-train.zip")
+    arguments = ["gan", "--data", data, "--out", tmp_path, "--images", 16, "--batch-size", 8, "--held-out", 8]
+    arguments += ["--channels", 16, 8, "--latent-size", 8, "--no-flips"]
+    assert train.main([str(argument) for argument in arguments]) == 0
+    trained = tmp_path / "model"
 
-    models.push(tmp_path / "trained", "user/trained")
+    models.push(trained, "user/trained")
     models.pull("user/trained", tmp_path / "elsewhere")
-    assert contents(tmp_path / "elsewhere") == contents(tmp_path / "trained")
+    assert contents(tmp_path / "elsewhere") == contents(trained)
     first, second, third = (
         Inpainter.from_pretrained(name, device="cpu")(pictures, masks.center(16), steps=5)
-        for name in (tmp_path / "trained", tmp_path / "elsewhere", "user/trained")
+        for name in (trained, tmp_path / "elsewhere", "user/trained")
     )
     assert np.array_equal(first.images, second.images) and np.array_equal(first.images, third.images)
     assert cards.read_card(tmp_path / "elsewhere").data.license_name == "svhn-non-commercial"
