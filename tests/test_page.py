@@ -87,7 +87,7 @@ def new_drawing(page):
     """Waits until the editor has taken up the new value that the block brings about."""
     with page.expect_response(lambda response: response.url.endswith("/image.png")):
         yield
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(600)  # for the second picture, the layer with the hole
 
 
 def upload(page, button: str):
@@ -387,6 +387,11 @@ def test_the_code_tab_shows_the_chosen_settings(page):
     set_steps(page, 77)
     with new_drawing(page):
         page.get_by_label("Pattern", exact=True).click()
-    page.get_by_role("tab", name="Use in code").click()
+    for _ in range(5):  # the tab shows the hole that the editor has; a busy browser takes it up late
+        page.get_by_role("tab", name="Use in code").click()
+        page.wait_for_timeout(1000)
+        if "masks.pattern" in page.locator("body").inner_text():
+            break
+        page.get_by_role("tab", name="Inpaint").click()
     for snippet in ("steps=77", "masks.pattern(64, seed=0)", "--steps 77", "--mask pattern", 'api_name="/inpaint"'):
         expect(page.locator("body")).to_contain_text(snippet)
