@@ -1,12 +1,16 @@
 """What a model's training record says, in the terms of the Hub: its data, their licence, its scores."""
 
+import json
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult
 
 from .models import ModelError
+from .models.base import CONFIG_NAME
 
 
 @dataclass(frozen=True)
@@ -118,3 +122,13 @@ def eval_results(evaluations: list, dataset: Dataset | None) -> list[EvalResult]
 def plain(value: Any) -> str:
     """One line of text that cannot open a tag, a table cell or a link of its own."""
     return re.sub(r"[|<>\[\]\r\n]+", " ", str(value))[:200]
+
+
+def amend_training(folder: Path, **entries: Any) -> None:
+    """Puts entries into the training record of a model folder's configuration, the file whole or not at all."""
+    path = folder / CONFIG_NAME
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["training"].update(entries)
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    os.replace(scratch, path)

@@ -3,12 +3,30 @@
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from inpainter import ModelError
 
 CHECKPOINT_NAME = "checkpoint.pt"
+
+
+class Checkpointed:
+    """Something whose state a checkpoint holds: its `parts` by name, its step, and the seconds it took."""
+
+    parts: dict[str, Any]  # each has a state_dict
+    step: int
+    seconds: float
+
+    def state_dict(self) -> dict:
+        parts = {name: part.state_dict() for name, part in self.parts.items()}
+        return {**parts, "step": self.step, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        self.step, self.seconds = state["step"], state["seconds"]
 
 
 def save(path: Path, state: dict) -> None:

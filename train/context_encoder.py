@@ -28,7 +28,7 @@ from inpainter.models.dcgan import discriminator
 from . import checkpoints, figures
 from .batches import batch_indices, prepare, step_generator
 from .data import load_images, split
-from .options import number
+from .options import add_run_arguments, number
 from .runs import stopping_signals
 from .trainer import initialise
 
@@ -40,25 +40,16 @@ SETTINGS = ("seed", "batch_size", "learning_rate", "channels", "bottleneck", "no
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="folder or zip of images")
-    parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, log, samples and model")
-    parser.add_argument(
-        "--images", type=number(int, 1), default=600_000, help="images to train on in all (default %(default)s)"
-    )
-    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")
-    parser.add_argument("--no-flips", action="store_true", help="no horizontal flips (digits, text)")
+    add_run_arguments(parser)
     parser.add_argument("--held-out", type=number(int, 1), default=500, help="last images of the data, to look at")
     parser.add_argument("--batch-size", type=number(int, 2), default=64)
     parser.add_argument("--learning-rate", type=number(float, 0), default=2e-4, help="of D (default %(default)s)")
     parser.add_argument("--channels", type=number(int, 1), nargs="+", default=[512, 256, 128, 64], metavar="WIDTH")
     parser.add_argument("--bottleneck", type=number(int, 1), default=1000, help="size of the code")
-    parser.add_argument("--every", type=number(float, 0), default=240, help="seconds between checkpoints")
-    parser.add_argument("--seed", type=number(int, 0), default=0)
-    parser.add_argument("--device", default="auto")
 
 
 @dataclass
-class Trainer:
+class Trainer(checkpoints.Checkpointed):
     """All the state of a run: what a checkpoint holds, and the one step that changes it."""
 
     model: ContextEncoder
@@ -104,15 +95,6 @@ class Trainer:
         D.requires_grad_(True)
         self.step += 1
         return {"hole_error": error.item(), "d_loss": d_loss.item(), "g_loss": fooled.item()}
-
-    def state_dict(self) -> dict:
-        parts = {name: part.state_dict() for name, part in self.parts.items()}
-        return {**parts, "step": self.step, "seconds": self.seconds}
-
-    def load_state_dict(self, state: dict) -> None:
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        self.step, self.seconds = state["step"], state["seconds"]
 
 
 def hole_error(made: Tensor, real: Tensor, hole: Tensor) -> Tensor:

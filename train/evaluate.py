@@ -6,9 +6,7 @@ the hole alone is what agrees with the paper's Table 1; the whole picture's is g
 """
 
 import argparse
-import json
 import logging
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ from tqdm import tqdm
 from inpainter import Inpainter, baselines, hub, masks, metrics
 from inpainter.baselines.context_encoder import ContextEncoder
 from inpainter.images import device_from_name
-from inpainter.models.base import CONFIG_NAME
+from inpainter.records import amend_training
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS
 
 from . import cells, figures, report
@@ -265,9 +263,7 @@ def draw(stem: Path, images: NDArray[np.uint8], holes: NDArray[np.bool_], shown:
 
 def record(folder: Path, rows: list[dict], arguments: argparse.Namespace, index: int) -> None:
     """Puts the means into `training.evaluation` of the folder's configuration, for its model card."""
-    path = folder / CONFIG_NAME
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["training"]["evaluation"] = [
+    evaluation = [
         {
             "data": Path(arguments.data[index]).name,
             "images": len({row["image"] for row in rows}),
@@ -282,6 +278,4 @@ def record(folder: Path, rows: list[dict], arguments: argparse.Namespace, index:
             },
         }
     ]
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    amend_training(folder, evaluation=evaluation)

@@ -37,15 +37,27 @@ def number(kind: type, least: float, most: float = sys.float_info.max) -> Callab
     return parse
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that every kind of training has."""
-    parser.add_argument("--data", required=True, help="folder or zip of images")
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that every run has, whatever it trains."""
+    parser.add_argument(
+        "--data", required=True, help="folder or zip of images, a Hugging Face dataset, or a release as downloaded"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, log, samples and model")
     parser.add_argument(
         "--images", type=number(int, 1), default=600_000, help="images to train on in all (default %(default)s)"
     )
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")
     parser.add_argument("--no-flips", action="store_true", help="no horizontal flips (digits, text)")
+    parser.add_argument(
+        "--every", type=number(float, 0), default=240, help="seconds between checkpoints (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=number(int, 0), default=0)
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one) or cpu")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that the training of every generator has."""
+    add_run_arguments(parser)
     parser.add_argument(
         "--held-out", type=number(int, 0), default=500, help="last images of the data, kept for validation"
     )
@@ -67,11 +79,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of G from 4x4 pixels up, each doubling the size (default 512 256 128 64: 64x64 pixels)",
     )
     parser.add_argument("--latent-size", type=number(int, 1), default=100, help="of a code (default %(default)s)")
-    parser.add_argument(
-        "--every", type=number(float, 0), default=240, help="seconds between checkpoints (default %(default)s)"
-    )
-    parser.add_argument("--seed", type=number(int, 0), default=0)
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one) or cpu")
     parser.add_argument(
         "--precision", choices=("bf16", "no"), default="bf16", help="mixed precision (default %(default)s)"
     )

@@ -6,9 +6,7 @@ defined with Inception-v3, and compare only with each other, for equal numbers o
 
 import argparse
 import dataclasses
-import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,7 +20,7 @@ from torch import Tensor
 from inpainter import hub, metrics
 from inpainter.images import device_from_name, image_grid, to_uint8
 from inpainter.models import LatentModel
-from inpainter.models.base import CONFIG_NAME
+from inpainter.records import amend_training
 
 from . import features
 from .data import load_images, split
@@ -160,13 +158,8 @@ def text(measured: Score) -> str:
 
 def record(folder: Path, measured: Score, data: str) -> None:
     """Puts a score into `training.sample_quality` of a model folder's configuration, for its model card."""
-    path = folder / CONFIG_NAME
-    config = json.loads(path.read_text(encoding="utf-8"))
     values = {k: round(v, 3) if isinstance(v, float) else v for k, v in dataclasses.asdict(measured).items()}
-    config["training"]["sample_quality"] = {"data": data, **values}
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    amend_training(folder, sample_quality={"data": data, **values})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

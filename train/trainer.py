@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from inpainter.models import LatentModel
 
+from .checkpoints import Checkpointed
+
 if TYPE_CHECKING:  # a part of the extra "train", needed by no other command
     from accelerate import Accelerator
 
 
 @dataclass
-class Trainer:
+class Trainer(Checkpointed):
     """All the state of a run: what a checkpoint holds, and the step that changes it.
 
     A kind of training adds its networks and optimisers to `parts` and implements `train_step`.
@@ -85,15 +87,6 @@ class Trainer:
             for _ in range(20):
                 model.generate(model.sample_latents(128, draws).to(self.device))
         return model.eval().requires_grad_(False)
-
-    def state_dict(self) -> dict:
-        parts = {name: part.state_dict() for name, part in self.parts.items()}
-        return {**parts, "step": self.step, "seconds": self.seconds}
-
-    def load_state_dict(self, state: dict) -> None:
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        self.step, self.seconds = state["step"], state["seconds"]
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:
