@@ -9,8 +9,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from inpainter import Inpainter
+from inpainter.models.base import WEIGHTS_NAME
 from train import __main__, checkpoints, runs
 from train.gan import GANTrainer
 
@@ -60,6 +62,81 @@ def test_resumed_equals_uninterrupted_bit_for_bit(archive, tmp_path):
     assert train(archive, tmp_path / "parts", 96, "--resume", *options) == 0
     assert state(tmp_path / "whole")["step"] == 12
     assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
+def training_record(folder) -> dict:
+    return json.loads((folder / "config.json").read_text())["training"]
+
+
+def test_the_last_images_go_without_augmentation_exactly_also_on_resume_and_on_record(archive, tmp_path, monkeypatch):
+    policies = []
+    monkeypatch.setattr("train.gan.diff_augment", lambda images, policy, random: policies.append(policy) or images)
+    options = ("--augment", "colour", "--plain-last", 20)
+    train(archive, tmp_path / "whole", 48, *options)
+    assert policies == 3 * 3 * [("colour",)] + 3 * 3 * [()]  # 20 images are part of three batches
+    monkeypatch.undo()
+    train(archive, tmp_path / "whole", 48, "--resume", *options)  # no step is left
+    train(archive, tmp_path / "parts", 16, "--augment", "colour")
+    assert "images_without_augmentation" not in training_record(tmp_path / "parts" / "model")
+    train(archive, tmp_path / "parts", 40, "--resume", *options)  # also plain from the fourth step on
+    policies.clear()
+    assert train(archive, tmp_path / "parts", 48, "--resume", "--augment", "colour", "--plain-last", 8) == 0
+    assert training_record(tmp_path / "parts" / "model")["images_without_augmentation"] == 32
+    assert training_record(tmp_path / "whole" / "model")["images_without_augmentation"] == 24
+
+
+def test_resumed_in_the_middle_of_the_plain_part_equals_uninterrupted(archive, tmp_path):
+    options = ("--preset", "small-data", "--plain-last", 32)
+    train(archive, tmp_path / "whole", 64, *options)
+    train(archive, tmp_path / "parts", 24, "--preset", "small-data")
+    train(archive, tmp_path / "parts", 48, "--preset", "small-data", "--plain-last", 16, "--resume")
+    assert train(archive, tmp_path / "parts", 64, "--resume", *options) == 0
+    assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--plain-last", 8), "there is none: add --augment"),
+        (("--plain-last", 17, "--augment", "colour"), "--plain-last 17 must be part of --images 16"),
+    ],
+)
+def test_a_plain_part_without_another_is_refused(archive, tmp_path, capsys, options, says):
+    assert train(archive, tmp_path, 16, *options) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_snapshots_are_kept_every_so_many_images_and_at_the_end_whenever_the_run_was_stopped(archive, tmp_path):
+    keep = ("--keep-every", 20)
+    train(archive, tmp_path / "whole", 64, *keep)
+    names = ["0000024", "0000040", "0000064"]  # the first steps at or past 20, 40 and 60: 60 and the end are one
+    assert sorted(path.name for path in (tmp_path / "whole" / "snapshots").iterdir()) == names
+    train(archive, tmp_path / "parts", 32)
+    train(archive, tmp_path / "parts", 64, "--resume", *keep)
+    assert sorted(path.name for path in (tmp_path / "parts" / "snapshots").iterdir()) == names[1:]
+    for name in names[1:]:
+        one, other = (load_file(tmp_path / run / "snapshots" / name / WEIGHTS_NAME) for run in ("whole", "parts"))
+        assert_identical(one, other)
+        assert training_record(tmp_path / "whole" / "snapshots" / name)["images_seen"] == int(name)
+    assert Inpainter.from_pretrained(tmp_path / "whole" / "snapshots" / names[0]).size == 16
+
+
+def test_a_kill_between_snapshot_and_checkpoint_loses_neither(archive, tmp_path, monkeypatch):
+    def killed(path, state):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save", killed)
+    assert train(archive, tmp_path, 32, "--keep-every", 16) == 130
+    monkeypatch.undo()
+    assert train(archive, tmp_path, 32, "--keep-every", 16, "--resume") == 0
+    assert sorted(path.name for path in (tmp_path / "snapshots").iterdir()) == ["0000016", "0000032"]
+
+
+def test_a_finished_run_resumed_says_how_to_go_on(archive, tmp_path, caplog):
+    train(archive, tmp_path, 16)
+    with caplog.at_level("INFO"):
+        assert train(archive, tmp_path, 16, "--resume") == 0
+    assert "trained on 16 images already; for more, raise --images" in caplog.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -122,6 +199,7 @@ def test_a_kill_while_writing_a_checkpoint_leaves_the_previous_one(tmp_path):
         (("--seed", 1), "seed 0, but this run has 1"),
         (("--channels", 8, 8), "channels 16 8, but this run has 8 8"),
         (("--augment", "cutout"), "augment none, but this run has cutout"),
+        (("--d-norm", "none"), "d norm batch, but this run has none"),
         (("--held-out", 0), "training images 32, but this run has 40"),
     ],
 )
@@ -135,6 +213,14 @@ def made(archive, tmp_path_factory):
     out = tmp_path_factory.mktemp("made")
     train(archive, out, 16)
     return out
+
+
+def test_a_checkpoint_of_other_networks_that_it_does_not_name_is_refused_too(made, archive, tmp_path, capsys):
+    older = state(made)
+    del older["settings"]["d_norm"]
+    torch.save(older, tmp_path / "checkpoint.pt")
+    assert train(archive, tmp_path, 32, "--resume", "--d-norm", "none") == 1
+    assert "the checkpoint does not hold this run's model" in capsys.readouterr().err
 
 
 class Bomb:

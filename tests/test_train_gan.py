@@ -1,12 +1,15 @@
 """The steps of a GAN: who learns from what, the options, and the batches that a step sees."""
 
 import argparse
+import dataclasses
 
 import pytest
 import torch
 from accelerate import Accelerator
 
+from inpainter import ModelError, hub
 from inpainter.models import DCGAN, DCGANConfig
+from inpainter.search import search
 from train import data, gan
 from train.batches import batch_indices, prepare, step_generator
 from train.gan import GANTrainer
@@ -14,8 +17,10 @@ from train.gan import GANTrainer
 TINY = DCGANConfig(image_size=16, latent_size=8, channels=(16, 8))
 
 
-def trainer(**options) -> GANTrainer:
-    return GANTrainer(DCGAN(TINY), Accelerator(cpu=True, mixed_precision="bf16"), **{"learning_rate": 2e-3, **options})
+def trainer(config: DCGANConfig = TINY, **options) -> GANTrainer:
+    return GANTrainer(
+        DCGAN(config), Accelerator(cpu=True, mixed_precision="bf16"), **{"learning_rate": 2e-3, **options}
+    )
 
 
 @pytest.fixture
@@ -117,16 +122,35 @@ def test_the_penalty_keeps_the_slope_of_d_small(real):
     assert slopes[1] < slopes[0] / 2
 
 
-def test_the_averaged_model_follows_g_slowly_and_measures_its_own_statistics(real):
+def test_the_published_model_follows_g_slowly_and_measures_its_own_statistics(real):
     one = trainer()
     run(one, real, 20)
-    model = one.averaged_model()
+    model = one.published()
     assert not model.training
     average, latest = model.generator[0].weight, one.model.generator[0].weight
     assert (average - latest).abs().max() > 0
     hidden = model.generator[:3](model.sample_latents(2000))  # after the first batch norm
     assert hidden.mean().abs() < 0.1
     assert hidden.std().item() == pytest.approx(1, abs=0.2)
+
+
+def test_d_without_batch_norm_trains_loads_strictly_and_has_the_same_prior_in_the_search(real, tmp_path):
+    one = trainer(dataclasses.replace(TINY, d_norm="none"))
+    history = run(one, real, 30)
+    assert history[-1]["d_accuracy"] > 0.6
+    model = one.published()
+    D = model.discriminator
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in D)
+    torch.testing.assert_close(D(real[:4]), torch.cat([D(image[None]) for image in real[:4]]))  # one for itself
+    hub.save(model, tmp_path)
+    loaded = hub.load(tmp_path)
+    assert loaded.config.d_norm == "none"
+    hole = torch.zeros(4, 16, 16, dtype=torch.bool)
+    hole[:, 4:12, 4:12] = True
+    found = search(loaded, real[:4], hole, loaded.sample_latents(4), steps=3)
+    torch.testing.assert_close(found.prior_loss, loaded.prior_loss(found.images, found.z), atol=1e-4, rtol=1e-4)
+    with pytest.raises(ModelError, match="d_norm is 'layer'"):
+        dataclasses.replace(TINY, d_norm="layer")
 
 
 def test_full_precision_is_float32_throughout(real, monkeypatch):

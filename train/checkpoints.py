@@ -24,8 +24,12 @@ class Checkpointed:
         return {**parts, "step": self.step, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict) -> None:
+        """Takes over a state; raises `ModelError` when it is one of other parts."""
         for name, part in self.parts.items():
-            part.load_state_dict(state[name])
+            try:
+                part.load_state_dict(state[name])
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise ModelError(f"the checkpoint does not hold this run's {name.replace('_', ' ')}.") from error
         self.step, self.seconds = state["step"], state["seconds"]
 
 

@@ -6,18 +6,24 @@ non-saturating loss. An exponential moving average of G is what gets published. 
 """
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from inpainter.models import DCGAN, DCGANConfig
+from inpainter.models.dcgan import D_NORMS
 
 from . import options, runs
 from .augment import CHANGES, diff_augment
-from .trainer import Trainer
+from .trainer import GeneratorTrainer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 # What a preset decides unless the option is given. The rest of DCGAN's recipe is what every training starts from.
 PRESETS = {"dcgan": {"loss": "non-saturating", "r1": 0.0, "augment": []}}
@@ -36,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_arguments(parser)
     parser.add_argument("--augment", nargs="*", choices=CHANGES, help="what D's images go through; for few pictures")
     parser.add_argument(
+        "--plain-last",
+        type=options.number(int, 0),
+        default=0,
+        metavar="IMAGES",
+        help="the last so many of --images are trained on without --augment (default %(default)s)",
+    )
+    parser.add_argument(
         "--loss",
         choices=LOSSES,
         help="relativistic: D judges pairs, and its logit has no zero (default non-saturating)",
@@ -43,32 +56,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--r1", type=options.number(float, 0), metavar="GAMMA", help="weight of D's gradient penalty (default 0: none)"
     )
+    parser.add_argument("--d-norm", choices=D_NORMS, default="batch", help="normalisation in D (default %(default)s)")
 
 
 def main(arguments: argparse.Namespace) -> None:
     for name, value in PRESETS[arguments.preset].items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
-    config = options.shape(arguments, DCGANConfig)
+    if arguments.plain_last and not arguments.augment:
+        raise ValueError(f"--plain-last {arguments.plain_last} ends an augmentation, but there is none: add --augment.")
+    if arguments.plain_last > arguments.images:
+        raise ValueError(f"--plain-last {arguments.plain_last} must be part of --images {arguments.images}.")
+    config = options.shape(arguments, DCGANConfig, d_norm=arguments.d_norm)
     recipe = options.recipe(arguments) | {
         "loss": arguments.loss,
         "r1": arguments.r1,
         "augment": tuple(arguments.augment),
     }
-    runs.train(
-        arguments,
-        lambda accelerator: GANTrainer(DCGAN(config), accelerator, **recipe),
-        more=("loss", "r1", "augment"),
-    )
+
+    def make_trainer(accelerator: "Accelerator") -> GANTrainer:
+        batch = arguments.batch_size * accelerator.num_processes
+        plain_from = arguments.images // batch - math.ceil(arguments.plain_last / batch)
+        return GANTrainer(DCGAN(config), accelerator, **recipe, plain_from=plain_from)
+
+    runs.train(arguments, make_trainer, (*options.GENERATOR_SETTINGS, "loss", "r1", "augment", "d_norm"))
 
 
 @dataclass
-class GANTrainer(Trainer):
+class GANTrainer(GeneratorTrainer):
     """Trains G and D against each other."""
 
     loss: str = "non-saturating"  # or "relativistic"
     r1: float = 0.0  # gamma of the gradient penalty
     augment: tuple[str, ...] = ()
+    plain_from: float = math.inf  # the step from which on nothing is augmented
+    plain_images: int = 0  # trained on without what `augment` asks for, so far
 
     def __post_init__(self):
         super().__post_init__()
@@ -76,15 +98,27 @@ class GANTrainer(Trainer):
         self.d_optimizer = self.adam(self.model.discriminator)
         self.parts |= {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
 
+    def state_dict(self) -> dict:
+        return super().state_dict() | {"plain_images": self.plain_images}
+
+    def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
+        self.plain_images = state.get("plain_images", 0)  # older checkpoints have none
+
+    def summary(self) -> dict[str, Any]:
+        return {"images_without_augmentation": self.plain_images} if self.plain_images else {}
+
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
         """One update of D, then of G; both judge the same generated images, which are made once."""
         G, D = self.model.generator, self.model.discriminator
         d_loss_of, g_loss_of, accuracy_of = LOSSES[self.loss]
         z = self.model.sample_latents(len(real), random).to(self.device)
+        plain = self.step >= self.plain_from
+        augment = () if plain else self.augment
 
         def judge(images: Tensor) -> Tensor:
             """D's logits of images as it gets to see them: float32 (N, 1)."""
-            return D(diff_augment(images, self.augment, random)).float()
+            return D(diff_augment(images, augment, random)).float()
 
         with self.accelerator.autocast():
             fake = G(z)
@@ -102,6 +136,7 @@ class GANTrainer(Trainer):
         D.requires_grad_(True)
 
         self.follow()
+        self.plain_images += plain * len(real) * self.accelerator.num_processes
         measured = {
             "d_loss": d_loss.detach(),
             "g_loss": g_loss.detach(),

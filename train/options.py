@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Options that decide how training goes on: a resumed run has to repeat them.
-SETTINGS = ("seed", "batch_size", "channels", "latent_size", "learning_rate", "beta1", "ema", "no_flips", "precision")
+# Options that decide how training goes on: a resumed run has to repeat them. How far to go is not among them.
+SETTINGS = ("seed", "batch_size", "channels", "learning_rate", "no_flips", "precision")
+GENERATOR_SETTINGS = ("latent_size", "beta1", "ema")
 
 
 def number(kind: type, least: float, most: float = sys.float_info.max) -> Callable[[str], float]:
@@ -55,13 +56,35 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one) or cpu")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that the training of every generator has."""
+def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, least_held_out: int = 0) -> None:
+    """Adds the options that `runs.train` takes; the networks' own, `--channels` among them, come beside them."""
     add_run_arguments(parser)
     parser.add_argument(
-        "--held-out", type=number(int, 0), default=500, help="last images of the data, kept for validation"
+        "--keep-every",
+        type=number(int, 1),
+        metavar="IMAGES",
+        help="keep the model as well, in snapshots/, every so many images and at the end, for `select`",
     )
-    parser.add_argument("--batch-size", type=number(int, 1), default=64, help="per process (default %(default)s)")
+    parser.add_argument(
+        "--held-out",
+        type=number(int, least_held_out),
+        default=500,
+        help="last images of the data, kept for validation (default %(default)s)",
+    )
+    parser.add_argument(
+        "--batch-size", type=number(int, least_batch), default=64, help="per process (default %(default)s)"
+    )
+    parser.add_argument(
+        "--precision", choices=("bf16", "no"), default="bf16", help="mixed precision (default %(default)s)"
+    )
+    parser.add_argument(
+        "--tracker", metavar="NAME", help="where to log as well: tensorboard, wandb or another that accelerate knows"
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that the training of every generator has."""
+    add_loop_arguments(parser)
     parser.add_argument("--learning-rate", type=number(float, 0), default=2e-4, help="of Adam (default %(default)s)")
     parser.add_argument("--beta1", type=number(float, 0, 0.999), default=0.5, help="of Adam (default %(default)s)")
     parser.add_argument(
@@ -79,18 +102,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of G from 4x4 pixels up, each doubling the size (default 512 256 128 64: 64x64 pixels)",
     )
     parser.add_argument("--latent-size", type=number(int, 1), default=100, help="of a code (default %(default)s)")
-    parser.add_argument(
-        "--precision", choices=("bf16", "no"), default="bf16", help="mixed precision (default %(default)s)"
-    )
-    parser.add_argument(
-        "--tracker", metavar="NAME", help="where to log as well: tensorboard, wandb or another that accelerate knows"
-    )
 
 
-def shape(arguments: argparse.Namespace, config_class: type[DCGANConfig]) -> DCGANConfig:
+def shape(arguments: argparse.Namespace, config_class: type[DCGANConfig], **more: str) -> DCGANConfig:
     """The configuration of a model of the shape asked for; raises `ModelError` if it cannot be built."""
     channels = tuple(arguments.channels)
-    return config_class(image_size=4 * 2 ** len(channels), latent_size=arguments.latent_size, channels=channels)
+    size = 4 * 2 ** len(channels)
+    return config_class(image_size=size, latent_size=arguments.latent_size, channels=channels, **more)
 
 
 def recipe(arguments: argparse.Namespace) -> dict[str, float]:

@@ -25,8 +25,6 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from inpainter import hub
-
 from . import checkpoints, watch
 from .batches import batch_indices, prepare, step_generator
 from .data import load_images, split
@@ -38,16 +36,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SNAPSHOTS_NAME = "snapshots"
 CHECK_STEPS = 16  # between looks at the losses, each of which waits for the device
 
 
 def train(
-    arguments: argparse.Namespace, make_trainer: Callable[["Accelerator"], Trainer], more: tuple[str, ...] = ()
+    arguments: argparse.Namespace, make_trainer: Callable[["Accelerator"], Trainer], more: tuple[str, ...]
 ) -> None:
     """Trains from the start or the checkpoint to `--images`, or until it is told to stop.
 
     Args:
-        arguments: with the options of `options.add_arguments`.
+        arguments: with the options of `options.add_loop_arguments`, and all that are in `SETTINGS`.
         make_trainer: makes the trainer, given what to train on.
         more: names of further arguments that decide how training goes on, besides `SETTINGS`.
 
@@ -63,7 +62,7 @@ def train(
     trainer = make_trainer(accelerator)
     config = trainer.model.config
     with accelerator.local_main_process_first():  # one reads and caches, the others find it done
-        images, _ = split(load_images(arguments.data, config.image_size), arguments.held_out)
+        images, held_out = split(load_images(arguments.data, config.image_size), arguments.held_out)
     batch = arguments.batch_size * accelerator.num_processes
     if len(images) < batch:
         raise ValueError(f"{len(images)} training images are fewer than one batch of {batch}.")
@@ -80,7 +79,7 @@ def train(
         raise ValueError(f"{out} must be a folder that all machines share: they start at steps {starts.tolist()}.")
     if arguments.tracker:
         accelerator.init_trackers("inpainter", {n: _plain(value) for n, value in settings.items() if value is not None})
-    Run(trainer, arguments, settings, images).loop()
+    Run(trainer, arguments, settings, images, held_out).loop()
     accelerator.wait_for_everyone()  # for the main process to write
     accelerator.end_training()
 
@@ -93,6 +92,7 @@ class Run:
     arguments: argparse.Namespace
     settings: dict
     images: Tensor  # uint8 (N, 3, H, W), the training images
+    held_out: Tensor
     total: dict[str, Tensor] = field(default_factory=dict)  # sums of what the steps returned, since the last save
     mark: float = field(default_factory=time.monotonic)  # when the last save was done
 
@@ -102,14 +102,15 @@ class Run:
         self.batch = self.arguments.batch_size * self.accelerator.num_processes  # of all processes
         self.mark_step = self.trainer.step
         self.records = watch.read_log(self.out / watch.LOG_NAME, self.trainer.step)
-        some = self.images[:: max(1, len(self.images) // 500)]
-        self.real_spread = watch.spread(some.float() / 127.5)
-        self.fixed_z = self.trainer.model.sample_latents(64, torch.Generator().manual_seed(self.arguments.seed))
 
     def loop(self) -> None:
-        """Steps until `--images` or a signal to stop, saving every `--every` seconds and at the end."""
+        """Steps until `--images` or a signal to stop; saves every `--every` seconds, for snapshots, and at the end."""
         trainer, main = self.trainer, self.accelerator.is_main_process
-        steps = int(self.arguments.images // self.batch)
+        steps = self.arguments.images // self.batch
+        if main and 0 < steps <= trainer.step:
+            logger.info(
+                "%s is trained on %d images already; for more, raise --images", self.out, trainer.step * self.batch
+            )
         bar = tqdm(total=steps * self.batch, initial=trainer.step * self.batch, unit="img", disable=not main)
         stop = False
         with bar, logging_redirect_tqdm(), stopping_signals() as signals:
@@ -118,8 +119,9 @@ class Run:
                 bar.update(self.batch)
                 due = main and time.monotonic() - self.mark > self.arguments.every
                 stop, due = self._agree(bool(signals), due)
-                if due and not stop:
-                    bar.set_postfix(self.save(), refresh=False)
+                keep = self._is_snapshot(trainer.step, steps)
+                if keep or (due and not stop):
+                    bar.set_postfix(self.save(keep), refresh=False)
             if stop and main:
                 logger.info("stopping: saving step %d", trainer.step)
             if trainer.step > self.mark_step or not trainer.step:
@@ -138,42 +140,47 @@ class Run:
         if self.trainer.step % CHECK_STEPS == 0:
             self._means()
 
-    def save(self) -> dict[str, float]:
-        """Writes the checkpoint, then everything that people look at; returns the means since the last save.
+    def save(self, keep: bool = False) -> dict[str, float]:
+        """Writes the checkpoint, and everything that people look at; returns the means since the last save.
 
-        All processes call it at the same step, and the main one writes.
+        All processes call it at the same step, and the main one writes. With `keep` a snapshot is among it.
         """
         trainer = self.trainer
         elapsed = time.monotonic() - self.mark
         trainer.seconds += elapsed
         means = self._means()  # before the checkpoint: broken weights must not replace it
         if self.accelerator.is_main_process:
-            state = {**trainer.state_dict(), "settings": self.settings}
-            checkpoints.save(self.out / checkpoints.CHECKPOINT_NAME, state)
             rate = (trainer.step - self.mark_step) * self.batch / max(elapsed, 1e-9)
-            self._report({**means, "images_per_second": round(rate, 1)})
+            self._write({**means, "images_per_second": round(rate, 1)}, keep)
         self.total.clear()
         self.mark, self.mark_step = time.monotonic(), trainer.step
         return means
 
-    def _report(self, measured: dict[str, float]) -> None:
-        """Log, curves, samples, trackers and the model folder."""
+    def _write(self, measured: dict[str, float], keep: bool) -> None:
+        """Snapshot, checkpoint, log, curves, samples, trackers and the model folder."""
         trainer = self.trainer
-        model = trainer.averaged_model()
-        z = self.fixed_z.to(self.accelerator.device)
-        with torch.no_grad():
-            diversity = watch.spread(model.generate(z)) / max(self.real_spread, 1e-6)
+        model = trainer.published()
+        pictures, more = trainer.look(model, self.images, self.held_out)
         record = {"step": trainer.step, "images": trainer.step * self.batch, "seconds": round(trainer.seconds)}
-        record |= measured | {"diversity": round(diversity, 3)}
+        record |= measured | more
+        model.config = dataclasses.replace(model.config, training=self._summary(record))
+        if keep:  # before the checkpoint: a run that goes on from it will not come by here again
+            trainer.write(model, self.out / SNAPSHOTS_NAME / f"{record['images']:07d}", pictures)
+        state = {**trainer.state_dict(), "settings": self.settings}
+        checkpoints.save(self.out / checkpoints.CHECKPOINT_NAME, state)
         self.records.append(record)
         watch.write_log(self.out / watch.LOG_NAME, self.records)
         watch.draw_curves(self.records, self.out / watch.CURVES_NAME)
         watch.log_new_warnings(self.records)
         self.accelerator.log(record, step=trainer.step)
         (self.out / "samples").mkdir(exist_ok=True)
-        hub.sample_grid(model, z).save(self.out / "samples" / f"{trainer.step:07d}.png")
-        model.config = dataclasses.replace(model.config, training=self._summary(record))
-        hub.save(model, self.out / "model")
+        pictures.save(self.out / "samples" / f"{trainer.step:07d}.png")
+        trainer.write(model, self.out / "model", pictures)
+
+    def _is_snapshot(self, step: int, last: int) -> bool:
+        """Whether the model after `step` is kept: the first of every `--keep-every` images, and the last of all."""
+        every = self.arguments.keep_every
+        return bool(every) and (step == last or step * self.batch // every > (step - 1) * self.batch // every)
 
     def _summary(self, record: dict) -> dict:
         """The record of the training that a model's configuration and card carry."""
@@ -185,8 +192,9 @@ class Run:
             "hours": round(record["seconds"] / 3600, 2),
             "flips": not self.arguments.no_flips,
         }
-        shape = ("channels", "latent_size", "family", "no_flips")  # said elsewhere, or otherwise
-        return summary | {name: value for name, value in self.settings.items() if name not in (*shape, *summary)}
+        shape = {"no_flips", *(field.name for field in dataclasses.fields(self.trainer.model.config))}  # said elsewhere
+        settings = {name: value for name, value in self.settings.items() if name not in {*shape, *summary}}
+        return summary | settings | self.trainer.summary()
 
     def _means(self) -> dict[str, float]:
         """Means of what the steps returned since the last save, over all processes.

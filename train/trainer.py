@@ -1,4 +1,4 @@
-"""What every training shares: its state, the optimisers, the average of G, and several processes as one.
+"""What every training shares: its state, the optimisers, and several processes as one; with a G, its average.
 
 The networks are not wrapped for distributed training. A step of a GAN runs D three times and trains it
 once, which a wrapper that counts on one backward a forward has to be talked out of; averaging the
@@ -8,13 +8,18 @@ gradients by hand is one call, and on one process nothing at all.
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from inpainter import hub
 from inpainter.models import LatentModel
+from inpainter.models.base import PretrainedModel
 
+from . import watch
 from .checkpoints import Checkpointed
 
 if TYPE_CHECKING:  # a part of the extra "train", needed by no other command
@@ -23,20 +28,20 @@ if TYPE_CHECKING:  # a part of the extra "train", needed by no other command
 
 @dataclass
 class Trainer(Checkpointed):
-    """All the state of a run: what a checkpoint holds, and the step that changes it.
+    """All the state of a run: what a checkpoint holds, the step that changes it, and what comes out of it.
 
-    A kind of training adds its networks and optimisers to `parts` and implements `train_step`.
+    A kind of training adds its networks and optimisers to `parts`, and implements `train_step`,
+    `published`, `look` and `write`.
 
     Every process trains on a batch of its own and keeps its own batch statistics, as DCGAN does on
     several GPUs; gradients are averaged over the processes. So N processes take the steps of one process
     that averages the gradients of N batches, and `--batch-size` is per process.
     """
 
-    model: LatentModel  # with a `generator`, which gets averaged
+    model: PretrainedModel
     accelerator: "Accelerator"
     learning_rate: float = 2e-4
     beta1: float = 0.5
-    ema: float = 0.999  # decay per step
     seed: int = 0
     step: int = 0
     seconds: float = 0.0  # of training, over all resumed parts
@@ -45,20 +50,41 @@ class Trainer(Checkpointed):
     def __post_init__(self):
         self.device = self.accelerator.device
         self.place(initialise(self.model, self.seed))
-        self.average = copy.deepcopy(self.model.generator).requires_grad_(False)
-        self.parts = {"model": self.model, "average": self.average}
+        self.parts = {"model": self.model}
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
         """One step on real images (N, 3, H, W) in [-1, 1]; returns means over the batch, without gradient."""
         raise NotImplementedError
 
+    def published(self) -> PretrainedModel:
+        """A copy of the model as it would be published now, in evaluation mode and without gradients."""
+        raise NotImplementedError
+
+    def look(self, model: PretrainedModel, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
+        """What people look at: pictures that the published model makes, and what is measured of them.
+
+        Args:
+            images, held_out: the pictures of training and validation, uint8 (N, 3, H, W).
+        """
+        raise NotImplementedError
+
+    def write(self, model: PretrainedModel, folder: Path, pictures: Image.Image) -> None:
+        """Writes the model folder of the published model; `pictures` are those of `look`."""
+        raise NotImplementedError
+
+    def summary(self) -> dict[str, Any]:
+        """What this kind of training adds to the record of it that the model carries, beside its settings."""
+        return {}
+
     def place(self, module: nn.Module) -> nn.Module:
         """Moves a network to where it is trained."""
         return module.to(self.device, memory_format=torch.channels_last).train()
 
-    def adam(self, *networks: nn.Module) -> torch.optim.Adam:
+    def adam(self, *networks: nn.Module, learning_rate: float | None = None) -> torch.optim.Adam:
+        """Adam over the networks' parameters; `learning_rate` in place of the training's."""
         parameters = [parameter for network in networks for parameter in network.parameters()]
-        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(self.beta1, 0.999), fused=True)
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        return torch.optim.Adam(parameters, lr=rate, betas=(self.beta1, 0.999), fused=True)
 
     def update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         """One step of an optimiser on a loss, with the gradients of all processes."""
@@ -67,6 +93,19 @@ class Trainer(Checkpointed):
         average_gradients(self.accelerator, (p for group in optimizer.param_groups for p in group["params"]))
         optimizer.step()
 
+
+@dataclass
+class GeneratorTrainer(Trainer):
+    """Trains a model with a `generator`; the average of G over the steps is what gets published."""
+
+    model: LatentModel
+    ema: float = 0.999  # decay per step
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.average = copy.deepcopy(self.model.generator).requires_grad_(False)
+        self.parts["average"] = self.average
+
     def follow(self) -> None:
         """Moves the average towards G, and counts the step."""
         # The decay warms up, so that the average forgets its random start.
@@ -74,7 +113,7 @@ class Trainer(Checkpointed):
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.generator.parameters()), 1 - decay)
         self.step += 1
 
-    def averaged_model(self) -> LatentModel:
+    def published(self) -> LatentModel:
         """A copy with the averaged G, its batch-norm statistics measured on its own images."""
         model = copy.deepcopy(self.model)
         model.generator.load_state_dict(self.average.state_dict())
@@ -87,6 +126,17 @@ class Trainer(Checkpointed):
             for _ in range(20):
                 model.generate(model.sample_latents(128, draws).to(self.device))
         return model.eval().requires_grad_(False)
+
+    def look(self, model: LatentModel, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
+        """Samples of codes that stay the same throughout, and how varied they are, relative to real images."""
+        z = model.sample_latents(64, torch.Generator().manual_seed(self.seed)).to(self.device)
+        some = images[:: max(1, len(images) // 500)]
+        with torch.no_grad():
+            diversity = watch.spread(model.generate(z)) / max(watch.spread(some.float() / 127.5), 1e-6)
+        return hub.sample_grid(model, z), {"diversity": round(diversity, 3)}
+
+    def write(self, model: LatentModel, folder: Path, pictures: Image.Image) -> None:
+        hub.save(model, folder)  # with samples of codes that are the same for every model
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:

@@ -16,7 +16,7 @@ from inpainter.models import VAE, VAEConfig
 from inpainter.models.dcgan import discriminator
 
 from . import options, runs
-from .trainer import Trainer, initialise
+from .trainer import GeneratorTrainer, initialise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     config, recipe = options.shape(arguments, VAEConfig), options.recipe(arguments)
-    runs.train(arguments, lambda accelerator: VAETrainer(VAE(config), accelerator, **recipe))
+    runs.train(
+        arguments, lambda accelerator: VAETrainer(VAE(config), accelerator, **recipe), options.GENERATOR_SETTINGS
+    )
 
 
 def encoder(config: VAEConfig) -> nn.Sequential:
@@ -39,7 +41,7 @@ def encoder(config: VAEConfig) -> nn.Sequential:
 
 
 @dataclass
-class VAETrainer(Trainer):
+class VAETrainer(GeneratorTrainer):
     """Trains encoder and decoder together."""
 
     def __post_init__(self):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .. import losses
 from .base import LatentModel, ModelError
 
+D_NORMS = ("batch", "none")
 MAX_IMAGE_SIZE, MAX_LATENT_SIZE, MAX_CHANNELS = 512, 4096, 4096
 
 
@@ -21,6 +22,7 @@ class DCGANConfig:
     latent_size: int = 100
     latent_distribution: str = "uniform"  # on [-1, 1] in each coordinate
     channels: tuple[int, ...] = (512, 256, 128, 64)  # of G, from 4x4 upwards; D mirrors them
+    d_norm: str = "batch"  # what normalises D's features, if anything
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
@@ -40,6 +42,8 @@ class DCGANConfig:
                 f"config: image_size is {self.image_size}, but {len(self.channels)} channel widths make "
                 f"{4 * 2 ** len(self.channels)} pixels."
             )
+        if self.d_norm not in D_NORMS:
+            raise ModelError(f"config: d_norm is {self.d_norm!r:.80}, expected one of {', '.join(D_NORMS)}.")
         if not isinstance(self.training, dict):
             raise ModelError(f"config: training is {self.training!r:.80}, expected an object.")
 
@@ -100,10 +104,11 @@ def discriminator(config: DCGANConfig) -> nn.Sequential:
     """
     narrowest, *_ = widths = config.channels[::-1]
     layers = [nn.Conv2d(3, narrowest, kernel_size=4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+    normed = config.d_norm == "batch"
     for narrow, wide in pairwise(widths):  # each halves the size
         layers += [
-            nn.Conv2d(narrow, wide, kernel_size=4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(wide),
+            nn.Conv2d(narrow, wide, kernel_size=4, stride=2, padding=1, bias=not normed),
+            *([nn.BatchNorm2d(wide)] if normed else []),
             nn.LeakyReLU(0.2, inplace=True),
         ]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 4, 1))
