@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--blend", choices=blending.MODES, default="poisson", help="(default %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the starting code (default %(default)s)")
     p.add_argument("--starts", type=int, default=1, help="codes to start from; the best is kept (default %(default)s)")
+    p.add_argument("--refine", type=int, default=0, metavar="N", help="then adapt G to each picture in N steps (as 20)")
     p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
     p.add_argument("--json", action="store_true", help="print losses and notes as JSON, one object a picture")
@@ -123,6 +124,7 @@ def fill(model: Inpainter, jobs: list[Job], arguments: argparse.Namespace, bar: 
         blend=arguments.blend,
         seed=arguments.seed,
         starts=arguments.starts,
+        refine=arguments.refine,
         callback=advance,
     )
     failures = 0
@@ -231,6 +233,7 @@ def report(job: Job, context_loss: float, prior_loss: float, arguments: argparse
             "prior_weight": arguments.prior_weight,
             "blend": arguments.blend,
             "seed": arguments.seed,
+            "refine": arguments.refine,
             "note": job.note,
         }
         print(json.dumps(record))

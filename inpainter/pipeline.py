@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -11,49 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import blending, fast, hub, losses
+from . import fast, hub, losses, refining
 from . import images as img
 from .models import LatentModel
+from .results import Progress, Result, compose
 from .search import PRIOR_WEIGHT, STEPS, SearchState, search
+from .settings import check_settings, one_each
 
 MODES = {"fast": fast.STEPS, "paper": STEPS}  # and their usual number of steps
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a callback sees: the search of some of the pictures, after `step` of `steps` steps.
-
-    `pictures` holds the index of each row's picture (several rows with several starts); `state` its
-    codes, images and losses. `compose` fills the pictures as they stand.
-    """
-
-    step: int
-    steps: int
-    pictures: NDArray[np.intp]
-    state: SearchState
-    compose: Callable[[], NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
-class Result:
-    """Filled pictures and how they came about; one row a picture."""
-
-    images: NDArray[np.uint8]  # (N, H, W, 3), the filled pictures
-    generated: NDArray[np.uint8]  # (N, H, W, 3), G(z)
-    latents: NDArray[np.float32]  # (N, latent_size)
-    context_loss: NDArray[np.float32]  # (N,)
-    prior_loss: NDArray[np.float32]  # (N,), with its factor lambda
-    pictures: NDArray[np.uint8]  # (N, H, W, 3), what the model saw, zero in the hole
-    hole: NDArray[np.bool_]  # (N, H, W)
-    mode: str  # "fast" or "paper"
-    steps: int  # that the longest search took; 0 where there was nothing to search
-    seconds: float  # that all of it took, blending included
-    notes: tuple[str, ...] = ()  # what was done to the input, one sentence each
-    _generated: Tensor = field(repr=False, default=None)
-
-    def compose(self, blend: str) -> NDArray[np.uint8]:
-        """The same search with another `blend`: uint8 (N, H, W, 3)."""
-        return _compose(self.pictures, self._generated, self.hole, blend)
 
 
 class Inpainter:
@@ -133,6 +97,7 @@ class Inpainter:
         learning_rate: float | None = None,
         window: int | None = losses.WINDOW,
         norm: str = "l1",
+        refine: int = 0,
         batch_size: int = 64,
         callback: Callable[[int, Progress], bool | None] | None = None,
     ) -> Result:
@@ -153,6 +118,8 @@ class Inpainter:
             learning_rate: Adam's step size throughout; None: falling from 0.2 to zero in fast mode, 0.03 in
                 the paper's.
             window, norm: of the search, see `inpainter.search.search`.
+            refine: steps that adapt the generator to each picture after the search, see `inpainter.refining`;
+                0 for none. 20 are usual, and none are taken when the callback ended the search.
             batch_size: most rows (pictures times starts) to search at once.
             callback: called as callback(step, progress) before the first step and after each;
                 returning True ends the search and keeps what was found.
@@ -167,10 +134,10 @@ class Inpainter:
         started = time.perf_counter()
         pictures, holes, notes = self._prepare(images, hole)
         count = len(pictures)
-        weights = _one_each("prior_weight", prior_weight, count, float)
-        seeds = _one_each("seed", seed, count, int)
+        weights = one_each("prior_weight", prior_weight, count, float)
+        seeds = one_each("seed", seed, count, int)
         mode, steps = choose_mode(mode, steps, learning_rate)
-        _check_settings(steps, starts, batch_size, learning_rate, weights, blend)
+        check_settings(steps, starts, batch_size, refine, learning_rate, weights, blend)
 
         codes = self._first_codes(seeds, starts)  # (N, starts, latent_size)
         searched = [i for i in range(count) if holes[i].any() and not holes[i].all()]
@@ -190,10 +157,15 @@ class Inpainter:
             codes[chunk[:, 0], chunk[:, 1]] = state.z.cpu()
             total[chunk[:, 0], chunk[:, 1]] = state.loss.cpu().numpy()
             steps_taken = max(steps_taken, state.step)
+            refine = refine if state.step == steps else 0
         latents = codes[np.arange(count), total.argmin(axis=1)]  # (N, latent_size)
-        generated, context_loss, prior_loss = self._evaluate(pictures, holes, latents, batch_size, window, norm)
+        found = self._evaluate(pictures, holes, latents, batch_size, window, norm)
+        refine = refine if searched else 0
+        if refine:
+            self._refine(found, refine, pictures, holes, latents, searched, weights, batch_size, window, norm)
+        generated, context_loss, prior_loss = found
         return Result(
-            images=_compose(pictures, generated, holes, blend),
+            images=compose(pictures, generated, holes, blend),
             generated=img.to_uint8(generated),
             latents=latents.numpy(),
             context_loss=context_loss.numpy(),
@@ -204,6 +176,7 @@ class Inpainter:
             steps=steps_taken,
             seconds=time.perf_counter() - started,
             notes=notes,
+            refine=refine,
             _generated=generated,
         )
 
@@ -239,8 +212,8 @@ class Inpainter:
         which = chunk[:, 0]
 
         def report(step: int, state: SearchState) -> bool | None:
-            compose = lambda: _compose(pictures[which], state.images, holes[which], blend)  # noqa: E731
-            return callback(step, Progress(step, steps, which, state, compose))
+            shown = lambda: compose(pictures[which], state.images, holes[which], blend)  # noqa: E731
+            return callback(step, Progress(step, steps, which, state, shown))
 
         return (fast.fast_search if mode == "fast" else search)(
             self.model,
@@ -265,6 +238,22 @@ class Inpainter:
             parts.append([t.float().cpu() for t in (images, context, self.model.prior_loss(images, z))])
         return tuple(map(torch.cat, zip(*parts, strict=True)))
 
+    def _refine(self, found, steps, pictures, holes, latents, searched, weights, batch_size, window, norm) -> None:
+        """Replaces images and losses of the searched pictures in `found`, in place, by the refined ones."""
+        for first in range(0, len(searched), batch_size):
+            which = searched[first : first + batch_size]
+            state = refining.refine(
+                self.model,
+                *self._to_device(pictures[which], holes[which]),
+                latents[which].to(self.device),
+                steps=steps,
+                prior_weight=torch.tensor([weights[i] for i in which], device=self.device),
+                window=window,
+                norm=norm,
+            )
+            for values, refined in zip(found, (state.images, state.context_loss, state.prior_loss), strict=True):
+                values[which] = refined.cpu()
+
     def _to_device(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         return img.to_tensor(pictures, self.device), torch.from_numpy(holes).to(self.device)
 
@@ -276,33 +265,3 @@ def choose_mode(mode: str | None, steps: int | None, learning_rate: float | None
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}.")
     return mode, MODES[mode] if steps is None else steps
-
-
-def _compose(pictures: NDArray, generated: Tensor, holes: NDArray, blend: str) -> NDArray[np.uint8]:
-    filled = blending.compose(img.to_tensor(pictures), generated.cpu(), torch.from_numpy(holes), blend)
-    return img.to_uint8(filled)
-
-
-def _one_each(name: str, value, count: int, kind: type) -> list:
-    """Spreads one value over all pictures, or checks that there is one a picture."""
-    values = (
-        list(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else [value] * count
-    )
-    if len(values) != count:
-        raise ValueError(f"{name} has {len(values)} values for {count} pictures; give one, or one a picture.")
-    try:
-        return [kind(v) for v in values]
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a number or one a picture, got {value!r}.") from error
-
-
-def _check_settings(steps, starts, batch_size, learning_rate, weights, blend) -> None:
-    for name, value, least in (("steps", steps, 0), ("starts", starts, 1), ("batch_size", batch_size, 1)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    if learning_rate is not None and not 0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate must be positive, got {learning_rate!r}.")
-    if not all(0 <= weight < float("inf") for weight in weights):
-        raise ValueError(f"prior_weight must be zero or more, got {weights!r}.")
-    if blend not in blending.MODES:
-        raise ValueError(f"blend must be one of {', '.join(blending.MODES)}, got {blend!r}.")

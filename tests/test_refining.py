@@ -1,0 +1,113 @@
+"""Refinement: what it improves, and what it must leave alone."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_dcgan
+from PIL import Image
+
+from inpainter import Inpainter, __main__, masks
+from inpainter.models import VAE, LatentModel, ModelError, VAEConfig
+from inpainter.refining import refine, split
+
+HOLE = masks.center(16)
+
+
+@pytest.fixture
+def found():
+    """A tiny model, three pictures and holes as the library's functions take them, and codes."""
+    model = tiny_dcgan()
+    draws = torch.Generator().manual_seed(0)
+    pictures = torch.rand(3, 3, 16, 16, generator=draws) * 2 - 1
+    return model, pictures, torch.from_numpy(np.stack([HOLE] * 3)), model.sample_latents(3, draws)
+
+
+def test_no_steps_are_the_generators_own_images_and_losses(found):
+    model, *_, z = found
+    state = refine(*found, steps=0)
+    assert torch.allclose(state.images, model.generate(z), atol=1e-5)
+    assert torch.allclose(state.prior_loss, model.prior_loss(model.generate(z), z), atol=1e-4)
+
+
+def test_the_loss_of_every_picture_falls(found):
+    before, after = refine(*found, steps=0), refine(*found, steps=20)
+    assert (after.loss < 0.95 * before.loss).all()
+
+
+def test_the_model_is_not_changed(found):
+    model = found[0]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    refine(*found, steps=3)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_picture_is_refined_the_same_alone_and_in_a_batch(found):
+    model, pictures, hole, z = found
+    together = refine(*found, steps=5).images
+    alone = [refine(model, pictures[[i]], hole[[i]], z[[i]], steps=5).images for i in range(3)]
+    assert torch.allclose(together, torch.cat(alone), atol=0.02)
+
+
+def test_the_prior_pulls_when_it_is_made_to_count(found):
+    quiet, loud = (refine(*found, steps=20, prior_weight=weight).prior_loss for weight in (0.0, 100.0))
+    assert (loud < quiet).all()
+
+
+def test_a_vae_is_refined_too(found):
+    torch.manual_seed(0)
+    model = VAE(VAEConfig(image_size=16, latent_size=8, channels=(16, 8))).eval().requires_grad_(False)
+    before, after = (refine(model, *found[1:], steps=steps).context_loss for steps in (0, 20))
+    assert (after < before).all()
+
+
+def test_a_generator_that_is_no_sequence_of_layers_is_refused():
+    with pytest.raises(ModelError, match="refine: the generator of a LatentModel is not a sequence"):
+        split(LatentModel())
+
+
+@pytest.mark.parametrize("mode", ["fast", "paper"])
+def test_a_refined_result_agrees_better_with_what_is_left_and_says_so(tiny, pictures, mode):
+    plain = tiny(pictures, HOLE, mode=mode, steps=3)
+    refined = tiny(pictures, HOLE, mode=mode, steps=3, refine=10)
+    assert (plain.refine, refined.refine) == (0, 10)
+    assert (refined.latents == plain.latents).all()
+    assert (refined.context_loss < plain.context_loss).all()
+    assert (refined.generated != plain.generated).any()
+    assert (refined.compose("none") == refined.generated).all()
+
+
+def test_known_pixels_come_back_and_hidden_ones_do_not_matter(tiny, pictures):
+    hidden = np.where(HOLE[..., None], 255 - pictures, pictures)
+    one, other = (tiny(some, HOLE, steps=3, refine=5).images for some in (pictures, hidden))
+    assert (one[:, ~HOLE] == pictures[:, ~HOLE]).all()
+    assert (one == other).all()
+
+
+def test_what_is_not_searched_is_not_refined(tiny, pictures):
+    holes = np.stack([np.zeros_like(HOLE), HOLE, np.ones_like(HOLE)])
+    plain, refined = (tiny(pictures, holes, steps=3, refine=steps) for steps in (0, 5))
+    assert (refined.generated[[0, 2]] == plain.generated[[0, 2]]).all()
+    assert (refined.generated[1] != plain.generated[1]).any()
+    assert tiny(pictures[0], holes[0], refine=5).refine == 0
+
+
+def test_a_search_that_was_stopped_is_not_refined(tiny, pictures):
+    assert tiny(pictures, HOLE, steps=3, refine=5, callback=lambda step, progress: step == 1).refine == 0
+
+
+@pytest.mark.parametrize("steps", [-1, 1.5, True])
+def test_refine_is_a_whole_number(tiny, pictures, steps):
+    with pytest.raises(ValueError, match="refine must be a whole number of at least 0"):
+        tiny(pictures, HOLE, refine=steps)
+
+
+def test_the_command_line_refines(tmp_path, pictures, capsys):
+    tiny_dcgan().save_pretrained(tmp_path / "model")
+    Image.fromarray(pictures[0]).save(tmp_path / "photo.png")
+    options = ("--mask", "center", "--model", tmp_path / "model", "--steps", 3, "--refine", 4, "--json")
+    assert __main__.main([str(a) for a in (tmp_path / "photo.png", *options, "-o", tmp_path / "filled.png")]) == 0
+    assert json.loads(capsys.readouterr().out)["refine"] == 4
+    expected = Inpainter.from_pretrained(tmp_path / "model")(pictures[0], HOLE, steps=3, refine=4).images[0]
+    assert (np.asarray(Image.open(tmp_path / "filled.png")) == expected).all()
