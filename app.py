@@ -6,12 +6,12 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import api, editor, events, explore, framing, snippets, views
+from page import api, code_tab, compare, editor, events, explore, framing, live, views
 from page import settings as st
 from page.gpu import ZERO_GPU
 from page.models import FOLDER, MODELS, examples_of, model_named, samples_of
 from page.photo import MAX_ZOOM, crop
-from page.runs import SAMPLE, SEARCH
+from page.runs import SEARCH
 
 QUEUE_SIZE = 32  # visitors who may wait; more are asked to come back later
 
@@ -34,7 +34,6 @@ def build() -> gr.Blocks:
     photo_shown = framing.first_photo(first)
     picture_shown = crop(photo_shown, size)
     hole_shown = editor.preset_hole("center", size, 0, "left")
-    default = st.Settings()
 
     if ZERO_GPU:  # a model loaded by a lent process would be lost with it
         for name in MODELS:
@@ -46,6 +45,7 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         photo, picture = gr.State(photo_shown), gr.State(picture_shown)
         outcome, chosen = gr.State(None), gr.State(0)
+        newest, busy = gr.State(), gr.State(False)  # what is to be filled live, and whether Run goes on
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         with gr.Row(visible=len(MODELS) > 1, elem_id="models"):
             model = gr.Dropdown(list(MODELS), value=first, label="Model", min_width=200)
@@ -100,6 +100,7 @@ def build() -> gr.Blocks:
                     buttons=[],
                     elem_id="editor",
                 )
+                strokes = live.add_strokes(hole_shown)
                 with gr.Row():
                     clear = gr.Button("Clear hole", size="sm", min_width=90)
                     invert = gr.Button("Invert hole", size="sm", min_width=90)
@@ -108,61 +109,10 @@ def build() -> gr.Blocks:
                 with gr.Row():
                     start = gr.Button("Run", variant="primary", elem_id="run", min_width=100)
                     stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
-                candidates = gr.Slider(
-                    1,
-                    st.MAX_CANDIDATES,
-                    default.candidates,
-                    step=1,
-                    label="Candidates",
-                    info="Different ways to fill the hole, side by side; each takes about as long again.",
-                )
-                with gr.Accordion("Settings", open=False):
-                    search = gr.Radio(
-                        list(st.SEARCHES),
-                        value=next(iter(st.SEARCHES)),
-                        label="Search",
-                        info="The fast one chooses its start and its step sizes; the paper's starts anywhere.",
+                    live_switch = gr.Checkbox(
+                        True, label="Live", info="Fill while you draw.", elem_id="live", container=False, min_width=120
                     )
-                    steps = gr.Slider(
-                        1,
-                        st.MAX_STEPS,
-                        default.steps,
-                        step=1,
-                        label="Steps",
-                        info=f"{default.steps} of the fast search do what the paper's 1500 do.",
-                    )
-                    prior_weight = gr.Slider(
-                        0,
-                        0.03,
-                        default.prior_weight,
-                        step=0.001,
-                        label="Prior weight λ",
-                        info="The paper takes 0.003; 0 is off.",
-                    )
-                    learning_rate = gr.Slider(
-                        0.005,
-                        0.2,
-                        default.learning_rate,
-                        step=0.005,
-                        label="Step size of the optimiser",
-                        visible=False,
-                    )
-                    weighting = gr.Radio(
-                        list(st.WEIGHTS), value=next(iter(st.WEIGHTS)), label="Known pixels that count"
-                    )
-                    norm = gr.Radio(list(st.NORMS), value=next(iter(st.NORMS)), label="Context loss")
-                    blend = gr.Radio(
-                        list(st.BLENDS),
-                        value=next(iter(st.BLENDS)),
-                        label="Blending",
-                        info="Of what you see forming, and of the downloads; the comparison shows both.",
-                    )
-                    seed = gr.Number(
-                        default.seed,
-                        label="Seed of the search",
-                        info="Where it starts; further candidates take the numbers after it.",
-                        **st.SEED,
-                    )
+                settings = st.add_fields()
                 chooser = gr.Gallery(
                     label="Candidates: choose one",
                     visible=False,
@@ -187,45 +137,17 @@ def build() -> gr.Blocks:
                     elem_id="full-photo",
                 )
                 full_download = gr.DownloadButton(visible=False, variant="primary", elem_id="full-download")
-        with gr.Tab("Explore") as explore_tab:
-            gr.Markdown("### What the model makes of random codes")
-            with gr.Row():
-                sample_seed = gr.Number(0, label="Seed of the samples", min_width=120, **st.SEED)
-                draw = gr.Button("Draw others", min_width=120, elem_id="draw")
-            samples = gr.Gallery(
-                label=f"{explore.SAMPLES} samples",
-                columns=8,
-                height="auto",
-                allow_preview=False,
-                interactive=False,
-                format="png",
-                buttons=[],
-                elem_id="samples",
-            )
-            gr.Markdown("### From one sample to another, on the line between their codes")
-            with gr.Row():
-                from_sample = gr.Slider(1, explore.SAMPLES, 1, step=1, label="From sample", min_width=140)
-                to_sample = gr.Slider(1, explore.SAMPLES, 2, step=1, label="To sample", min_width=140)
-            between = gr.HTML(elem_id="between")
-            gr.Markdown("### The path of your last search")
-            path = gr.HTML(explore.NO_PATH, elem_id="path")
-        with gr.Tab("Use in code") as code:
-            gr.Markdown(snippets.EXPLANATION)
-            python = gr.Code(language="python", label="Python", interactive=False)
-            command = gr.Code(language="shell", label="Command line", interactive=False)
-            client = gr.Code(language="python", label="This page's API, with gradio_client", interactive=False)
-        api.add_endpoints()
-
         private = {"api_visibility": "private", "show_progress": "hidden"}
         quick = private | {"queue": False}
 
         place = [zoom, across, down]
+        scene = [model, photo, *place, picture, drawing]
         shown = [photo, picture, drawing, note, crop_group, overview, find, *place]
         gallery.select(framing.take_example, [model, drawing], shown, **private)
         slow = private | {"show_progress": "minimal", "show_progress_on": drawing}  # a photo takes a second or two
         upload.upload(framing.take_upload, [model, upload, drawing], shown, **slow)
         find.click(framing.find_face, [model, photo, drawing], shown, **private)
-        changed = model.input(framing.take_model, [model, drawing], [gallery, samples_shown, *shown], **private)
+        model_changed = model.input(framing.take_model, [model, drawing], [gallery, samples_shown, *shown], **private)
         for slider in place:
             slider.release(
                 framing.move_crop, [photo, *place, picture, drawing], [picture, drawing, overview], **private
@@ -238,38 +160,45 @@ def build() -> gr.Blocks:
         for option in (preset, hole_seed, side):
             option.input(events.take_preset, [preset, hole_seed, side, picture], drawing, **private)
 
-        search.input(events.show_mode, search, [steps, learning_rate], **quick)
-        settings = [search, steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend]
         full = [full_photo, full_download]
+        results = [view, chooser, before_after, *full, outcome, chosen]
+        changes = [strokes.input, picture.change, live_switch.input]
+        for change in changes:  # registered before the run: a page handles one after the other
+            change(live.supersede, strokes, newest, **quick)
+        gr.on(
+            changes,
+            live.run,
+            [strokes, newest, live_switch, busy, model, photo, *place, picture],
+            results,
+            inputs_kwargs=settings,
+            trigger_mode="always_last",
+            **private,
+            **SEARCH,
+        )
+
+        start.click(live.give_way, None, busy, **quick)
         running = start.click(
             events.run,
-            [model, photo, *place, picture, drawing, *settings],
-            [view, chooser, before_after, *full, outcome, chosen, start, stop],
+            scene,
+            [*results, start, stop],
+            inputs_kwargs=settings,
             api_visibility="private",
             show_progress_on=view,
             **SEARCH,
         )
+        running.then(lambda: False, None, busy, **quick)
         running.success(framing.paste, [outcome, chosen], full, **private)
         running.failure(events.show_ready, None, [start, stop], **quick)
         stop.click(events.stop_run, None, None, **quick)
         page.unload(events.stop_run)
+        page.unload(live.stop)
         picked = chooser.select(events.pick, outcome, [view, before_after, chosen], **private)
         picked.then(framing.paste, [outcome, chosen], full, **private)
 
-        ends = [model, sample_seed, from_sample, to_sample]
-        for event in (explore_tab.select, sample_seed.change, changed.then):
-            event(explore.show_samples, ends, [samples, between], **private, **SAMPLE)
-        draw.click(explore.next_seed, sample_seed, sample_seed, **quick)
-        for end in (from_sample, to_sample):
-            end.release(explore.show_between, ends, between, **private, **SAMPLE)
-        explore_tab.select(explore.show_path, [outcome, chosen], path, **private)
-
-        code.select(
-            events.show_code,
-            [model, photo, *place, preset, hole_seed, side, picture, drawing, *settings],
-            [python, command, client],
-            **quick,
-        )
+        compare.add_tab(model, picture, drawing)
+        explore.add_tab(model, model_changed, outcome, chosen)
+        code_tab.add_tab(scene, [preset, hole_seed, side], settings)
+        api.add_endpoints()
     return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8)
 
 

@@ -33,8 +33,40 @@ def hole_of(value: EditorValue | None, size: int) -> NDArray[np.bool_]:
     """
     hole = np.zeros((size, size), dtype=bool)
     for layer in value["layers"] if value else []:
-        strokes = Image.fromarray((layer[..., 3] > 127).astype(np.float32))
-        hole |= np.asarray(strokes.resize((size, size), Image.Resampling.BOX)) > 0
+        hole |= _touched(layer[..., 3] > 127, size)
+    return hole
+
+
+def hole_of_runs(text: str, size: int) -> NDArray[np.bool_]:
+    """As `hole_of`, from what `strokes.js` tells of the editor; raises ValueError for anything else."""
+    try:
+        width, height, *runs = map(int, text.split(","))
+    except (AttributeError, ValueError) as error:
+        raise ValueError(f"strokes must be whole numbers with commas between, got {text!r:.40}.") from error
+    if not (0 < width <= 4 * CANVAS and 0 < height <= 4 * CANVAS and min(runs) >= 0 and sum(runs) == width * height):
+        raise ValueError(f"strokes must be runs of all pixels of a canvas, got {text!r:.40}.")
+    missing = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return _touched(missing.reshape(height, width), size)
+
+
+def runs_of(hole: NDArray[np.bool_]) -> str:
+    """What `strokes.js` tells when the editor shows just this hole (size, size)."""
+    missing = _enlarge(hole)
+    edges = np.flatnonzero(np.diff(missing.ravel(), prepend=False))
+    runs = np.diff(edges, prepend=0, append=missing.size)
+    return ",".join(map(str, (*missing.shape[::-1], *runs)))
+
+
+def _touched(drawn: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """The model's pixels (size, size) of which any part is drawn over."""
+    return np.asarray(Image.fromarray(drawn.astype(np.float32)).resize((size, size), Image.Resampling.BOX)) > 0
+
+
+def drawn_hole(value: EditorValue | None, size: int) -> NDArray[np.bool_]:
+    """As `hole_of`, of an editor in which something is drawn; raises ValueError where nothing is."""
+    hole = hole_of(value, size)
+    if not hole.any():
+        raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
     return hole
 
 
@@ -70,5 +102,5 @@ def shown(pixels: NDArray[np.uint8]) -> Image.Image:
 
 
 def enlarged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Shows every pixel of (H, W, C) as a square of `factor` pixels."""
+    """Shows every pixel of (H, W, ...) as a square of `factor` pixels."""
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -5,19 +5,19 @@ Each returns new values of the components named in its docstring, in that order.
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from inpainter import Result
-from inpainter.pipeline import MODES
 
-from . import editor, snippets, views
+from . import editor, views
 from .errors import errors_as_messages
 from .outcomes import Outcome
-from .photo import Photo, square_at
+from .photo import Photo
 from .runs import SWITCHES, fill
-from .settings import PRESETS, SEARCHES, SEEDED, Settings
+from .settings import PRESETS, SEEDED, Settings
 
 CANDIDATE_PIXELS = 4  # screen pixels a model pixel, before the browser scales them
 
@@ -66,43 +66,21 @@ def run(
     down: float,
     picture: np.ndarray,
     drawn: editor.EditorValue,
-    search: str,
-    steps: int,
-    prior_weight: float,
-    learning_rate: float,
-    weighting: str,
-    norm: str,
-    candidates: int,
-    seed: int | None,
-    blend: str,
     request: gr.Request,
+    **fields: Any,
 ) -> Iterator[tuple]:
-    """Fills the hole with and without the prior loss in one batch, as it goes.
+    """Fills the hole with and without the prior loss in one batch, as it goes; `fields` are those of the settings.
 
     (view, candidate gallery, before_after, full photo, full download, outcome, chosen, start, stop)
     """
     with errors_as_messages(), SWITCHES.switch(request.session_hash) as switch:
-        settings = Settings.from_fields(
-            search, steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend
-        )
-        hole = editor.hole_of(drawn, len(picture))
-        if not hole.any():
-            raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
+        settings = Settings.from_fields(**fields)
+        hole = editor.drawn_hole(drawn, len(picture))
         if hole.all():
             gr.Warning("Nothing of the picture is left, so the result is simply a sample of the model.")
         outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
-        arguments = {
-            "mode": settings.mode,
-            "steps": settings.steps,
-            "prior_weight": list(np.repeat(settings.prior_weights, settings.candidates)),
-            "seed": settings.seeds * len(settings.prior_weights),
-            **settings.step_size,
-            "window": settings.window,
-            "norm": settings.norm,
-            "blend": settings.blend,
-        }
         begun = time.monotonic()
-        for item in fill(name, np.stack([picture] * outcome.rows), hole, arguments, switch):
+        for item in fill(name, np.stack([picture] * outcome.rows), hole, arguments_of(settings), switch):
             outcome.seconds = time.monotonic() - begun
             if isinstance(item, Result):
                 outcome.result = item
@@ -113,6 +91,20 @@ def run(
                 old = [gr.skip()] * 4 if outcome.previews else hide_outcome()
                 outcome.previews.append(item)
                 yield views.running(outcome), *old, gr.skip(), gr.skip(), *show_busy()
+
+
+def arguments_of(settings: Settings) -> dict[str, Any]:
+    """What settings are to `Inpainter`: one row a search, in an outcome's order."""
+    return {
+        "mode": settings.mode,
+        "steps": settings.steps,
+        "prior_weight": list(np.repeat(settings.prior_weights, settings.candidates)),
+        "seed": settings.seeds * len(settings.prior_weights),
+        **settings.step_size,
+        "window": settings.window,
+        "norm": settings.norm,
+        "blend": settings.blend,
+    }
 
 
 def show_outcome(outcome: Outcome, chosen: int):
@@ -152,12 +144,6 @@ def stop_run(request: gr.Request) -> None:
     SWITCHES.stop(request.session_hash)
 
 
-def show_mode(search: str):
-    """Another kind of search: (steps, learning_rate)."""
-    mode = SEARCHES[search]
-    return MODES[mode], gr.Slider(visible=mode == "paper")
-
-
 def show_busy():
     """While a search runs: (start, stop)."""
     return gr.Button(interactive=False), gr.Button(interactive=True)
@@ -166,38 +152,3 @@ def show_busy():
 def show_ready():
     """When none does: (start, stop)."""
     return gr.Button(interactive=True), gr.Button(interactive=False)
-
-
-def show_code(
-    name: str,
-    photo: Photo,
-    zoom: float,
-    across: float,
-    down: float,
-    preset: str | None,
-    hole_seed: int | None,
-    side: str,
-    picture: np.ndarray,
-    drawn: editor.EditorValue,
-    search: str,
-    steps: int,
-    prior_weight: float,
-    learning_rate: float,
-    weighting: str,
-    norm: str,
-    candidates: int,
-    seed: int | None,
-    blend: str,
-    request: gr.Request,
-):
-    """Snippets that do what the page is set to do: (python, command, client)."""
-    kind, size = PRESETS.get(preset), len(picture)
-    if kind and (editor.preset_hole(kind, size, hole_seed, side) != editor.hole_of(drawn, size)).any():
-        kind = None  # it was drawn over
-    settings = Settings.from_fields(
-        search, steps, prior_weight, learning_rate, weighting, norm, candidates, seed, blend
-    )
-    exact = (photo.width, photo.height) == (size, size)
-    square = None if exact else square_at(photo.width, photo.height, (zoom, across, down))
-    choices = snippets.Choices(name, kind, int(hole_seed or 0), side, settings, square)
-    return snippets.python(choices, size), snippets.command(choices), snippets.client(choices, str(request.base_url))

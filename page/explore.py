@@ -5,6 +5,7 @@ Each event returns new values of the components named in its docstring, in that 
 
 import gradio as gr
 import numpy as np
+from gradio.events import Dependency
 
 from inpainter.latents import interpolate, principal_plane
 
@@ -12,7 +13,7 @@ from . import editor, views
 from .errors import errors_as_messages
 from .models import model_named, sample_codes
 from .outcomes import Outcome
-from .runs import generate
+from .runs import SAMPLE, generate
 from .settings import SEED
 
 SAMPLES = 16
@@ -22,9 +23,49 @@ PLANE = (640, 360)  # width and height of the plot's own coordinates
 MARGIN = 24
 
 NO_PATH = (
-    '<p class="hint">There is no search to draw yet: press Run in the first tab, then come back. '
+    '<p class="hint">There is no search to draw yet: fill a hole in the first tab, then come back. '
     "This plot shows where its codes went.</p>"
 )
+
+
+def add_tab(model: gr.Dropdown, model_changed: Dependency, outcome: gr.State, chosen: gr.State) -> None:
+    """Adds the tab to the page that is being built.
+
+    Args:
+        model: holds the model's name; `model_changed` is the event after which it has another one.
+        outcome, chosen: hold the last run, and which candidate of it to show.
+    """
+    with gr.Tab("Explore") as tab:
+        gr.Markdown("### What the model makes of random codes")
+        with gr.Row():
+            seed = gr.Number(0, label="Seed of the samples", min_width=120, **SEED)
+            draw = gr.Button("Draw others", min_width=120, elem_id="draw")
+        samples = gr.Gallery(
+            label=f"{SAMPLES} samples",
+            columns=8,
+            height="auto",
+            allow_preview=False,
+            interactive=False,
+            format="png",
+            buttons=[],
+            elem_id="samples",
+        )
+        gr.Markdown("### From one sample to another, on the line between their codes")
+        with gr.Row():
+            first = gr.Slider(1, SAMPLES, 1, step=1, label="From sample", min_width=140)
+            last = gr.Slider(1, SAMPLES, 2, step=1, label="To sample", min_width=140)
+        strip = gr.HTML(elem_id="between")
+        gr.Markdown("### The path of your last search")
+        path = gr.HTML(NO_PATH, elem_id="path")
+
+    private = {"api_visibility": "private", "show_progress": "hidden"}
+    ends = [model, seed, first, last]
+    for event in (tab.select, seed.change, model_changed.then):
+        event(show_samples, ends, [samples, strip], **private, **SAMPLE)
+    draw.click(next_seed, seed, seed, queue=False, **private)
+    for end in (first, last):
+        end.release(show_between, ends, strip, **private, **SAMPLE)
+    tab.select(show_path, [outcome, chosen], path, **private)
 
 
 def show_samples(name: str, seed: int | None, first: int, last: int):

@@ -15,9 +15,10 @@ from inpainter.records import dataset_of
 BUNDLED = Path(__file__).parent.parent / "hub_models"
 FOLDER = Path(os.environ.get("INPAINTER_MODELS", BUNDLED))  # another folder of model folders
 FIRST = "dcgan-celeba"  # what a visitor begins with, where it is there
+CONTEXT_ENCODER = "context-encoder-"  # how folders of networks begin that other methods are compared with
+CONFIGS = [path for path in FOLDER.glob(f"*/{CONFIG_NAME}") if not path.parent.name.startswith(CONTEXT_ENCODER)]
 MODELS = {
-    config.parent.name: config.parent
-    for config in sorted(FOLDER.glob(f"*/{CONFIG_NAME}"), key=lambda path: (path.parent.name != FIRST, path))
+    config.parent.name: config.parent for config in sorted(CONFIGS, key=lambda path: (path.parent.name != FIRST, path))
 }
 
 

@@ -34,7 +34,7 @@ class Outcome:
 
     @property
     def damaged(self) -> NDArray[np.uint8]:
-        return np.where(self.hole[..., None], GREY, self.picture).astype(np.uint8)
+        return damaged(self.picture, self.hole)
 
     @property
     def rows(self) -> int:
@@ -61,3 +61,8 @@ class Outcome:
     def psnr(self, filled: NDArray[np.uint8]) -> float:
         """PSNR in dB of a filled picture against the original, over the pixels of the hole."""
         return float(metrics.psnr(filled, self.picture, self.hole))
+
+
+def damaged(picture: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) with its hole (H, W) greyed out."""
+    return np.where(hole[..., None], GREY, picture).astype(np.uint8)

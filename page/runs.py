@@ -88,7 +88,12 @@ SWITCHES = StopSwitches()
 
 @on_gpu
 def fill(
-    name: str, pictures: NDArray[np.uint8], hole: NDArray[np.bool_], settings: dict[str, Any], stop: StopSwitch
+    name: str,
+    pictures: NDArray[np.uint8],
+    hole: NDArray[np.bool_],
+    settings: dict[str, Any],
+    stop: StopSwitch,
+    previews: int = PREVIEWS,
 ) -> Iterator[Preview | Result]:
     """Fills the hole in pictures (N, H, W, 3) with a model: `settings` are those of `Inpainter`, `steps` among them.
 
@@ -98,7 +103,7 @@ def fill(
     def search(callback: Callable[[int, Progress], bool]) -> Result:
         return model_named(name)(pictures, hole, callback=callback, **settings)
 
-    yield from stream(search, settings["steps"], stop)
+    yield from stream(search, settings["steps"], stop, previews)
 
 
 @on_gpu
@@ -110,7 +115,10 @@ def generate(name: str, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def stream(
-    search: Callable[[Callable[[int, Progress], bool]], Result], steps: int, stop: StopSwitch | threading.Event
+    search: Callable[[Callable[[int, Progress], bool]], Result],
+    steps: int,
+    stop: StopSwitch | threading.Event,
+    previews: int = PREVIEWS,
 ) -> Iterator[Preview | Result]:
     """Turns a search that calls back into one that can be iterated over.
 
@@ -118,14 +126,15 @@ def stream(
         search: runs the search with the callback it is given.
         steps: how many it will take.
         stop: ends the search early once set.
+        previews: about how many to make on the way.
 
     Yields:
-        A `Preview` of the start, of about `PREVIEWS` steps on the way and of the last one, then the `Result`.
+        A `Preview` of the start, of about `previews` steps on the way and of the last one, then the `Result`.
 
     Raises:
         What the search raises.
     """
-    every = max(1, steps // PREVIEWS)
+    every = max(1, steps // previews)
     items: SimpleQueue[Preview | Result | Exception] = SimpleQueue()
 
     def report(step: int, progress: Progress) -> bool:

@@ -10,7 +10,8 @@ from .outcomes import Outcome
 
 CURVE = (300, 60)  # width and height of the loss curve's own coordinates
 
-WELCOME = """<div class="welcome"><p>Press <b>Run</b> and watch the hole being filled.</p>
+WELCOME = """<div class="welcome"><p>Draw over the picture: what was there is filled as soon as
+you lift the brush. Press <b>Run</b> for a longer search, compared with and without its parts.</p>
 <p>A generative model has learnt what intact pictures look like, and nothing about holes. Filling one is a search:
 among all the pictures that the model can make, find the one that agrees with what is left of yours,
 then blend it into the hole.</p></div>"""
@@ -55,16 +56,47 @@ def finished(outcome: Outcome, chosen: int) -> str:
     )
 
 
+def live(outcome: Outcome) -> str:
+    """The picture filled while it is drawn over: a proposal, then as it is refined, then as it stays."""
+    preview, steps, result = outcome.previews[-1], outcome.settings.steps, outcome.result
+    filled, quality, below = preview.images[0], "", ""
+    if result is None:
+        status = f"Refining: step {preview.step} of {steps}" if preview.step else "A first proposal"
+    else:
+        status = f"Filled in {outcome.seconds:.1f} s, {outcome.steps_done} steps"
+        filled = result.images[0]
+        quality = f"{outcome.psnr(filled):.1f} dB"
+        notes = "".join(f"<p>{escape(note)}</p>" for note in result.notes)
+        below = (
+            f'{notes}<p class="hint">dB: PSNR against the original, over the pixels of the hole only. '
+            f"<b>Run</b> searches longer, and compares.</p>{downloads(outcome, 0)}"
+        )
+    show = figure if result is None else zoomable
+    figures = [
+        show(outcome.damaged, "Damaged input"),
+        show(filled, "Filled", quality),
+        show(outcome.picture, "Original"),
+    ]
+    return (
+        f'<div role="status" class="progress">{status}'
+        f'<progress max="{steps}" value="{preview.step}" aria-label="Steps done"></progress></div>'
+        f'<div class="figures live" data-step="{"done" if result else preview.step}">{"".join(figures)}</div>{below}'
+    )
+
+
 def figure(image: NDArray[np.uint8], title: str, detail: str = "") -> str:
     """One picture with its caption."""
     detail = f" <b>{escape(detail)}</b>" if detail else ""
     return f"<figure>{img(image, title)}<figcaption>{escape(title)}{detail}</figcaption></figure>"
 
 
-def zoomable(image: NDArray[np.uint8], title: str, detail: str = "") -> str:
-    """One picture with its caption, which opens large when it is clicked."""
-    name = "large-" + "".join(c for c in title.lower() if c.isalpha())
-    caption = f"{escape(title)} <b>{escape(detail)}</b>"
+def zoomable(image: NDArray[np.uint8], title: str, detail: str = "", more: str = "", *, prefix: str = "large") -> str:
+    """One picture with its caption, which opens large when it is clicked.
+
+    Titles of one `prefix` must differ; `more` is a second line of the caption.
+    """
+    name = f"{prefix}-" + "".join(c for c in title.lower() if c.isalpha())
+    caption = f"{escape(title)} <b>{escape(detail)}</b>" + (f"<br>{escape(more)}" if more else "")
     return (
         f'<figure><button type="button" popovertarget="{name}" title="Show large">{img(image, title)}</button>'
         f"<figcaption>{caption}</figcaption>"

@@ -1,0 +1,101 @@
+"""Filling the hole while it is drawn: a first proposal as soon as the brush lifts, which a short search refines.
+
+A newer drawing ends the run of an older one, and an explicit run ends them all.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from inpainter import Result
+
+from . import editor, framing, views
+from .errors import errors_as_messages
+from .events import arguments_of, hide_outcome
+from .outcomes import Outcome
+from .photo import Photo
+from .runs import SWITCHES, fill
+from .settings import Settings
+
+PREVIEWS = 10  # a run
+SECONDS = 2.5  # that a run may take; on a slow machine it ends there with what it has found
+
+
+def add_strokes(hole: np.ndarray) -> gr.HTML:
+    """Adds what tells the page of every change in the editor, which begins with this hole."""
+    script = Path(__file__).with_name("strokes.js").read_text()
+    return gr.HTML(editor.runs_of(hole), html_template="", js_on_load=script, visible="hidden", elem_id="strokes")
+
+
+def supersede(strokes: str, request: gr.Request) -> str:
+    """What is to be filled has changed: newest."""
+    stop(request)
+    return strokes
+
+
+def give_way(request: gr.Request) -> bool:
+    """Run was pressed: busy."""
+    stop(request)
+    return True
+
+
+def stop(request: gr.Request) -> None:
+    """Ends the visitor's live run, and no other."""
+    SWITCHES.stop(visitor(request))
+
+
+def visitor(request: gr.Request) -> str:
+    """Under which name a visitor's live runs can be stopped."""
+    return f"live {request.session_hash}"
+
+
+def run(
+    strokes: str,
+    newest: str,
+    live: bool,
+    busy: bool,
+    name: str,
+    photo: Photo,
+    zoom: float,
+    across: float,
+    down: float,
+    picture: np.ndarray,
+    request: gr.Request,
+    **fields: Any,
+) -> Iterator[tuple]:
+    """Fills what is drawn: a proposal, the picture as it is refined, the result.
+
+    Nothing happens while an explicit run goes on, so that its result stays, and for strokes that are no
+    longer the newest, which have waited for another visitor's search.
+
+    (view, candidate gallery, before_after, full photo, full download, outcome, chosen)
+    """
+    if busy or not live or strokes != newest:
+        return
+    with errors_as_messages():
+        hole = editor.hole_of_runs(strokes, len(picture))
+    if not hole.any():
+        yield views.WELCOME, *hide_outcome(), None, 0
+        return
+    with errors_as_messages(), SWITCHES.switch(visitor(request)) as switch:
+        settings = Settings.from_fields(**fields).live()
+        outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
+        begun, late = time.monotonic(), False
+        for item in fill(name, picture[None], hole, arguments_of(settings), switch, PREVIEWS):
+            outcome.seconds = time.monotonic() - begun
+            if switch.is_set() and not late:
+                return  # something newer, or Run, has taken over
+            if isinstance(item, Result):
+                outcome.result = item
+                yield views.live(outcome), *[gr.skip()] * 4, outcome, 0
+                yield *[gr.skip()] * 3, *framing.paste(outcome, 0), *[gr.skip()] * 2
+            else:
+                old = [gr.skip()] * 4 if outcome.previews else hide_outcome()
+                outcome.previews.append(item)
+                yield views.live(outcome), *old, gr.skip(), gr.skip()
+                if late := outcome.seconds > SECONDS:
+                    switch.set()
