@@ -8,7 +8,7 @@ import torch
 from conftest import tiny_dcgan
 from PIL import Image
 
-from inpainter import hub
+from inpainter import Inpainter, hub
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from train import __main__, features, score, select
 
@@ -115,6 +115,14 @@ def test_the_order_is_by_both_places_and_equals_by_the_distance():
     }
     # places: far 5 + 1, poor 1 + 4, good 2 + 2, bad 4 + 5, so 3 + 3
     assert list(select.ranked(scores)) == ["good", "poor", "so", "far", "bad"]
+
+
+def test_every_row_takes_every_step_whatever_the_progress_bar_answers():
+    told = []
+    trial = select.Trial(np.zeros((2, 27)), np.full((5, 16, 16, 3), 99, np.uint8), steps=7, starts=2, samples=4)
+    model = Inpainter(tiny_dcgan(), device="cpu")
+    trial.measure(model, pooled, lambda steps: not told.append(steps))  # True would end a search
+    assert sum(told) == trial.work == 4 * 5 * 2 * 7
 
 
 def test_runs_compete_with_each_other_and_each_keeps_its_own_scores(run, capsys):

@@ -165,6 +165,10 @@ class Trial:
     def _fill(self, model: Inpainter, holes: NDArray[np.bool_], advance: Callable[[int], None]) -> NDArray[np.uint8]:
         """Fillings (starts, N, H, W, 3) by the paper's search, each row with a seed of its own."""
         images, holes = (np.concatenate([array] * self.starts) for array in (self.images, holes))
+
+        def report(step: int, progress) -> None:
+            advance(len(progress.pictures) if step else 0)
+
         with torch.autocast(model.device.type, torch.bfloat16):
             result = model(
                 images,
@@ -173,7 +177,7 @@ class Trial:
                 steps=self.steps,
                 seed=range(len(images)),
                 batch_size=BATCH,
-                callback=lambda step, progress: advance(len(progress.pictures) if step else 0),
+                callback=report,
             )
         return result.images.reshape(self.starts, *self.images.shape)
 
