@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 from inpainter import Inpainter, blending, fast, losses, masks, metrics
 from inpainter import images as img
 from inpainter.hub import locate
+from inpainter.objective import quick_dtype
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS, SearchState, search
 
 TOLERANCE = 0.01  # of the total loss, between the textbook loop and the paper's mode; see `agreement`
@@ -202,8 +203,8 @@ def main(argv: list[str] | None = None) -> None:
         for mask in arguments.masks
     }
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} thread(s)"
-    dtype = str(fast.quick_dtype(device)).removeprefix("torch.")
-    print(f"{kind}; torch {torch.__version__}; fast mode in {dtype}; {len(pictures)} pictures a mask\n")
+    dtype = str(quick_dtype(device)).removeprefix("torch.")
+    print(f"{kind}; torch {torch.__version__}; features of both modes in {dtype}; {len(pictures)} pictures a mask\n")
     first = next(iter(problems.values()))
     cost = step_table(loops, first, arguments, clock, device)
     difference = agreement(loops, plain, first, device)

@@ -1,27 +1,45 @@
-"""DCGAN's networks as chains of matrix products, with the gradient of the input written out.
+"""DCGAN's networks with weights that are laid out once, and the gradient of the input written out.
 
 In small batches most of a convolution's time goes into rearranging its weights. In a search they never
 change, yet PyTorch's convolutions lay them out anew in every step, and once more for the gradient. Here
-a layer is one matrix product whose weights are laid out once, for both directions; batch norm, in
-evaluation mode an affine map, is folded into them; and the backward pass computes the gradient of the
-input alone. It is the same function, rounded in another order.
+they are laid out once, for both directions; batch norm, in evaluation mode an affine map, is folded into
+them; and the backward pass computes the gradient of the input alone. It is the same function, rounded in
+another order.
 
 G's layers double the size of their features, D's halve it; both run the other way in their backward
 pass. A layer has coarse features (N, H, W, K), fine ones (N, 2 H, 2 W, C), channels last throughout,
 and weights (K, C, 4, 4): what ConvTranspose2d and Conv2d with 4x4 kernels call theirs. The linear layers
-are the case of one window, from 1x1 to 4x4.
+go from 1x1 to 4x4 and back.
+
+On a processor with oneDNN the maps are its convolutions, elsewhere matrix products; and everywhere where
+the fine side is an image, as a convolution to three channels leaves most of a vector register empty.
 """
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-aten = torch.ops.aten
+aten, onednn = torch.ops.aten, torch.ops.mkldnn
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+NARROW = 4  # channels; to so few a matrix product and its overlapping sum take half a convolution's time
+
+
+class Activation(NamedTuple):
+    """An activation by oneDNN's name, by itself, and its backward pass from its value."""
+
+    name: str
+    scalars: list[float]
+    apply: Callable[[Tensor], Tensor]
+    derive: Callable[[Tensor, Tensor], Tensor]  # (gradient, value) to the gradient of what was activated
+
+
+NONE = Activation("none", [], lambda x: x, lambda g, y: g)
+Map = Callable[[Tensor], Tensor]
 
 
 class Product:
@@ -33,93 +51,128 @@ class Product:
         # The public functions of oneDNN rearrange the weights in every call; this is what torch.compile uses.
         self.packed = can_pack(matrix)
         if self.packed:
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
+            self.weight = onednn._reorder_linear_weight(self.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.packed:
-            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+            return onednn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         return F.linear(x, self.weight, self.bias)
 
 
-def can_pack(matrix: Tensor) -> bool:
+def can_pack(weight: Tensor) -> bool:
     """Whether oneDNN is there, and multiplies this kind of number on this processor."""
-    ops = torch.ops.mkldnn
-    if matrix.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not hasattr(ops, "_linear_pointwise"):
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
-    return matrix.dtype == torch.float32 or (matrix.dtype == torch.bfloat16 and ops._is_mkldnn_bf16_supported())
+    if not all(hasattr(onednn, name) for name in ("_linear_pointwise", "_convolution_transpose_pointwise")):
+        return False
+    return weight.dtype == torch.float32 or (weight.dtype == torch.bfloat16 and onednn._is_mkldnn_bf16_supported())
+
+
+def enlarging(weight: Tensor, bias: Tensor | None, activation: Activation, linear: bool) -> Map:
+    """The map (N, H, W, K) to (N, 2 H, 2 W, C), or of a linear layer (N, 1, 1, K) to (N, 4, 4, C).
+
+    Args:
+        weight: (K, C, 4, 4).
+        bias: (C,), or None for zero.
+        activation: what follows.
+    """
+    k, c = weight.shape[:2]
+    if not linear and c > NARROW and can_pack(weight):
+        shape = [1, k, 4, 4]  # of an example; other batches and sizes want the same layout
+        packed = onednn._reorder_convolution_transpose_weight(
+            weight.contiguous(), [1, 1], [0, 0], [2, 2], [1, 1], 1, shape
+        )
+        settings = (bias, [1, 1], [0, 0], [2, 2], [1, 1], 1, activation.name, activation.scalars, "")
+        return convolved(onednn._convolution_transpose_pointwise, packed, settings)
+    matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (K, 16 C)
+    if linear:
+        product = Product(matrix, None if bias is None else bias.repeat(16))
+        return lambda x: activation.apply(product(x.flatten(1)).view(-1, 4, 4, c))
+    product = Product(matrix)
+    start = weight.new_zeros(c) if bias is None else bias
+    start = start.float() if c <= NARROW else start  # images in full precision; sums of bfloat16 are slow besides
+
+    def enlarge(x: Tensor) -> Tensor:
+        n, h, w, _ = x.shape
+        fine = start.expand(n, 2 * h + 2, 2 * w + 2, -1).contiguous()
+        return activation.apply(overlap_add(product(x.reshape(-1, k)).to(fine.dtype), fine)[:, 1:-1, 1:-1])
+
+    return enlarge
+
+
+def reducing(weight: Tensor, bias: Tensor | None, activation: Activation, linear: bool) -> Map:
+    """The map (N, 2 H, 2 W, C) to (N, H, W, K), or of a linear layer (N, 4, 4, C) to (N, 1, 1, K); bias (K,)."""
+    k, c = weight.shape[:2]
+    if not linear and can_pack(weight):
+        packed = onednn._reorder_convolution_weight(weight.contiguous(), [1, 1], [2, 2], [1, 1], 1, [1, c, 8, 8])
+        settings = (bias, [1, 1], [2, 2], [1, 1], 1, activation.name, activation.scalars, "")
+        return convolved(onednn._convolution_pointwise, packed, settings)
+    product = Product(weight.permute(2, 3, 1, 0).reshape(-1, k), bias)  # (16 C, K)
+    if linear:
+        return lambda x: activation.apply(product(x.flatten(1))[:, None, None])
+
+    def reduce(x: Tensor) -> Tensor:
+        n, height, width, _ = x.shape
+        rows = product(windows(F.pad(x, (0, 0, 1, 1, 1, 1))))
+        return activation.apply(rows.view(n, height // 2, width // 2, k))
+
+    return reduce
+
+
+def convolved(convolution: Callable, packed: Tensor, settings: tuple) -> Map:
+    """A convolution by packed weights as a map of features with channels last."""
+    return lambda x: convolution(x.permute(0, 3, 1, 2), packed, *settings).permute(0, 2, 3, 1)
 
 
 class Layer:
-    """A convolution with the activation that follows it; `backward` takes the gradient and value of its output.
+    """A linear map, the activation that follows it, and the map's transpose for the backward pass.
 
     Args:
         weight: (K, C, 4, 4).
         bias: (C,) of a layer that enlarges, (K,) of one that reduces.
-        padding: 1; 0 for a linear layer.
-        activation: the module, or None.
+        enlarges: whether its output is the fine side.
+        linear: whether the coarse side is one pixel, a code or a logit. These stay in float32.
+        dtype: of a convolution's features and gradients.
     """
 
-    bias_in_product = False
-
-    def __init__(self, weight: Tensor, bias: Tensor, padding: int, activation: nn.Module | None):
-        matrix = weight.permute(0, 2, 3, 1).flatten(1)  # (K, 16 C)
-        self.enlarge = Product(matrix)
-        self.reduce = Product(matrix.t(), bias if self.bias_in_product else None)
-        self.bias, self.padding = bias, padding
-        self.activate, self.derive = activation_pair(activation)
-
-    def crop(self, padded: Tensor) -> Tensor:
-        return padded[:, 1:-1, 1:-1] if self.padding else padded
-
-
-class Enlarge(Layer):
-    """(N, H, W, K) to (N, 2 H, 2 W, C)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, h, w, k = x.shape
-        fine = self.bias.expand(n, 2 * h + 2, 2 * w + 2, -1).contiguous()
-        return self.activate(self.crop(overlap_add(self.enlarge(x.reshape(-1, k)), fine)))
-
-    def backward(self, gradient: Tensor, y: Tensor) -> Tensor:
-        n, height, width, c = y.shape
-        padded = y.new_zeros(n, height + 2 * self.padding, width + 2 * self.padding, c)
-        self.derive(gradient, y, self.crop(padded))
-        return self.reduce(windows(padded)).view(n, padded.shape[1] // 2 - 1, padded.shape[2] // 2 - 1, -1)
-
-
-class Reduce(Layer):
-    """(N, 2 H, 2 W, C) to (N, H, W, K)."""
-
-    bias_in_product = True
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        activation: Activation,
+        enlarges: bool,
+        linear: bool,
+        dtype: torch.dtype,
+    ):
+        self.dtype = torch.float32 if linear else dtype
+        self.derive = activation.derive
+        there, back = (enlarging, reducing) if enlarges else (reducing, enlarging)
+        self.map = there(weight.to(self.dtype), bias.to(self.dtype), activation, linear)
+        self.transposed = back(weight.to(self.dtype), None, NONE, linear)
 
     def forward(self, x: Tensor) -> Tensor:
-        padded = F.pad(x, (0, 0, *[self.padding] * 4))
-        n, height, width, _ = padded.shape
-        return self.activate(self.reduce(windows(padded)).view(n, height // 2 - 1, width // 2 - 1, -1))
+        return self.map(x.to(self.dtype))
 
     def backward(self, gradient: Tensor, y: Tensor) -> Tensor:
-        n, h, w, k = y.shape
-        rows = self.enlarge(self.derive(gradient, y, torch.empty_like(y)).view(-1, k))  # (N H W, 16 C)
-        return self.crop(overlap_add(rows, y.new_zeros(n, 2 * h + 2, 2 * w + 2, rows.shape[1] // 16)))
+        """The gradient of the input, from that of the output y and from y."""
+        return self.transposed(self.derive(gradient.to(y.dtype), y).to(self.dtype))
 
 
 class Chain:
-    """G or D with weights of `dtype`; gradients go through `forward` only by way of `backward`."""
+    """G or D with features of `dtype`, codes, images and logits of float32; gradients by way of `backward` alone."""
 
     def __init__(self, network: nn.Sequential, dtype: torch.dtype):
-        self.dtype = dtype
         self.layers = fold(network, dtype)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The values after each layer of x (N, H, W, C), x itself first; codes and logits have H = W = 1."""
-        values = [x.to(self.dtype)]
+        values = [x]
         for layer in self.layers:
             values.append(layer.forward(values[-1]))
         return values
 
     def backward(self, gradient: Tensor, values: list[Tensor]) -> Tensor:
         """The gradient of the input, from that of the output and what `forward` returned."""
-        gradient = gradient.to(self.dtype)
         for layer, value in zip(reversed(self.layers), reversed(values), strict=False):
             gradient = layer.backward(gradient, value)
         return gradient
@@ -146,24 +199,22 @@ def overlap_add(rows: Tensor, out: Tensor) -> Tensor:
     return out
 
 
-Activate = Callable[[Tensor], Tensor]
-Derive = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def activation_pair(module: nn.Module | None) -> tuple[Activate, Derive]:
-    """An activation, and its backward pass from its value: (gradient, value, out) to out."""
+def activation_of(module: nn.Module | None) -> Activation:
+    """The activation that a module stands for."""
     match module:
         case nn.ReLU():
-            return lambda x: x.clamp_min(0), lambda g, y, out: aten.threshold_backward(g, y, 0, grad_input=out)
+            return Activation("relu", [], F.relu, lambda g, y: aten.threshold_backward(g, y, 0))
         case nn.LeakyReLU(negative_slope=slope):
-            return (
+            return Activation(
+                "leaky_relu",
+                [slope],
                 lambda x: F.leaky_relu(x, slope),
-                lambda g, y, out: aten.leaky_relu_backward(g, y, slope, True, grad_input=out),
+                lambda g, y: aten.leaky_relu_backward(g, y, slope, True),
             )
         case nn.Tanh():
-            return torch.tanh, lambda g, y, out: aten.tanh_backward(g, y, grad_input=out)
+            return Activation("tanh", [], torch.tanh, aten.tanh_backward)
         case None:
-            return lambda x: x, lambda g, y, out: out.copy_(g)
+            return NONE
     raise TypeError(f"no folded form of {type(module).__name__} is known.")
 
 
@@ -187,8 +238,7 @@ def fold(network: nn.Sequential, dtype: torch.dtype) -> list[Layer]:
             scale = norm.weight.double() * (norm.running_var.double() + norm.eps).rsqrt()
             bias = (bias - norm.running_mean.double()) * scale + norm.bias.double()
             weight = weight * scale.view((1, -1, 1, 1) if enlarges else (-1, 1, 1, 1))
-        kind = Enlarge if enlarges else Reduce
-        layers.append(kind(weight.to(dtype), bias.to(dtype), 0 if linear else 1, activation))
+        layers.append(Layer(weight, bias, activation_of(activation), enlarges, linear, dtype))
     return layers
 
 

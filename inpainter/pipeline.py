@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import fast, hub, losses, refining
 from . import images as img
-from .models import LatentModel
+from .models import Encoder, LatentModel
 from .results import Progress, Result, compose
 from .search import PRIOR_WEIGHT, STEPS, SearchState, search
 from .settings import check_settings, one_each
@@ -25,6 +25,7 @@ class Inpainter:
 
     Attributes:
         model: the generator and its prior, in evaluation mode.
+        encoder: what proposes the codes that fast searches start from, None if the model has none.
         size: side in pixels of the square pictures it fills.
         device: where the search runs.
         notes: how the model was found, one sentence, where that is not quite as asked.
@@ -32,9 +33,10 @@ class Inpainter:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, model: LatentModel, device: str | torch.device = "auto"):
+    def __init__(self, model: LatentModel, device: str | torch.device = "auto", encoder: Encoder | None = None):
         self.device = img.device_from_name(device)
         self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.encoder = encoder and encoder.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.size: int = model.config.image_size
 
     @classmethod
@@ -63,13 +65,14 @@ class Inpainter:
         """
         device = img.device_from_name(device)
         found = hub.find(name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
-        inpainter = cls(hub.load(found.folder), device)
+        model = hub.load(found.folder)
+        inpainter = cls(model, device, hub.load_encoder(found.folder, model))
         inpainter.notes = (found.note,) if found.note else ()
         return inpainter
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes a complete model folder: float16 weights, configuration, samples and model card."""
-        hub.save(self.model, folder)
+        hub.save(self.model, folder, encoder=self.encoder)
 
     def push_to_hub(
         self,
@@ -108,7 +111,7 @@ class Inpainter:
                 model's are cropped to the centre square and resized; `Result.notes` says so.
             hole: bool (H, W) or (N, H, W), or PIL: True or non-zero = missing.
             mode: "fast" (see `inpainter.fast`), or "paper" for the method exactly as published: from a random
-                code, with a constant step size, in float32. None: fast, but the paper's if `steps` or
+                code, with a constant step size. None: fast, but the paper's if `steps` or
                 `learning_rate` is given, as these are its settings.
             steps: search steps; None: 300 in fast mode, 1500 in the paper's.
             prior_weight: lambda of the prior loss; one for all or one a picture. 0 switches it off.

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from . import losses
-from .fast import quick_dtype
 from .models import LatentModel, ModelError
-from .objective import AutogradObjective
+from .objective import AutogradObjective, quick_dtype
 from .search import PRIOR_WEIGHT, SearchState, descend
 
 STEPS = 20
