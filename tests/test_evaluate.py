@@ -7,13 +7,14 @@ from conftest import tiny_dcgan
 from PIL import Image
 
 from inpainter import Inpainter, masks, metrics
-from train import __main__
+from train import __main__, perceptual
 
 
 @pytest.fixture
-def setting(tmp_path, pictures):
+def setting(tmp_path, pictures, monkeypatch):
     """A tiny model, a folder of six pictures, and a function that evaluates one on the other."""
     tiny_dcgan().save_pretrained(tmp_path / "model")
+    monkeypatch.setattr(perceptual, "network", lambda device: None)
     (tmp_path / "data").mkdir()
     for index in range(6):
         Image.fromarray(np.roll(pictures[index % 3], index, axis=1)).save(tmp_path / "data" / f"{index}.png")

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what a damaged file raises
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -23,6 +25,7 @@ class Cell:
     Attributes:
         images: uint8 (N, H, W, 3), filled; empty when the method refused.
         generated: uint8 (N, H, W, 3), G(z) of a search; empty for other methods.
+        latents: float32 (N, latent_size), the codes z of a search; empty for other methods.
         losses: float64 (N, 2), context and prior loss of a search; NaN for other methods.
         seconds: that it took.
         refused: why the method cannot fill these holes, empty when it did.
@@ -30,6 +33,7 @@ class Cell:
 
     images: NDArray[np.uint8]
     generated: NDArray[np.uint8]
+    latents: NDArray[np.float32]
     losses: NDArray[np.float64]
     seconds: float
     refused: str = ""
@@ -48,18 +52,27 @@ def read(path: Path) -> Cell | None:
     """The cell in a file; None when there is none, or it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("images", "generated", "losses")}
+            arrays = {name: file[name] for name in ("images", "generated", "latents", "losses")}
             return Cell(**arrays, seconds=float(file["seconds"]), refused=str(file["refused"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None
 
 
-def write(path: Path, cell: Cell) -> None:
-    """Writes beside `path` and renames, so that a kill leaves no half cell."""
+def read_values(path: Path) -> NDArray | None:
+    """The array `values` of a file; None when there is none, or it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["values"]
+    except UNREADABLE:
+        return None
+
+
+def write(path: Path, **contents: Any) -> None:
+    """Writes what a cell consists of, or other arrays, beside `path` and renames: a kill leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")
     with open(scratch, "wb") as file:
-        np.savez_compressed(file, **vars(cell))
+        np.savez_compressed(file, **contents)
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, path)

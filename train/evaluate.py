@@ -3,38 +3,48 @@
 Pictures are damaged with the paper's four masks, filled, and compared with what was there. PSNR over
 the hole alone is what agrees with the paper's Table 1; the whole picture's is given beside it. With
 --out, every batch is kept as soon as it is done, and the same command after a stop goes on from there.
+
+What helps, measured one at a time, is the same command on pictures that were held out of training:
+`--data TRAINING.zip --last --images 32 --methods ours no-blend ... --starts 1 2 4 6`. The table's last
+column says by how much each method differs from the first, and with what standard error.
 """
 
 import argparse
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from inpainter import Inpainter, baselines, hub, masks, metrics
+from inpainter import Inpainter, baselines, hub, masks
 from inpainter.baselines.context_encoder import ContextEncoder
 from inpainter.images import device_from_name
-from inpainter.records import amend_training
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS
 
-from . import cells, figures, report
+from . import cells, figures, perceptual, report
 from .data import load_images
+from .features import Network
 from .methods import (
     METHODS,
     OF_STARTS,
     SEARCHES,
     Run,
     baseline_run,
+    labels,
+    origin_of,
     outcome,
+    refined_run,
     runs_of,
     scores,
     search_run,
     weights_digest,
+    with_origins,
 )
+from .perceptual import FeatureDistance
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +73,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
     parser.add_argument("--blend", choices=("poisson", "overlay"), default="poisson")
     parser.add_argument("--seed", type=int, default=0, help="of the starting codes")
-    parser.add_argument("--starts", type=int, default=4, help="codes to start from for the methods of several starts")
+    parser.add_argument(
+        "--starts",
+        nargs="+",
+        type=int,
+        default=[4],
+        help="codes to start from for the methods of several starts; with several numbers, each is measured",
+    )
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the convolutions")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="folder for the tables, per-image CSV, figures and finished cells")
+    parser.add_argument("--show", nargs="+", default=[], metavar="METHOD", help="methods of the figures (default all)")
     parser.add_argument("--record", action="store_true", help="write the means into the model folder's configuration")
 
 
@@ -77,7 +94,8 @@ class TestSet:
 
     name: str
     images: NDArray[np.uint8]  # (N, H, W, 3)
-    runs: dict[str, Run]
+    runs: dict[str, Run]  # a run after the one that it begins from
+    distance: FeatureDistance | None
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -86,18 +104,21 @@ def main(arguments: argparse.Namespace) -> None:
     # All models first, so that a wrong one is found before hours have gone into the others.
     models = [open_models(arguments, index) for index in range(len(names))]
     results = report.Results()
+    network = perceptual.network(device_from_name(arguments.device))
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(names):
-        test_set = prepare(name, index, models[index], arguments)
+        test_set = prepare(name, index, models[index], arguments, network)
+        if test_set.distance and len(test_set.images) > 1:
+            results.between_intact[name] = test_set.distance.between_intact()
         for mask in arguments.masks:
             shown = evaluate(test_set, mask, arguments, results)
             if arguments.out and shown:
                 prefix = f"{name}-" if len(names) > 1 else ""
-                draw(arguments.out / f"{prefix}{mask}", test_set.images, holes_of(mask, test_set.images), shown)
+                figures.save(arguments.out / f"{prefix}{mask}", test_set.images, holes_of(mask, test_set.images), shown)
         if arguments.record:
             ours = [row for row in results.rows if row["data"] == name and row["method"] == "ours"]
-            record(hub.locate(arguments.model[index]), ours, arguments, index)
+            report.record(hub.locate(arguments.model[index]), ours, arguments, index)
 
     text = report.report(results)
     print(text)
@@ -108,9 +129,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Raises `ValueError` when the options do not fit together."""
-    needed = {run for method in arguments.methods for run in runs_of(method, arguments.starts)}
+    needed = needed_runs(arguments)
     wants = {
-        "model": bool(needed & (SEARCHES.keys() - {"vae"})) or arguments.record,
+        "model": bool(set(needed) & (SEARCHES.keys() - {"vae"})) or arguments.record,
         "vae": "vae" in needed,
         "context_encoder": "context_encoder" in needed,
         "bank": "nearest" in needed,
@@ -122,12 +143,23 @@ def check(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{name}: give one per data set, that is {len(arguments.data)}; got {given}.")
     if arguments.record and "ours" not in arguments.methods:
         raise ValueError("--record writes the means of the method ours, which is not among --methods.")
-    for option, least in (("batch_size", 1), ("starts", 2 if set(arguments.methods) & set(OF_STARTS) else 1)):
-        if getattr(arguments, option) < least:
-            name = option.replace("_", "-")
-            raise ValueError(f"--{name} must be at least {least}, got {getattr(arguments, option)}.")
-    if arguments.images is not None and arguments.images < 1:
-        raise ValueError(f"--images must be at least 1, got {arguments.images}.")
+    several = OF_STARTS.keys() & set(arguments.methods) and len(arguments.starts) == 1  # of which one is none
+    for name, value, least in (
+        ("batch-size", arguments.batch_size, 1),
+        ("starts", min(arguments.starts), 2 if several else 1),
+        ("images", arguments.images, 1),
+    ):
+        if value is not None and value < least:
+            raise ValueError(f"--{name} must be at least {least}, got {value}.")
+    rows = labels(arguments.methods, arguments.starts)
+    if unknown := set(arguments.show) - rows.keys():
+        raise ValueError(f"--show: {min(unknown)} is not among the methods measured: {', '.join(rows)}.")
+
+
+def needed_runs(arguments: argparse.Namespace) -> list[str]:
+    """All runs that the methods are made from, each after the one that it begins from."""
+    rows = labels(arguments.methods, arguments.starts).values()
+    return with_origins(run for method, starts in rows for run in runs_of(method, starts))
 
 
 def set_names(paths: list[str]) -> list[str]:
@@ -155,7 +187,11 @@ def open_models(arguments: argparse.Namespace, index: int) -> dict[str, Inpainte
 
 
 def prepare(
-    name: str, index: int, models: dict[str, Inpainter | ContextEncoder], arguments: argparse.Namespace
+    name: str,
+    index: int,
+    models: dict[str, Inpainter | ContextEncoder],
+    arguments: argparse.Namespace,
+    network: Network | None,
 ) -> TestSet:
     """Loads a data set and its bank, and sets up the runs that the methods need."""
     sizes = {m.size if isinstance(m, Inpainter) else m.config.image_size for m in models.values()} or {arguments.size}
@@ -170,7 +206,7 @@ def prepare(
     settings = {option: getattr(arguments, option) for option in ("steps", "prior_weight", "learning_rate", "blend")}
     settings["seed"] = arguments.seed
     runs = {}
-    for run in dict.fromkeys(run for method in arguments.methods for run in runs_of(method, arguments.starts)):
+    for run in needed_runs(arguments):
         if run == "nearest":
             bank = load(arguments.bank[index], size)
             runs[run] = baseline_run(run, {"bank": bank, "device": str(device)}, cells.digest({}, bank))
@@ -179,8 +215,11 @@ def prepare(
         elif run in baselines.BASELINES:
             runs[run] = baseline_run(run, {"device": str(device)} if run == "tv" else {}, "")
         else:
-            runs[run] = search_run(run, models["vae" if run == "vae" else "model"], settings, arguments.precision)
-    return TestSet(name, images, runs)
+            make = refined_run if origin_of(run) else search_run
+            runs[run] = make(run, models["vae" if run == "vae" else "model"], settings, arguments.precision)
+    folder = arguments.out / "cells" if arguments.out else None
+    distance = FeatureDistance(network, images, folder) if network else None
+    return TestSet(name, images, runs, distance)
 
 
 def load(path: str, size: int) -> NDArray[np.uint8]:
@@ -199,83 +238,58 @@ def evaluate(
     """Fills a data set under one mask with all methods, and adds their scores to `results`.
 
     Returns:
-        uint8 (N, H, W, 3), the fillings by method; without those that refused, or are a mean of scores.
+        uint8 (N, H, W, 3), the fillings for figures by method; without those that refused, or are a mean of scores.
     """
     images, holes = test_set.images, holes_of(mask, test_set.images)
     batches = [slice(first, first + arguments.batch_size) for first in range(0, len(images), arguments.batch_size)]
-    done = {name: fill(test_set, name, mask, holes, batches, arguments.out) for name in test_set.runs}
+    done: dict[str, list[cells.Cell]] = {}
+    for name in test_set.runs:
+        done[name] = fill(test_set, name, mask, holes, batches, arguments.out, done.get(origin_of(name)))
 
     shown: dict[str, NDArray[np.uint8]] = {}
-    for method in arguments.methods:
-        key = (test_set.name, mask, method)
-        runs = runs_of(method, arguments.starts)
+    for label, (method, starts) in labels(arguments.methods, arguments.starts).items():
+        key = (test_set.name, mask, label)
+        runs = runs_of(method, starts)
         if reason := next((cell.refused for name in runs for cell in done[name] if cell.refused), ""):
             results.refusals[key] = reason
             continue
-        results.seconds[key] = sum(cell.seconds for name in runs for cell in done[name]) / len(images)
+        results.seconds[key] = sum(cell.seconds for name in with_origins(runs) for cell in done[name]) / len(images)
         fillings, values = [], []
         for number, batch in enumerate(batches):
             result = outcome(method, [done[name][number] for name in runs], images[batch], holes[batch])
             fillings += result.fillings if len(result.fillings) == 1 else ()  # a mean of scores has no picture
-            values.append(scores(result, images[batch], holes[batch]))
-        if fillings:
-            shown[method] = np.concatenate(fillings)
+            distance = partial(test_set.distance, batch=batch) if test_set.distance else None
+            values.append(scores(result, images[batch], holes[batch], distance))
+        if fillings and label in (arguments.show or (label,)):
+            shown[label] = np.concatenate(fillings)
         for index, value in enumerate(np.concatenate(values)):
             row = dict(zip(report.SCORES, (round(float(v), 6) for v in value), strict=True))
-            results.rows.append({"data": test_set.name, "method": method, "mask": mask, "image": index, **row})
+            results.rows.append({"data": test_set.name, "method": label, "mask": mask, "image": index, **row})
     return shown
 
 
 def fill(
-    test_set: TestSet, name: str, mask: str, holes: NDArray[np.bool_], batches: list[slice], out: Path | None
+    test_set: TestSet,
+    name: str,
+    mask: str,
+    holes: NDArray[np.bool_],
+    batches: list[slice],
+    out: Path | None,
+    origin: list[cells.Cell] | None,
 ) -> list[cells.Cell]:
-    """One run over a data set, a cell a batch; those found in `out` are not computed again."""
+    """One run over a data set, a cell a batch, from those of its `origin`; what `out` has is not computed again."""
     run, done = test_set.runs[name], []
     with tqdm(total=len(holes) * run.steps, desc=f"{test_set.name} {mask} {name}", unit="step") as bar:
-        for batch in batches:
+        for number, batch in enumerate(batches):
             images, hole = test_set.images[batch], holes[batch]
             key = cells.digest(run.settings, images, hole)
             path = out / "cells" / f"{mask}-{name}-{batch.start:06d}-{key}.npz" if out else None
             cell = cells.read(path) if path else None
             if cell is None:
-                cell = run.compute(images, hole, bar.update)
+                cell = run.compute(images, hole, bar.update, origin[number] if origin else None)
                 if path:
-                    cells.write(path, cell)
+                    cells.write(path, **vars(cell))
             else:
                 bar.update(len(images) * run.steps)
             done.append(cell)
     return done
-
-
-def draw(stem: Path, images: NDArray[np.uint8], holes: NDArray[np.bool_], shown: dict[str, NDArray[np.uint8]]) -> None:
-    """Saves STEM.png, the first pictures; STEM-errors.png, their error maps; STEM-failures.png, the worst.
-
-    The worst are those of the first method.
-    """
-    first = np.arange(min(figures.SHOWN, len(images)))
-    worst = figures.failures(metrics.psnr(next(iter(shown.values())), images, holes))
-    for end, which in (("", first), ("-failures", worst)):
-        some = {method: filled[which] for method, filled in shown.items()}
-        figures.grid(images[which], holes[which], some).save(f"{stem}{end}.png")
-    errors = figures.error_maps(images[first], {method: filled[first] for method, filled in shown.items()})
-    errors.save(f"{stem}-errors.png")
-
-
-def record(folder: Path, rows: list[dict], arguments: argparse.Namespace, index: int) -> None:
-    """Puts the means into `training.evaluation` of the folder's configuration, for its model card."""
-    evaluation = [
-        {
-            "data": Path(arguments.data[index]).name,
-            "images": len({row["image"] for row in rows}),
-            "steps": arguments.steps,
-            "prior_weight": arguments.prior_weight,
-            "learning_rate": arguments.learning_rate,
-            "blend": arguments.blend,
-            "precision": arguments.precision,
-            "masks": {
-                mask: {score: round(mean[score], 3) for score in report.SCORES[:3]}
-                for (mask, _), mean in report.means(rows).items()
-            },
-        }
-    ]
-    amend_training(folder, evaluation=evaluation)

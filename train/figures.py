@@ -1,15 +1,32 @@
 """The pictures of an evaluation: grids to compare methods by eye, error maps, failures (CVPR figures 4 to 13)."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from inpainter import metrics
 from inpainter.images import image_grid
 
 SHOWN = 8  # pictures a figure
 SCALE = 2  # screen pixels a pixel, to be seen
 GAP = 4
 FULL_ERROR = 128  # levels of error that an error map shows in white
+
+
+def save(stem: Path, images: NDArray[np.uint8], holes: NDArray[np.bool_], shown: dict[str, NDArray[np.uint8]]) -> None:
+    """Writes STEM.png, the first pictures; STEM-errors.png, their error maps; STEM-failures.png, the worst.
+
+    The worst are those of the first method in `shown`.
+    """
+    first = np.arange(min(SHOWN, len(images)))
+    worst = failures(metrics.psnr(next(iter(shown.values())), images, holes))
+    for end, which in (("", first), ("-failures", worst)):
+        some = {method: filled[which] for method, filled in shown.items()}
+        grid(images[which], holes[which], some).save(f"{stem}{end}.png", optimize=True)
+    errors = error_maps(images[first], {method: filled[first] for method, filled in shown.items()})
+    errors.save(f"{stem}-errors.png", optimize=True)
 
 
 def grid(images: NDArray[np.uint8], holes: NDArray[np.bool_], fillings: dict[str, NDArray[np.uint8]]) -> Image.Image:

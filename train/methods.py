@@ -1,11 +1,12 @@
 """What an evaluation can compare: the search and its variants, rules to choose among starts, baselines.
 
-A run fills pictures; a method is a row of the table, made from one run or several: without blending is
-the same search pasted, and the rules for several starts share theirs.
+A run fills pictures, and may begin where another ended; a method is a row of the table, made from one run
+or several: without blending is the same search pasted, and the rules for several starts share theirs.
 """
 
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 import inpainter
-from inpainter import Inpainter, baselines, metrics
+from inpainter import Inpainter, baselines, metrics, refining
+from inpainter.images import to_tensor, to_uint8
+from inpainter.pipeline import MODES
+from inpainter.results import compose
 
 from .cells import Cell, digest
 
@@ -25,15 +29,21 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "unweighted": {"window": None},  # the first version of the paper
     "l2": {"norm": "l2"},
     "no-prior": {"prior_weight": 0.0},
+    "fast": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None},
+    "encoder": {"mode": "fast", "steps": 0, "learning_rate": None},  # the proposal alone
     "vae": {},
 }
-OF_STARTS = ("mean-of-starts", "best-of-starts", "average-of-starts")
-METHODS = (*SEARCHES, "no-blend", *OF_STARTS, *baselines.BASELINES)
+REFINED = "refined"  # goes on from the codes that "ours" found
+OF_STARTS = {"mean-of-starts": "ours", "best-of-starts": "ours", "average-of-starts": "ours", "best": REFINED}
+METHODS = (*SEARCHES, "no-blend", REFINED, *OF_STARTS, *baselines.BASELINES)
 
 # The code that decides what a search and a baseline make of a picture: files of the library.
 SEARCH_CODE = (
     "pipeline.py",
+    "results.py",
     "search.py",
+    "fast.py",
+    "refining.py",
     "objective.py",
     "folding.py",
     "losses.py",
@@ -44,17 +54,19 @@ SEARCH_CODE = (
 BASELINE_CODE = ("baselines/*.py", "blending.py", "images.py", "models/*.py")
 
 Advance = Callable[[int], None]
+Distance = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  # of filled pictures from the intact ones: (N,)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One way to fill pictures: `compute(images, holes, advance)`, and all that its result depends on.
+    """One way to fill pictures: `compute(images, holes, advance, origin)`, and all that its result depends on.
 
-    `steps` is how often `advance` is told of each picture's progress.
+    `steps` is how often `advance` is told of each picture's progress. `origin` is what the run of the name
+    `origin_of` made of the same pictures, or None.
     """
 
     name: str
-    compute: Callable[[NDArray[np.uint8], NDArray[np.bool_], Advance], Cell]
+    compute: Callable[[NDArray[np.uint8], NDArray[np.bool_], Advance, Cell | None], Cell]
     steps: int
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -67,18 +79,42 @@ class Outcome:
     losses: NDArray[np.float64]
 
 
+def labels(methods: list[str], starts: list[int]) -> dict[str, tuple[str, int]]:
+    """What rows of the table are called: the method and the number of starts that each is.
+
+    With several numbers of starts, the methods of several starts have a row for each: "best (2)", "best (4)".
+    """
+    rows = {}
+    for method in methods:
+        for number in starts if method in OF_STARTS else [1]:
+            several = method in OF_STARTS and len(starts) > 1
+            rows[f"{method} ({number})" if several else method] = (method, number)
+    return rows
+
+
 def runs_of(method: str, starts: int) -> tuple[str, ...]:
     """The runs that a method is made from; "ours" with another seed is "ours+1", "ours+2", ..."""
-    if method in OF_STARTS:
-        return ("ours", *(f"ours+{k}" for k in range(1, starts)))
+    if run := OF_STARTS.get(method):
+        return (run, *(f"{run}+{k}" for k in range(1, starts)))
     return ("ours",) if method == "no-blend" else (method,)
+
+
+def origin_of(run: str) -> str | None:
+    """The name of the run from whose codes a run begins."""
+    return run.replace(REFINED, "ours") if run.startswith(REFINED) else None
+
+
+def with_origins(runs: Iterable[str]) -> list[str]:
+    """Runs and those that they begin from, each once and after its origin."""
+    return list(dict.fromkeys(name for run in runs for name in (origin_of(run), run) if name))
 
 
 def outcome(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: NDArray[np.bool_]) -> Outcome:
     """Makes a method's result from the cells of its runs, for the same pictures.
 
     "mean-of-starts" scores every candidate and takes the mean, what a single start is worth on average;
-    "best-of-starts" keeps the candidate with the lowest loss; "average-of-starts" averages the pictures.
+    "best-of-starts" keeps the candidate with the lowest loss; "average-of-starts" averages the pictures, and
+    so does "best", of refined candidates.
     """
     losses = np.stack([cell.losses for cell in cells])  # (K, N, 2)
     fillings = np.stack([cell.images for cell in cells])  # (K, N, H, W, 3)
@@ -90,45 +126,88 @@ def outcome(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: ND
         case "best-of-starts":
             best, each = losses.sum(axis=2).argmin(axis=0), np.arange(len(images))
             return Outcome((fillings[best, each],), losses[best, each])
-        case "average-of-starts":
+        case "average-of-starts" | "best":
             average = fillings.mean(axis=0).round().astype(np.uint8)
             return Outcome((average,), np.full_like(losses[0], np.nan))
     return Outcome((fillings[0],), losses[0])
 
 
-def scores(outcome: Outcome, images: NDArray[np.uint8], holes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Scores (N, 5): PSNR in the hole and of the whole picture, SSIM, context and prior loss."""
+def scores(
+    outcome: Outcome, images: NDArray[np.uint8], holes: NDArray[np.bool_], distance: Distance | None
+) -> NDArray[np.float64]:
+    """Scores (N, 6): PSNR in the hole and of the whole picture, SSIM, `distance`, context and prior loss."""
+    nothing = np.full(len(images), np.nan)
     each = [
-        (metrics.psnr(filled, images, holes), metrics.psnr(filled, images), metrics.ssim(filled, images))
+        (
+            metrics.psnr(filled, images, holes),
+            metrics.psnr(filled, images),
+            metrics.ssim(filled, images),
+            distance(filled) if distance else nothing,
+        )
         for filled in outcome.fillings
     ]
     return np.concatenate([np.mean(each, axis=0).T, outcome.losses], axis=1)
 
 
 def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:
-    """A search with `settings` of the call of the inpainter, its convolutions in `precision`."""
-    variant, _, offset = name.partition("+")
-    settings = {**settings, **SEARCHES[variant]}
-    settings["seed"] += int(offset or 0)
+    """A search with `settings` of the call of the inpainter.
 
-    def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance) -> Cell:
+    Its convolutions are in `precision`, but those of the fast mode in what that mode chooses.
+    """
+    variant, _, offset = name.partition("+")
+    settings = {"mode": "paper", **settings, **SEARCHES[variant]}
+    settings["seed"] += int(offset or 0)
+    fast = settings["mode"] == "fast"
+    encoder = getattr(model, "encoder", None) if fast else None
+    refused = "the model has no encoder." if variant == "encoder" and encoder is None else ""
+
+    def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: None) -> Cell:
         def report(step: int, progress) -> None:
             advance(len(progress.pictures) if step else 0)
 
+        if refused:
+            return refusal(images, refused)
         started = time.perf_counter()
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            result = model(images, holes, mode="paper", callback=report, batch_size=len(images), **settings)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16" and not fast):
+            result = model(images, holes, callback=report, batch_size=len(images), **settings)
         losses = np.stack([result.context_loss, result.prior_loss], axis=1).astype(np.float64)
-        return Cell(result.images, result.generated, losses, time.perf_counter() - started)
+        return Cell(result.images, result.generated, result.latents, losses, time.perf_counter() - started)
 
-    depends = {
+    depends = depends_on(model, settings, precision)
+    if encoder is not None:
+        depends["encoder"] = weights_digest(encoder)
+    return Run(name, compute, settings["steps"], depends)
+
+
+def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:
+    """Refinement of what the search of the same `settings` and seed found, `inpainter.refining.STEPS` steps."""
+    weight = settings["prior_weight"]
+
+    def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: Cell) -> Cell:
+        started = time.perf_counter()
+        pictures, missing = to_tensor(images, model.device), torch.from_numpy(holes).to(model.device)
+        codes = torch.from_numpy(origin.latents).to(model.device)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            state = refining.refine(model.model, pictures, missing, codes, prior_weight=weight)
+        filled = compose(images, state.images, holes, settings["blend"])
+        losses = torch.stack([state.context_loss, weight * state.prior_loss], dim=1).double().cpu().numpy()
+        advance(len(images))
+        return Cell(filled, to_uint8(state.images), origin.latents, losses, time.perf_counter() - started)
+
+    offset = int(name.partition("+")[2] or 0)
+    depends = depends_on(model, {**settings, "seed": settings["seed"] + offset, "refine": refining.STEPS}, precision)
+    return Run(name, compute, 1, depends)
+
+
+def depends_on(model: Inpainter, settings: dict[str, Any], precision: str) -> dict[str, Any]:
+    """What decides the result of a search, beside its pictures and holes."""
+    return {
         **settings,
         "model": weights_digest(model.model),
         "precision": precision,
         "device": model.device.type,
         "code": code_digest(SEARCH_CODE),
     }
-    return Run(name, compute, settings["steps"], depends)
 
 
 def code_digest(patterns: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:
@@ -147,16 +226,20 @@ def baseline_run(name: str, needs: dict[str, Any], depends: str) -> Run:
     """A baseline with what it `needs`, of which `depends` is a digest."""
     fill = baselines.get(name, **needs)
 
-    def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance) -> Cell:
-        nothing = np.empty((0, *images.shape[1:]), np.uint8)
-        losses = np.full((len(images), 2), np.nan)
+    def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: None) -> Cell:
         started = time.perf_counter()
         try:
             filled = fill(images, holes)
         except baselines.NotApplicable as error:
-            return Cell(nothing, nothing, losses, 0.0, str(error))
+            return refusal(images, str(error))
         finally:
             advance(len(images))
-        return Cell(filled, nothing, losses, time.perf_counter() - started)
+        return dataclasses.replace(refusal(images, ""), images=filled, seconds=time.perf_counter() - started)
 
     return Run(name, compute, 1, {"baseline": name, "needs": depends, "code": code_digest(BASELINE_CODE)})
+
+
+def refusal(images: NDArray[np.uint8], reason: str) -> Cell:
+    """The cell of a method that cannot fill these holes: no pictures, codes or losses."""
+    nothing = np.empty((0, *images.shape[1:]), np.uint8)
+    return Cell(nothing, nothing, np.empty((0, 0), np.float32), np.full((len(images), 2), np.nan), 0.0, reason)

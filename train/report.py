@@ -1,5 +1,6 @@
 """The tables of an evaluation: means by data set, mask and method, beside the figures of the paper."""
 
+import argparse
 import csv
 import io
 from collections.abc import Iterable
@@ -8,7 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-SCORES = ("psnr_hole", "psnr_image", "ssim", "context_loss", "prior_loss")
+from inpainter.records import amend_training
+
+from . import features
+
+SCORES = ("psnr_hole", "psnr_image", "ssim", "feature_distance", "context_loss", "prior_loss")
 COLUMNS = ("data", "method", "mask", "image", *SCORES)
 
 # PSNR (dB) of CVPR table 1, by the start of the archive's name.
@@ -24,6 +29,12 @@ PAPER_CONTEXT_ENCODER = {
     "cars": (14.1, 14.0, 16.1, 12.6),
 }
 
+DETAILS = ("PSNR in the hole (dB)", "PSNR whole picture (dB)", "SSIM", "feature distance", "s / picture")
+FEATURE_NOTE = (
+    "Feature distance: between each filled picture and its original, in the features of "
+    f"{features.NETWORK}; the mean, lower is better. Two different intact pictures are {{:.2f}} apart."
+)
+
 Means = dict[tuple[str, str], dict[str, float]]  # by mask and method
 
 
@@ -35,11 +46,13 @@ class Results:
         rows: one a picture, with the keys of `COLUMNS`; NaN where a method has no such score.
         seconds: per picture, by data set, mask and method.
         refusals: why a method has no rows, by data set, mask and method.
+        between_intact: mean feature distance of two different intact pictures, by data set, where it is known.
     """
 
     rows: list[dict] = field(default_factory=list)
     seconds: dict[tuple[str, str, str], float] = field(default_factory=dict)
     refusals: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    between_intact: dict[str, float] = field(default_factory=dict)
 
 
 def means(rows: Iterable[dict]) -> Means:
@@ -54,11 +67,12 @@ def means(rows: Iterable[dict]) -> Means:
 
 def report(results: Results) -> str:
     """All tables as Markdown: for each data set those that its number of methods asks for."""
-    rows, seconds, refusals = results.rows, results.seconds, results.refusals
+    seconds, refusals = results.seconds, results.refusals
     names = dict.fromkeys(data for data, _, _ in [*seconds, *refusals])
     parts = []
     for name in names:
-        mean = means(row for row in rows if row["data"] == name)
+        rows = [row for row in results.rows if row["data"] == name]
+        mean = means(rows)
         times = {key[1:]: value for key, value in seconds.items() if key[0] == name}
         refused = {key[1:]: value for key, value in refusals.items() if key[0] == name}
         methods = list(dict.fromkeys(method for _, method in [*times, *refused]))
@@ -66,53 +80,87 @@ def report(results: Results) -> str:
             parts.append(f"### {name}")
         if len(methods) > 1:
             masks = list(dict.fromkeys(mask for mask, _ in [*times, *refused]))
-            parts += ["PSNR in the hole (dB):", comparison(name, mean, masks, methods)]
+            paper = " In bold what is above both figures of the paper." if paper_column(PAPER_OURS, name) else ""
+            parts += [f"PSNR in the hole (dB).{paper}", comparison(name, rows, masks, methods)]
             parts += [details(mean, times, methods)]
         else:
             parts.append(single(name, mean, times))
         parts += [f"- {method}, {mask}: {reason}" for (mask, method), reason in refused.items()]
+        if name in results.between_intact:
+            parts.append(FEATURE_NOTE.format(results.between_intact[name]))
     return "\n\n".join(parts)
 
 
 def single(name: str, mean: Means, seconds: dict[tuple[str, str], float]) -> str:
     """The table of one method on one data set, beside the paper's own."""
-    head = ["mask", "PSNR in the hole (dB)", "PSNR whole picture (dB)", "SSIM", "s / picture"]
     paper = paper_column(PAPER_OURS, name)
     lines = [
-        [mask, *_scores(mean[mask, method]), f"{seconds[mask, method]:.2f}", *([paper.get(mask, "")] if paper else [])]
+        [mask, *_scores(mean[mask, method], seconds[mask, method]), *([_decibels(paper.get(mask), 1)] if paper else [])]
         for mask, method in mean
     ]
-    return table([*head, *(["paper, PSNR in the hole (dB)"] if paper else [])], lines)
+    return table(["mask", *DETAILS, *(["paper, PSNR in the hole (dB)"] if paper else [])], lines)
 
 
-def comparison(name: str, mean: Means, masks: list[str], methods: list[str]) -> str:
-    """PSNR in the hole: a row a mask, a column a method, then the paper's (CVPR table 1)."""
-    columns = {
-        method: {mask: f"{mean[mask, method]['psnr_hole']:.2f}" for mask in masks if (mask, method) in mean}
-        for method in methods
-    }
-    for title, figures in (("paper, ours", PAPER_OURS), ("paper, context encoder", PAPER_CONTEXT_ENCODER)):
-        if column := paper_column(figures, name):
-            columns[title] = column
-    return table(["mask", *columns], [[mask, *(c.get(mask, "-") for c in columns.values())] for mask in masks])
+def comparison(name: str, rows: list[dict], masks: list[str], methods: list[str]) -> str:
+    """PSNR in the hole: a row a method, then the paper's (CVPR table 1); a column a mask, then their mean.
+
+    The last column is how much a method's mean is above the first one's, with the standard error over the
+    pictures, each of which both have filled.
+    """
+    papers = {"paper, ours": PAPER_OURS, "paper, context encoder": PAPER_CONTEXT_ENCODER}
+    papers = {title: column for title, figures in papers.items() if (column := paper_column(figures, name))}
+    bar = {mask: max(column[mask] for column in papers.values()) for mask in masks if papers}
+    mean = means(rows)
+    lines = []
+    for method in methods:
+        found = {mask: mean[mask, method]["psnr_hole"] if (mask, method) in mean else None for mask in masks}
+        cells = [
+            f"**{_decibels(value)}**" if value is not None and value > bar.get(mask, np.inf) else _decibels(value)
+            for mask, value in found.items()
+        ]
+        lines.append([method, *cells, _mean(list(found.values()), 2), gain(rows, method, methods[0])])
+    for title, column in papers.items():
+        found = [column[mask] for mask in masks]
+        lines.append([title, *(_decibels(value, 1) for value in found), _mean(found, 1), ""])
+    return table(["method", *masks, "mean", f"above {methods[0]}"], lines)
+
+
+def gain(rows: list[dict], method: str, other: str) -> str:
+    """By how much (dB) a method's PSNR in the hole is above another's: mean and standard error over the pictures.
+
+    Empty for the method itself, "-" unless both have filled the same pictures under the same masks.
+    """
+    if method == other:
+        return ""
+    here, there = (
+        {(row["image"], row["mask"]): row["psnr_hole"] for row in rows if row["method"] == name}
+        for name in (method, other)
+    )
+    if not here or here.keys() != there.keys():
+        return "-"
+    differences: dict[int, list[float]] = {}
+    for image, mask in here:
+        differences.setdefault(image, []).append(here[image, mask] - there[image, mask])
+    each = np.array([np.mean(values) for values in differences.values()])  # a picture's, over the masks
+    error = f" ± {each.std(ddof=1) / len(each) ** 0.5:.2f}" if len(each) > 1 else ""
+    return f"{each.mean():+.2f}{error}"
 
 
 def details(mean: Means, seconds: dict[tuple[str, str], float], methods: list[str]) -> str:
     """All scores: a row a method and mask."""
-    head = ["method", "mask", "PSNR in the hole (dB)", "PSNR whole picture (dB)", "SSIM", "s / picture"]
     lines = [
-        [method, mask, *_scores(mean[mask, method]), f"{seconds[mask, method]:.2f}"]
+        [method, mask, *_scores(mean[mask, method], seconds[mask, method])]
         for method in methods
         for mask, m in mean
         if m == method
     ]
-    return table(head, lines)
+    return table(["method", "mask", *DETAILS], lines)
 
 
-def paper_column(figures: dict[str, tuple[float, ...]], name: str) -> dict[str, str]:
+def paper_column(figures: dict[str, tuple[float, ...]], name: str) -> dict[str, float]:
     """The paper's figures by mask, for a data set whose name starts like one of the paper's; else empty."""
     values = next((values for start, values in figures.items() if name.lower().startswith(start)), ())
-    return {mask: f"{value:.1f}" for mask, value in zip(PAPER_MASKS, values, strict=False)}
+    return dict(zip(PAPER_MASKS, values, strict=False))
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
@@ -129,5 +177,35 @@ def write_csv(path: Path, rows: list[dict]) -> None:
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
-def _scores(mean: dict[str, float]) -> list[str]:
-    return [f"{mean['psnr_hole']:.2f}", f"{mean['psnr_image']:.2f}", f"{mean['ssim']:.3f}"]
+def record(folder: Path, rows: list[dict], arguments: argparse.Namespace, index: int) -> None:
+    """Puts the means into `training.evaluation` of the folder's configuration, for its model card."""
+    evaluation = [
+        {
+            "data": Path(arguments.data[index]).name,
+            "images": len({row["image"] for row in rows}),
+            "steps": arguments.steps,
+            "prior_weight": arguments.prior_weight,
+            "learning_rate": arguments.learning_rate,
+            "blend": arguments.blend,
+            "precision": arguments.precision,
+            "masks": {
+                mask: {score: round(mean[score], 3) for score in SCORES[:3]} for (mask, _), mean in means(rows).items()
+            },
+        }
+    ]
+    amend_training(folder, evaluation=evaluation)
+
+
+def _scores(mean: dict[str, float], seconds: float) -> list[str]:
+    """The columns `DETAILS`."""
+    distance = mean["feature_distance"]
+    shown = f"{distance:.2f}" if distance == distance else "-"
+    return [_decibels(mean["psnr_hole"]), _decibels(mean["psnr_image"]), f"{mean['ssim']:.3f}", shown, f"{seconds:.2f}"]
+
+
+def _mean(values: list[float | None], digits: int) -> str:
+    return "-" if None in values else _decibels(float(np.mean(values)), digits)
+
+
+def _decibels(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
