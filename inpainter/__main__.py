@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--blend", choices=blending.MODES, default="poisson", help="(default %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the starting code (default %(default)s)")
     p.add_argument("--starts", type=int, default=1, help="codes to start from; the best is kept (default %(default)s)")
-    p.add_argument("--refine", type=int, default=0, metavar="N", help="then adapt G to each picture in N steps (as 20)")
+    p.add_argument("--refine", type=int, default=0, metavar="N", help="steps that then fit G to each picture, say 20")
     p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
     p.add_argument("--json", action="store_true", help="print losses and notes as JSON, one object a picture")

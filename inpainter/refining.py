@@ -5,8 +5,10 @@ same loss is brought down further, by moving what G's lower layers made of the c
 that go into the layers above. It is each picture's own change of G, as if its lower layers had been trained
 on, and costs no more than steps of the search; and as it is coarse, the hole follows its surroundings.
 
-Moving all weights of a copy of G for each picture instead took ten times as long, and where half of the
-picture is missing made the hole worse.
+On 16 held-out faces, 20 steps raise the PSNR in the hole by 0.24 dB (centre), 0.45 (pattern), 1.10 (random)
+and 0.02 (half). Moving all weights of a copy of G for each picture instead took ten times as long, and where
+half of the picture is missing made the hole worse, by 0.9 dB or more. Features of 4x4 and of 16x16 gained less,
+other step sizes, more steps and a wider window of the loss no more.
 
 Source: the idea is that of Daras et al., *Intermediate Layer Optimization for Inverse Problems using Deep
 Generative Models*, ICML 2021.

@@ -81,7 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="codes to start from for the methods of several starts; with several numbers, each is measured",
     )
     parser.add_argument("--batch-size", type=int, default=50)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the convolutions")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "bfloat16"),
+        default="auto",
+        help="of the convolutions (default auto: bfloat16 where the processor has it, else float32)",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="folder for the tables, per-image CSV, figures and finished cells")
     parser.add_argument("--show", nargs="+", default=[], metavar="METHOD", help="methods of the figures (default all)")

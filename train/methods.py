@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import inpainter
 from inpainter import Inpainter, baselines, metrics, refining
 from inpainter.images import to_tensor, to_uint8
+from inpainter.objective import quick_dtype
 from inpainter.pipeline import MODES
 from inpainter.results import compose
 
@@ -150,15 +151,11 @@ def scores(
 
 
 def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:
-    """A search with `settings` of the call of the inpainter.
-
-    Its convolutions are in `precision`, but those of the fast mode in what that mode chooses.
-    """
+    """A search with `settings` of the call of the inpainter, its convolutions in `precision`."""
     variant, _, offset = name.partition("+")
     settings = {"mode": "paper", **settings, **SEARCHES[variant]}
     settings["seed"] += int(offset or 0)
-    fast = settings["mode"] == "fast"
-    encoder = getattr(model, "encoder", None) if fast else None
+    encoder = model.encoder if settings["mode"] == "fast" else None
     refused = "the model has no encoder." if variant == "encoder" and encoder is None else ""
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: None) -> Cell:
@@ -168,7 +165,7 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
         if refused:
             return refusal(images, refused)
         started = time.perf_counter()
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16" and not fast):
+        with autocast(model.device, precision):
             result = model(images, holes, callback=report, batch_size=len(images), **settings)
         losses = np.stack([result.context_loss, result.prior_loss], axis=1).astype(np.float64)
         return Cell(result.images, result.generated, result.latents, losses, time.perf_counter() - started)
@@ -187,7 +184,7 @@ def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision
         started = time.perf_counter()
         pictures, missing = to_tensor(images, model.device), torch.from_numpy(holes).to(model.device)
         codes = torch.from_numpy(origin.latents).to(model.device)
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with autocast(model.device, precision):
             state = refining.refine(model.model, pictures, missing, codes, prior_weight=weight)
         filled = compose(images, state.images, holes, settings["blend"])
         losses = torch.stack([state.context_loss, weight * state.prior_loss], dim=1).double().cpu().numpy()
@@ -204,10 +201,22 @@ def depends_on(model: Inpainter, settings: dict[str, Any], precision: str) -> di
     return {
         **settings,
         "model": weights_digest(model.model),
-        "precision": precision,
+        "precision": effective_precision(model.device, precision),
         "device": model.device.type,
         "code": code_digest(SEARCH_CODE),
     }
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Has the convolutions computed in bfloat16 if that is the `precision`, where the library would not by itself."""
+    asked = precision == "bfloat16" and quick_dtype(device) != torch.bfloat16
+    return torch.autocast(device.type, torch.bfloat16, enabled=asked)
+
+
+def effective_precision(device: torch.device, precision: str) -> str:
+    """In what the search computes, for a `precision` of "auto" or "bfloat16"."""
+    quick = quick_dtype(device) == torch.bfloat16
+    return "bfloat16" if quick or precision == "bfloat16" else "float32"
 
 
 def code_digest(patterns: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:

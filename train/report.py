@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from inpainter.images import device_from_name
 from inpainter.records import amend_training
 
 from . import features
+from .methods import effective_precision
 
 SCORES = ("psnr_hole", "psnr_image", "ssim", "feature_distance", "context_loss", "prior_loss")
 COLUMNS = ("data", "method", "mask", "image", *SCORES)
@@ -187,7 +189,7 @@ def record(folder: Path, rows: list[dict], arguments: argparse.Namespace, index:
             "prior_weight": arguments.prior_weight,
             "learning_rate": arguments.learning_rate,
             "blend": arguments.blend,
-            "precision": arguments.precision,
+            "precision": effective_precision(device_from_name(arguments.device), arguments.precision),
             "masks": {
                 mask: {score: round(mean[score], 3) for score in SCORES[:3]} for (mask, _), mean in means(rows).items()
             },
