@@ -13,6 +13,7 @@ from torch import Tensor
 from . import fast, hub, losses, refining
 from . import images as img
 from .models import Encoder, LatentModel
+from .models.base import PretrainedModel
 from .results import Progress, Result, compose
 from .search import PRIOR_WEIGHT, STEPS, SearchState, search
 from .settings import check_settings, one_each
@@ -35,8 +36,8 @@ class Inpainter:
 
     def __init__(self, model: LatentModel, device: str | torch.device = "auto", encoder: Encoder | None = None):
         self.device = img.device_from_name(device)
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.encoder = encoder and encoder.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.model = self._placed(model)
+        self.encoder = encoder and self._placed(encoder)
         self.size: int = model.config.image_size
 
     @classmethod
@@ -84,7 +85,8 @@ class Inpainter:
         token: str | None = None,
     ) -> str:
         """Publishes the model as a Hub repository and returns the commit's address; see `inpainter.hub.push`."""
-        return hub.push_model(self.model, repo_id, private=private, revision=revision, create_pr=create_pr, token=token)
+        settings = {"private": private, "revision": revision, "create_pr": create_pr, "token": token}
+        return hub.push_model(self.model, repo_id, encoder=self.encoder, **settings)
 
     def __call__(
         self,
@@ -182,6 +184,9 @@ class Inpainter:
             refine=refine,
             _generated=generated,
         )
+
+    def _placed(self, network: PretrainedModel) -> PretrainedModel:
+        return network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def _prepare(self, images: img.Pictures, hole: img.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
         raw = img.as_picture_list(images)

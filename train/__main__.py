@@ -4,11 +4,12 @@ import argparse
 import logging
 import sys
 
-from . import context_encoder, evaluate, gan, score, select, vae
+from . import context_encoder, encoder, evaluate, gan, score, select, vae
 
 COMMANDS = {
     "gan": gan,
     "vae": vae,
+    "encoder": encoder,
     "context-encoder": context_encoder,
     "evaluate": evaluate,
     "score": score,

@@ -1,7 +1,7 @@
 """Models on the Hugging Face Hub and in folders: finding, pulling and publishing them."""
 
-from .exporting import export_onnx
-from .finding import Found, bundled, find, load, locate
+from .exporting import checksum, export_onnx
+from .finding import Found, bundled, find, load, load_encoder, locate
 from .publishing import check, pull, push, push_model, sample_grid, save
 from .spaces import push_space
 
@@ -9,9 +9,11 @@ __all__ = [
     "Found",
     "bundled",
     "check",
+    "checksum",
     "export_onnx",
     "find",
     "load",
+    "load_encoder",
     "locate",
     "pull",
     "push",

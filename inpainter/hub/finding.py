@@ -4,6 +4,7 @@ A Hub model is downloaded at one commit, so that its configuration and weights b
 arrives is checked against the checksums that the Hub gives.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -13,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub import (
+    _CACHED_NO_EXIST,
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     FileMetadataError,
     GatedRepoError,
@@ -29,8 +37,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from ..models import FAMILIES, LatentModel, ModelError
+from ..models import FAMILIES, Encoder, LatentModel, ModelError
 from ..models.base import CONFIG_NAME, WEIGHTS_NAME
+from ..models.encoder import FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +48,8 @@ BUNDLED = Path(__file__).resolve().parents[2] / "hub_models"
 
 # What a transfer can end in; RuntimeError is how the client for the Hub's chunk storage says it.
 TRANSFER_ERRORS = (HTTPError, OSError, RuntimeError)
+
+ENCODER_NAMES = (f"{FOLDER}/{WEIGHTS_NAME}", f"{FOLDER}/{CONFIG_NAME}")  # of a model that has one
 
 MAX_CONFIG_BYTES = 1_000_000  # a real one has a few thousand
 DEFAULT_REVISION = constants.DEFAULT_REVISION
@@ -57,6 +68,22 @@ def load(name: str | Path, **download: Any) -> LatentModel:
     """Loads a model of whichever family its configuration names; arguments and errors as `find`."""
     folder = find(name, **download).folder
     return family_of(folder).from_pretrained(folder)
+
+
+def load_encoder(folder: Path, model: LatentModel) -> Encoder | None:
+    """The encoder in a model's folder, None if it has none. Raises `ModelError` when it is not one for this model."""
+    folder = folder / FOLDER
+    if not folder.is_dir():
+        return None
+    encoder = Encoder.from_pretrained(folder)
+    wanted = (model.config.image_size, model.config.latent_size, model.latent_bound)
+    config = encoder.config
+    if (config.image_size, config.latent_size, config.latent_bound) != wanted:
+        raise ModelError(
+            f"{folder}: it is for {config.image_size}-pixel pictures and codes of {config.latent_size} numbers up to "
+            f"{config.latent_bound}; the model has {wanted[0]}, {wanted[1]} and {wanted[2]}."
+        )
+    return encoder
 
 
 def locate(name: str | Path, **download: Any) -> Path:
@@ -164,7 +191,12 @@ def _matches(path: Path, checksum: str) -> bool:
 
 
 def _download(repo_id: str, commit: str, revision: str | None, token, cache_dir) -> Path:
-    """Both files of a commit. What the branch points to in the cache changes once they are all there."""
+    """The model of a commit. What the branch points to in the cache changes once all its files are there."""
+    encoder = try_to_load_from_cache(repo_id, ENCODER_NAMES[0], cache_dir=cache_dir, revision=commit)
+    if encoder is not _CACHED_NO_EXIST:  # this commit is not known to have none
+        with contextlib.suppress(RemoteEntryNotFoundError):
+            for filename in ENCODER_NAMES:
+                fetch(repo_id, filename, commit, token, cache_dir)
     for filename in (WEIGHTS_NAME, CONFIG_NAME):
         path = fetch(repo_id, filename, commit, token, cache_dir)
     known = try_to_load_from_cache(repo_id, CONFIG_NAME, cache_dir=cache_dir, revision=revision)

@@ -20,14 +20,26 @@ from PIL import Image
 
 from .. import cards
 from ..images import image_grid, to_uint8
-from ..models import LatentModel, ModelError
+from ..models import Encoder, LatentModel, ModelError
 from ..models.base import CONFIG_NAME, WEIGHTS_NAME
-from .exporting import ONNX_NAME, check_onnx
-from .finding import TRANSFER_ERRORS, check_repo_id, fetch, first_line, load, refuse_if_answered, resolve
+from ..models.encoder import FOLDER
+from .exporting import ONNX_NAME, check_onnx, checksum
+from .finding import (
+    ENCODER_NAMES,
+    TRANSFER_ERRORS,
+    check_repo_id,
+    fetch,
+    first_line,
+    load,
+    load_encoder,
+    read_config,
+    refuse_if_answered,
+    resolve,
+)
 
 logger = logging.getLogger(__name__)
 
-PUBLISHED_NAMES = {CONFIG_NAME, WEIGHTS_NAME, ONNX_NAME, cards.CARD_NAME, "LICENSE"}
+PUBLISHED_NAMES = {CONFIG_NAME, WEIGHTS_NAME, *ENCODER_NAMES, ONNX_NAME, cards.CARD_NAME, "LICENSE"}
 PICTURE_SUFFIXES = {".png", ".jpg", ".webp"}
 SAMPLES = 64
 
@@ -35,7 +47,7 @@ SAMPLES = 64
 def is_published(name: str) -> bool:
     """Whether a file, by its path in a model folder, is part of the published model.
 
-    The model, its card, its licence, and pictures: never code, pickles, checkpoints or hidden files.
+    The model, its encoder, its card, its licence, and pictures: never code, pickles, checkpoints or hidden files.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or any(part.startswith(".") for part in path.parts):
@@ -43,7 +55,7 @@ def is_published(name: str) -> bool:
     return name in PUBLISHED_NAMES or path.suffix in PICTURE_SUFFIXES
 
 
-def save(model: LatentModel, folder: str | Path, repo_id: str | None = None) -> None:
+def save(model: LatentModel, folder: str | Path, repo_id: str | None = None, *, encoder: Encoder | None = None) -> None:
     """Writes a complete model folder: weights, configuration, samples (fixed codes) and card for `repo_id`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +63,9 @@ def save(model: LatentModel, folder: str | Path, repo_id: str | None = None) -> 
     device = next(model.parameters()).device
     z = model.sample_latents(SAMPLES, torch.Generator().manual_seed(0)).to(device)
     sample_grid(model, z).save(folder / cards.SAMPLES_NAME)
+    if encoder is not None:
+        (folder / FOLDER).mkdir(exist_ok=True)
+        encoder._save_pretrained(folder / FOLDER)
     cards.write_card(folder, repo_id)
 
 
@@ -76,11 +91,20 @@ def check(folder: str | Path) -> list[str]:
         raise ModelError(f"{folder}: it loads, but does not generate finite {config.image_size}-pixel images.")
     cards.check_scores(cards.read_card(folder), config.training, folder)
     check_onnx(folder)
+    check_encoder(folder, model)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     left_out = [name for name in names if not is_published(name)]
     if left_out:
         logger.info("%s: not published: %s", folder, ", ".join(left_out))
     return [name for name in names if is_published(name)]
+
+
+def check_encoder(folder: Path, model: LatentModel) -> None:
+    """Raises `ModelError` if a folder's encoder does not load, or was trained for other weights."""
+    if load_encoder(folder, model) is None:
+        return
+    if read_config(folder / FOLDER).get("training", {}).get("generator") != checksum(folder):
+        raise ModelError(f"{folder / FOLDER}: it was trained for other weights; train it again, or remove it.")
 
 
 def push(
@@ -134,12 +158,12 @@ def push(
     return commit.pr_url or commit.commit_url
 
 
-def push_model(model: LatentModel, repo_id: str, **settings: Any) -> str:
+def push_model(model: LatentModel, repo_id: str, *, encoder: Encoder | None = None, **settings: Any) -> str:
     """Publishes a model in memory, with a card of its own; settings, result and errors as `push`."""
     check_repo_id(repo_id)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, repo_id.split("/")[1])
-        save(model, folder, repo_id)
+        save(model, folder, repo_id, encoder=encoder)
         return push(folder, repo_id, **settings)
 
 
@@ -184,7 +208,7 @@ def pull(
         for name, source in cached.items():
             (staged / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, staged / name)
-        load(staged)
+        load_encoder(staged, load(staged))
         _move_into_place(staged, folder, names)
     except ModelError as error:
         raise ModelError(str(error).replace(str(staged), repo_id)) from error

@@ -1,0 +1,85 @@
+"""An encoder: looks at a damaged picture and its hole, and proposes the code that a search starts from.
+
+It belongs to one generator, and lives in the folder "encoder" of that model's folder. A model without
+one is searched from random codes.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from .base import ModelError, PretrainedModel
+from .dcgan import MAX_CHANNELS, MAX_IMAGE_SIZE, MAX_LATENT_SIZE, check_size
+
+FOLDER = "encoder"  # in the model's
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The shape of an encoder, and the record of its training. Raises `ModelError` if it cannot be built."""
+
+    family: str = "encoder"
+    image_size: int = 64  # pixels; halved once per entry of `channels`, down to 4
+    latent_size: int = 100
+    latent_bound: float | None = 1.0  # of each coordinate; None: free
+    channels: tuple[int, ...] = (48, 96, 192, 384)
+    training: dict = field(default_factory=dict)  # generator, data, steps, hours, ...
+
+    def __post_init__(self):
+        if self.family != "encoder":
+            raise ModelError(f"config: family is {self.family!r:.80}, expected 'encoder'.")
+        if not isinstance(self.channels, (list, tuple)) or not 1 <= len(self.channels) <= 7:
+            raise ModelError(f"config: channels is {self.channels!r:.80}, expected a list of 1 to 7 widths.")
+        object.__setattr__(self, "channels", tuple(self.channels))
+        for width in self.channels:
+            check_size("a width in channels", width, MAX_CHANNELS)
+        check_size("latent_size", self.latent_size, MAX_LATENT_SIZE)
+        check_size("image_size", self.image_size, MAX_IMAGE_SIZE)
+        if self.image_size != 4 * 2 ** len(self.channels):
+            raise ModelError(
+                f"config: image_size is {self.image_size}, but {len(self.channels)} channel widths take "
+                f"{4 * 2 ** len(self.channels)} pixels."
+            )
+        bound = self.latent_bound
+        number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
+        if bound is not None and not (number and 0 < bound <= 100):
+            raise ModelError(f"config: latent_bound is {bound!r:.80}, expected a number from 0 to 100, or null.")
+        if not isinstance(self.training, dict):
+            raise ModelError(f"config: training is {self.training!r:.80}, expected an object.")
+
+
+class Encoder(PretrainedModel):
+    """Damaged pictures to codes: convolutions of stride 2 with batch norm down to 4x4, and one linear layer.
+
+    Its idea is the encoder of iGAN (Zhu et al., ECCV 2016), which starts a search in a generator's codes
+    from an intact picture; here it sees the hole as well.
+    """
+
+    def __init__(self, config: EncoderConfig = EncoderConfig()):
+        super().__init__()
+        self.config = config
+        first, *_ = widths = config.channels
+        layers = [nn.Conv2d(4, first, kernel_size=4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+        for narrow, wide in pairwise(widths):  # each halves the size
+            layers += [
+                nn.Conv2d(narrow, wide, kernel_size=4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(wide),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 4 * 4, config.latent_size))
+
+    def forward(self, pictures: Tensor, hole: Tensor) -> Tensor:
+        """Proposes codes.
+
+        Args:
+            pictures: float (N, 3, H, W) in [-1, 1]; what is under the hole is not read.
+            hole: bool (N, H, W), True = missing.
+
+        Returns:
+            float (N, latent_size), within the bound.
+        """
+        hole = hole[:, None]
+        z = self.layers(torch.cat([pictures.masked_fill(hole, 0), hole.to(pictures.dtype)], dim=1))
+        return z if self.config.latent_bound is None else self.config.latent_bound * z.tanh()

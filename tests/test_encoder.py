@@ -1,0 +1,178 @@
+"""The encoder: what it looks at, how it travels with its model, and what training it takes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_dcgan
+from hub_server import READ_TOKEN, WRITE_TOKEN, running_hub
+
+from inpainter import Inpainter, ModelError, hub, masks
+from inpainter import images as img
+from inpainter.models import Encoder, EncoderConfig
+from train import holes
+from train.__main__ import main as train
+from train.encoder import errors
+
+
+def tiny_encoder(**changes) -> Encoder:
+    torch.manual_seed(0)
+    config = {"image_size": 16, "latent_size": 8, "channels": (8, 16), **changes}
+    return Encoder(EncoderConfig(**config)).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def with_encoder() -> Inpainter:
+    return Inpainter(tiny_dcgan(), "cpu", tiny_encoder())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model folder with an encoder that was made for it."""
+    hub.save(tiny_dcgan(), tmp_path / "model")
+    config = {"training": {"generator": hub.checksum(tmp_path / "model")}}
+    hub.save(hub.load(tmp_path / "model"), tmp_path / "model", encoder=tiny_encoder(**config))
+    return tmp_path / "model"
+
+
+# What it proposes
+
+
+def test_the_proposal_is_within_the_bound_and_does_not_see_what_is_under_the_hole(pictures):
+    hole = torch.from_numpy(masks.center(16)).expand(3, -1, -1)
+    encoder = tiny_encoder()
+    encoder.layers[-1].weight.data *= 100
+    z = encoder(img.to_tensor(pictures), hole)
+    assert z.shape == (3, 8)
+    assert z.abs().max() <= 1
+    hidden = np.where(masks.center(16)[..., None], 7, pictures)
+    assert torch.equal(encoder(img.to_tensor(hidden), hole), z)
+    assert not torch.equal(encoder(img.to_tensor(pictures), ~hole), z)
+
+
+def test_without_a_bound_the_proposal_is_free(pictures):
+    encoder = tiny_encoder(latent_bound=None)
+    encoder.layers[-1].weight.data *= 100
+    assert encoder(img.to_tensor(pictures), torch.zeros(3, 16, 16, dtype=torch.bool)).abs().max() > 1
+
+
+# Its folder
+
+
+def test_a_saved_encoder_comes_back_with_its_model(folder, pictures):
+    model = Inpainter.from_pretrained(folder, device="cpu")
+    hole = torch.from_numpy(masks.half(16)).expand(3, -1, -1)
+    wanted = tiny_encoder()(img.to_tensor(pictures), hole)
+    torch.testing.assert_close(model.encoder(img.to_tensor(pictures), hole), wanted, atol=1e-2, rtol=0)  # float16
+    model.save_pretrained(folder.parent / "again")
+    weights = "encoder/model.safetensors"
+    assert (folder.parent / "again" / weights).read_bytes() == (folder / weights).read_bytes()
+
+
+def test_a_model_without_an_encoder_has_none(tmp_path):
+    hub.save(tiny_dcgan(), tmp_path)
+    assert Inpainter.from_pretrained(tmp_path, device="cpu").encoder is None
+
+
+def test_an_encoder_for_another_shape_of_model_is_refused(folder):
+    shutil.rmtree(folder / "encoder")
+    hub.save(hub.load(folder), folder, encoder=tiny_encoder(latent_size=7))
+    with pytest.raises(ModelError, match="codes of 7 numbers"):
+        Inpainter.from_pretrained(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channels": []}, "channels"),
+        ({"channels": [8]}, "image_size is 16"),
+        ({"latent_bound": 0}, "latent_bound"),
+        ({"latent_size": "8"}, "latent_size"),
+        ({"family": "dcgan"}, "expected 'encoder'"),
+    ],
+)
+def test_an_encoder_that_cannot_be_built_is_one_sentence(folder, changes, message):
+    path = folder / "encoder" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ModelError, match=message):
+        Inpainter.from_pretrained(folder, device="cpu")
+
+
+# On the Hub
+
+
+def test_an_encoder_is_published_and_pulled_with_its_model(monkeypatch, tmp_path, folder):
+    with running_hub(monkeypatch, tmp_path) as server:
+        monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+        hub.push(folder, "user/tiny")
+        published = server.repos["models/user/tiny"].files()
+        assert {"encoder/config.json", "encoder/model.safetensors"} <= published.keys()
+        monkeypatch.setenv("HF_TOKEN", READ_TOKEN)
+        assert Inpainter.from_pretrained("user/tiny", device="cpu").encoder is not None
+        pulled = hub.pull("user/tiny", tmp_path / "pulled")
+        assert (pulled / "encoder" / "model.safetensors").read_bytes() == published["encoder/model.safetensors"]
+
+
+def test_an_encoder_of_other_weights_is_not_published(folder):
+    hub.save(tiny_dcgan(seed=1), folder)
+    with pytest.raises(ModelError, match="trained for other weights"):
+        hub.check(folder)
+
+
+# Training
+
+
+def test_training_attaches_an_encoder_that_the_model_then_starts_from(archive, tmp_path, pictures):
+    hub.save(tiny_dcgan(), tmp_path / "model")
+    arguments = ["encoder", "--model", tmp_path / "model", "--data", archive, "--out", tmp_path / "run"]
+    arguments += ["--images", 640, "--batch-size", 16, "--held-out", 8, "--channels", 8, 16, "--attach"]
+    assert train([str(argument) for argument in arguments]) == 0
+    (record,) = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    assert np.isfinite([record["image_loss"], record["rim_loss"], record["code_loss"], record["held_out_loss"]]).all()
+    hub.check(tmp_path / "model")
+    model = Inpainter.from_pretrained(tmp_path / "model", device="cpu")
+    assert model.encoder.config.training["images_seen"] == 640
+    assert model.encoder.config.training["generator"] == hub.checksum(tmp_path / "model")
+
+
+def test_training_brings_the_error_down(archive, tmp_path):
+    hub.save(tiny_dcgan(), tmp_path / "model")
+
+    def trained(images: int) -> float:
+        arguments = ["encoder", "--model", tmp_path / "model", "--data", archive, "--out", tmp_path / str(images)]
+        arguments += ["--images", images, "--batch-size", 16, "--held-out", 8, "--channels", 8, 16]
+        assert train([str(argument) for argument in arguments]) == 0
+        lines = (tmp_path / str(images) / "metrics.jsonl").read_text().splitlines()
+        return json.loads(lines[-1])["code_loss"]
+
+    assert trained(3200) < 0.9 * trained(16)
+
+
+def test_an_encoder_is_not_resumed_for_another_generator(archive, tmp_path, capsys):
+    arguments = ["encoder", "--model", tmp_path / "model", "--data", archive, "--out", tmp_path / "run"]
+    arguments += ["--images", 32, "--batch-size", 16, "--held-out", 8, "--channels", 8, 16, "--resume"]
+    for seed, code in ((0, 0), (1, 1)):
+        hub.save(tiny_dcgan(seed), tmp_path / "model")
+        assert train([str(argument) for argument in arguments]) == code
+    assert "was made with generator" in capsys.readouterr().err
+
+
+def test_errors_are_zero_for_equal_images_and_count_the_rim(pictures):
+    intact = img.to_tensor(pictures)
+    hole = torch.from_numpy(masks.center(16)).expand(3, -1, -1)
+    assert errors(intact, intact, hole) == (0, 0)
+    whole, rim = errors(torch.where(hole[:, None], intact, intact + 0.5), intact, hole)
+    assert rim == pytest.approx(0.5, abs=1e-6)
+    assert whole == pytest.approx(0.5 * (~masks.center(16)).mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", holes.DRAWN)
+def test_holes_to_train_on_leave_something_and_differ(kind):
+    drawn = holes.draw(20, 32, torch.Generator().manual_seed(0), (kind,))
+    assert drawn.shape == (20, 32, 32) and drawn.dtype == torch.bool
+    assert drawn.any((1, 2)).all() and not drawn.all(2).all(1).any()
+    if kind != "center":
+        assert len(drawn.flatten(1).unique(dim=0)) > 3
+    assert torch.equal(holes.draw(20, 32, torch.Generator().manual_seed(0), (kind,)), drawn)
