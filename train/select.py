@@ -31,6 +31,7 @@ from . import cells, features, figures, report
 from .data import load_images, split
 from .evaluate import holes_of
 from .features import Network
+from .methods import autocast
 from .options import number
 from .runs import SNAPSHOTS_NAME
 from .score import sample, warn_if_seen
@@ -169,7 +170,7 @@ class Trial:
         def report(step: int, progress) -> None:
             advance(len(progress.pictures) if step else 0)
 
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with autocast(model.device, "bfloat16"):
             result = model(
                 images,
                 holes,
