@@ -10,7 +10,9 @@ from .blending import harmonic_solver
 
 # Sweeps over a level of the coarse-to-fine solver, by its side in pixels: what is left to correct on
 # the finer ones is only what the coarser ones could not show, which dies out within a few pixels.
-SWEEPS = ((256, 40), (1024, 12), (2048, 4), (np.inf, 2))
+SWEEPS = ((256, 40), (1024, 12))
+BAND = 4  # pixels from the rim, and sweeps, on levels that are larger still: the rest is interpolated
+STRIP = 64  # rows that are composed at once, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,18 @@ def paste_back(
     box = _around(fine_hole)  # what the rest of the square holds does not matter
     fine_hole = fine_hole[box]
     part = filled[square.slices][box]
-    fine = np.asarray(
-        Image.fromarray(generated).resize((square.side, square.side), Image.Resampling.BICUBIC), dtype=np.float32
-    )[box]
-    if blend == "poisson" and not fine_hole.all():
-        fine = fine + harmonic_fill(part - fine, fine_hole)
-    part[fine_hole] = fine[fine_hole].round().clip(0, 255)
+    fine = Image.fromarray(generated).resize((square.side, square.side), Image.Resampling.BICUBIC)
+    fine = np.asarray(fine)[box]
+    if blend == "overlay" or fine_hole.all():
+        np.copyto(part, fine, where=fine_hole[..., None])
+        return filled
+    rim = np.flatnonzero(_rim(fine_hole))
+    difference = part.reshape(-1, 3)[rim].astype(np.float32) - fine.reshape(-1, 3)[rim]
+    correction = np.moveaxis(harmonic_fill(difference.T, rim, fine_hole), 0, 2)
+    for top in range(0, len(part), STRIP):
+        strip = slice(top, top + STRIP)
+        blended = (correction[strip] + fine[strip]).round().clip(0, 255)
+        np.copyto(part[strip], blended, where=fine_hole[strip, :, None], casting="unsafe")
     return filled
 
 
@@ -79,61 +87,61 @@ def enlarge_hole(hole: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     return hole[nearest[:, None], nearest]
 
 
-def harmonic_fill(values: NDArray[np.float32], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
+def harmonic_fill(values: NDArray[np.float32], rim: NDArray[np.intp], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Continues values harmonically from the rim of a hole into it, from coarse to fine.
 
     Each level halves the one below it. Its known pixels are means over the rim pixels that they cover,
     which alone decide the solution; the coarsest is solved exactly, and every other starts from the
-    coarser one and is relaxed.
+    coarser one and is relaxed, the largest only near the rim.
 
     Args:
-        values: float32 (H, W, C); what they are in the hole is ignored.
+        values: float32 (C, M), of the known pixels that touch the hole.
+        rim: where these are, as indices into the flattened hole (M,).
         hole: bool (H, W), True = missing, with at least one known pixel.
 
     Returns:
-        float32 (H, W, C), zero outside the hole.
+        float32 (C, H, W); what it holds outside the hole has no meaning.
     """
-    planes = np.where(hole, 0, np.moveaxis(values, 2, 0)).astype(np.float32)  # (C, H, W)
-    weight = _rim(hole).astype(np.float32)
-    levels = [(planes * weight, weight, hole)]
-    while min(levels[-1][2].shape) > 48 and _coarser(levels[-1])[2].any():
-        levels.append(_coarser(levels[-1]))
+    holes = [hole]
+    while min(holes[-1].shape) > 48 and (coarser := _coarser(holes[-1])).any():
+        holes.append(coarser)
     solution = None
-    for total, weight, missing in reversed(levels):
-        known = total / np.maximum(weight, 1e-6)
+    for halvings, missing in reversed(list(enumerate(holes))):
+        row, column = np.divmod(rim, hole.shape[1])
+        cells, which = np.unique((row >> halvings) * missing.shape[1] + (column >> halvings), return_inverse=True)
+        known = np.stack([np.bincount(which, plane) for plane in values]) / np.bincount(which)  # (C, cells)
         if solution is None:
-            solution = _exact(known, missing)
+            solution = np.zeros((len(values), *missing.shape), np.float32)
         else:
-            solution = np.where(missing, _finer(solution, missing.shape), known)
+            solution = _finer(solution, missing.shape)
+        solution.reshape(len(values), -1)[:, cells] = np.where(missing.ravel()[cells], 0, known)
+        if halvings == len(holes) - 1:
+            _solve(solution, missing)
+        elif max(missing.shape) <= SWEEPS[-1][0]:
             _relax(solution, missing)
-    return np.moveaxis(np.where(hole, solution, 0), 0, 2)
+        else:
+            _relax_near(solution, missing, cells)
+    return solution
 
 
-def _coarser(level: tuple[NDArray, NDArray, NDArray]) -> tuple[NDArray, NDArray, NDArray]:
-    """Sums, weights and hole at half the resolution; a pixel is missing if all that it covers is."""
-    total, weight, missing = level
-
-    def halve(plane: NDArray) -> NDArray:
-        height, width = plane.shape[-2:]
-        padding = [(0, 0)] * (plane.ndim - 2) + [(0, height % 2), (0, width % 2)]
-        p = np.pad(plane, padding, mode="edge")
-        return p[..., ::2, ::2] + p[..., 1::2, ::2] + p[..., ::2, 1::2] + p[..., 1::2, 1::2]
-
-    return halve(total), halve(weight), ~halve(~missing)
+def _coarser(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The hole at half the resolution; a pixel is missing if all that it covers is."""
+    p = np.pad(missing, [(0, side % 2) for side in missing.shape], mode="edge")
+    return p[::2, ::2] & p[1::2, ::2] & p[::2, 1::2] & p[1::2, 1::2]
 
 
 def _finer(planes: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Doubles the resolution of (C, h, w), bilinearly between pixel centres, cut to (C, H, W)."""
     double = (2 * planes.shape[2], 2 * planes.shape[1])
-    doubled = [Image.fromarray(plane).resize(double, Image.Resampling.BILINEAR) for plane in planes]
-    return np.stack([np.asarray(plane)[: shape[0], : shape[1]] for plane in doubled])
+    finer = np.empty((len(planes), *shape), np.float32)
+    for plane, out in zip(planes, finer, strict=True):
+        out[:] = np.asarray(Image.fromarray(plane).resize(double, Image.Resampling.BILINEAR))[: shape[0], : shape[1]]
+    return finer
 
 
-def _exact(known: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
-    solution = known.copy()
-    solve = harmonic_solver(missing.tobytes(), missing.shape)
-    solution[:, missing] = solve(known[:, ~missing].T).T
-    return solution
+def _solve(planes: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
+    """Fills the missing pixels of planes (C, H, W) exactly, in place."""
+    planes[:, missing] = harmonic_solver(missing.tobytes(), missing.shape)(planes[:, ~missing].T).T
 
 
 def _relax(planes: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
@@ -150,6 +158,29 @@ def _relax(planes: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
             mean *= 0.25
             np.copyto(p[1:-1, 1:-1], mean, where=missing)
         plane[:] = p[1:-1, 1:-1]
+
+
+def _relax_near(planes: NDArray[np.float32], missing: NDArray[np.bool_], rim: NDArray[np.intp]) -> None:
+    """As `_relax`, but only the missing pixels within a few steps of the rim (flat indices)."""
+    left, found, front = missing.ravel().copy(), [], rim
+    for _ in range(BAND):
+        front = np.unique(_neighbours(front, missing.shape))
+        front = front[left[front]]
+        left[front] = False
+        found.append(front)
+    band = np.concatenate(found)
+    around = _neighbours(band, missing.shape)  # (4, pixels)
+    for plane in planes.reshape(len(planes), -1):
+        for _ in range(BAND):
+            plane[band] = plane[around].mean(axis=0)
+
+
+def _neighbours(index: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.intp]:
+    """The four neighbours of pixels given by flat index: (4, N); the pixel itself for one outside the image."""
+    row, column = np.divmod(index, shape[1])
+    up, down = np.maximum(row - 1, 0), np.minimum(row + 1, shape[0] - 1)
+    left, right = np.maximum(column - 1, 0), np.minimum(column + 1, shape[1] - 1)
+    return np.stack([up * shape[1] + column, down * shape[1] + column, row * shape[1] + left, row * shape[1] + right])
 
 
 def _rim(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
