@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from inpainter import Inpainter, ModelError, baselines, masks
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig, fill
-from train import __main__, context_encoder
+from train import __main__, context_encoder, holes
 
 TINY = ContextEncoderConfig(image_size=16, bottleneck=12, channels=(16, 8))
 
@@ -96,19 +96,19 @@ def test_only_a_context_encoder_of_exactly_the_right_tensors_loads(folder):
 
 
 def test_holes_in_training_are_of_all_four_kinds_and_decided_by_the_generator():
-    holes = context_encoder.draw_holes(80, 16, torch.Generator().manual_seed(0))
-    assert holes.shape == (80, 16, 16) and holes.dtype == torch.bool
-    assert torch.equal(holes, context_encoder.draw_holes(80, 16, torch.Generator().manual_seed(0)))
+    drawn = holes.draw(80, 16, torch.Generator().manual_seed(0))
+    assert drawn.shape == (80, 16, 16) and drawn.dtype == torch.bool
+    assert torch.equal(drawn, holes.draw(80, 16, torch.Generator().manual_seed(0)))
     kinds = {
         "center": [masks.center(16)],
         "half": [masks.half(16, side) for side in masks.SIDES],
     }
     for name, shapes in kinds.items():
         for shape in shapes:
-            assert (holes.numpy() == shape).all(axis=(1, 2)).any(), name
-    shares = holes.float().mean((1, 2))
+            assert (drawn.numpy() == shape).all(axis=(1, 2)).any(), name
+    shares = drawn.float().mean((1, 2))
     assert (abs(shares - 0.8) < 0.01).any()  # random
-    assert not torch.equal(holes, context_encoder.draw_holes(80, 16, torch.Generator().manual_seed(1)))
+    assert not torch.equal(drawn, holes.draw(80, 16, torch.Generator().manual_seed(1)))
 
 
 def test_the_error_counts_missing_pixels_alone_and_every_picture_alike():

@@ -22,7 +22,7 @@ from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderCo
 from inpainter.cards import SAMPLES_NAME
 from inpainter.models.dcgan import discriminator
 
-from . import figures, options, runs
+from . import figures, holes, options, runs
 from .options import number
 from .trainer import Trainer, initialise
 
@@ -69,7 +69,7 @@ class ContextEncoderTrainer(Trainer):
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
         """One update of D, then of the network, each picture with a hole of its own."""
         D = self.discriminator
-        hole = draw_holes(len(real), self.model.config.image_size, random).to(self.device)
+        hole = holes.draw(len(real), self.model.config.image_size, random).to(self.device)
         with self.accelerator.autocast():
             made = self.model(real, hole)
             real_logits, made_logits = D(real).float(), D(made.detach()).float()
@@ -105,16 +105,3 @@ def hole_error(made: Tensor, real: Tensor, hole: Tensor) -> Tensor:
     """Mean squared error over the missing pixels of each picture, mean over the pictures (eq. 1, normalised)."""
     squared = (made - real).square().mean(1) * hole  # (N, H, W)
     return (squared.sum((1, 2)) / hole.sum((1, 2)).clamp(min=1)).mean()
-
-
-def draw_holes(count: int, size: int, random: torch.Generator) -> Tensor:
-    """Holes of the paper's four kinds, drawn anew for every picture: bool (count, size, size)."""
-    kinds = torch.randint(len(masks.NAMES), (count,), generator=random).tolist()
-    seeds = torch.randint(2**31, (count,), generator=random).tolist()
-    holes = [
-        masks.half(size, masks.SIDES[seed % 4])
-        if masks.NAMES[kind] == "half"
-        else masks.named(masks.NAMES[kind], size, seed)
-        for kind, seed in zip(kinds, seeds, strict=True)
-    ]
-    return torch.from_numpy(np.stack(holes))

@@ -38,8 +38,8 @@ def number(kind: type, least: float, most: float = sys.float_info.max) -> Callab
     return parse
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that every run has, whatever it trains."""
+def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, least_held_out: int = 0) -> None:
+    """Adds the options that `runs.train` takes; the networks' own, `--channels` among them, come beside them."""
     parser.add_argument(
         "--data", required=True, help="folder or zip of images, a Hugging Face dataset, or a release as downloaded"
     )
@@ -54,11 +54,6 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=number(int, 0), default=0)
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one) or cpu")
-
-
-def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, least_held_out: int = 0) -> None:
-    """Adds the options that `runs.train` takes; the networks' own, `--channels` among them, come beside them."""
-    add_run_arguments(parser)
     parser.add_argument(
         "--keep-every",
         type=number(int, 1),
