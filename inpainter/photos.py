@@ -84,7 +84,7 @@ def paste_back(
 def enlarge_hole(hole: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     """Shows a hole (size, size) at another size by nearest neighbour: bool (side, side)."""
     nearest = (np.arange(side) * 2 + 1) * len(hole) // (2 * side)
-    return hole[nearest[:, None], nearest]
+    return hole[nearest][:, nearest]
 
 
 def harmonic_fill(values: NDArray[np.float32], rim: NDArray[np.intp], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -164,8 +164,9 @@ def _relax_near(planes: NDArray[np.float32], missing: NDArray[np.bool_], rim: ND
     """As `_relax`, but only the missing pixels within a few steps of the rim (flat indices)."""
     left, found, front = missing.ravel().copy(), [], rim
     for _ in range(BAND):
-        front = np.unique(_neighbours(front, missing.shape))
-        front = front[left[front]]
+        front = _neighbours(front, missing.shape)
+        front = np.sort(front[left[front]])
+        front = front[np.diff(front, prepend=-1) > 0]  # each once; np.unique takes ten times as long
         left[front] = False
         found.append(front)
     band = np.concatenate(found)
