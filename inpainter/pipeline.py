@@ -167,7 +167,7 @@ class Inpainter:
         found = self._evaluate(pictures, holes, latents, batch_size, window, norm)
         refine = refine if searched else 0
         if refine:
-            self._refine(found, refine, pictures, holes, latents, searched, weights, batch_size, window, norm)
+            self._refine(found, refine, pictures, holes, latents, searched, batch_size, window, norm)
         generated, context_loss, prior_loss = found
         return Result(
             images=compose(pictures, generated, holes, blend),
@@ -246,21 +246,20 @@ class Inpainter:
             parts.append([t.float().cpu() for t in (images, context, self.model.prior_loss(images, z))])
         return tuple(map(torch.cat, zip(*parts, strict=True)))
 
-    def _refine(self, found, steps, pictures, holes, latents, searched, weights, batch_size, window, norm) -> None:
+    def _refine(self, found, steps, pictures, holes, latents, searched, batch_size, window, norm) -> None:
         """Replaces images and losses of the searched pictures in `found`, in place, by the refined ones."""
         for first in range(0, len(searched), batch_size):
             which = searched[first : first + batch_size]
-            state = refining.refine(
+            refined = refining.refine(
                 self.model,
                 *self._to_device(pictures[which], holes[which]),
                 latents[which].to(self.device),
                 steps=steps,
-                prior_weight=torch.tensor([weights[i] for i in which], device=self.device),
                 window=window,
                 norm=norm,
             )
-            for values, refined in zip(found, (state.images, state.context_loss, state.prior_loss), strict=True):
-                values[which] = refined.cpu()
+            for values, new in zip(found, refined, strict=True):
+                values[which] = new.cpu()
 
     def _to_device(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         return img.to_tensor(pictures, self.device), torch.from_numpy(holes).to(self.device)

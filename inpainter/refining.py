@@ -1,7 +1,7 @@
 """Refinement: after the search, G gives way to each picture for a few steps.
 
 What a search finds is at best the nearest image that G can make, and none is quite the picture. Here the
-same loss is brought down further, by moving what G's lower layers made of the code: the features (N, C, 8, 8)
+context loss is brought down further, by moving what G's lower layers made of the code: the features (N, C, 8, 8)
 that go into the layers above. It is each picture's own change of G, as if its lower layers had been trained
 on, and costs no more than steps of the search; and as it is coarse, the hole follows its surroundings.
 
@@ -9,6 +9,9 @@ On 16 held-out faces, 20 steps raise the PSNR in the hole by 0.24 dB (centre), 0
 and 0.02 (half). Moving all weights of a copy of G for each picture instead took ten times as long, and where
 half of the picture is missing made the hole worse, by 0.9 dB or more. Features of 4x4 and of 16x16 gained less,
 other step sizes, more steps and a wider window of the loss no more.
+
+The prior is left out: Adam's steps are as long where the gradient is small as where it is large, and in the
+middle of a hole, where the prior alone would pull, they would draw patterns that deceive D and nobody else.
 
 Source: the idea is that of Daras et al., *Intermediate Layer Optimization for Inverse Problems using Deep
 Generative Models*, ICML 2021.
@@ -20,7 +23,7 @@ from torch import Tensor, nn
 from . import losses
 from .models import LatentModel, ModelError
 from .objective import AutogradObjective, quick_dtype
-from .search import PRIOR_WEIGHT, SearchState, descend
+from .search import descend
 
 STEPS = 20
 LEARNING_RATE = 0.03  # the features of a trained G are around 0.5
@@ -33,30 +36,29 @@ def refine(
     z: Tensor,
     *,
     steps: int = STEPS,
-    prior_weight: float | Tensor = PRIOR_WEIGHT,
     learning_rate: float = LEARNING_RATE,
     window: int | None = losses.WINDOW,
     norm: str = "l1",
-) -> SearchState:
-    """Takes Adam steps on the loss of the search, from the features that codes z give.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Takes Adam steps on the context loss, from the features that codes z give.
 
     Every row is refined by itself. The steps are in bfloat16 where that is fast, what is returned is not.
 
     Args:
         model: in evaluation mode, without parameter gradients; it is not changed.
-        pictures, hole, prior_weight, window, norm: as for `search.search`.
+        pictures, hole, window, norm: as for `search.search`.
         z: float32 (N, latent_size), what a search found.
         steps: 0 evaluates the codes.
         learning_rate: Adam's step size.
 
     Returns:
-        The last state; its `z` are the features.
+        Images (N, 3, H, W) in [-1, 1], their context loss (N,), and their prior loss (N,) before its factor.
 
     Raises:
         ModelError: when the model's generator is not a sequence of layers.
     """
     lower, upper = split(model)
-    target = AutogradObjective(Upper(upper, model, z), pictures, hole, prior_weight, window, norm)
+    target = AutogradObjective(Upper(upper), pictures, hole, 0.0, window, norm)
     with torch.no_grad():
         features = lower(z).float()  # (N, C, 8, 8)
     kind = z.device.type
@@ -64,17 +66,19 @@ def refine(
     with torch.autocast(kind, torch.bfloat16, enabled=quick):
         features = descend(target, features, steps, lambda step: learning_rate, None, None).z
     found = target(features)
-    return SearchState(steps, features, found.images, found.context_loss, found.prior_loss, found.loss)
+    with torch.no_grad():
+        prior_loss = model.prior_loss(found.images, z).float()
+    return found.images, found.context_loss, prior_loss
 
 
 class Upper:
-    """The upper layers of a model's generator, as a model whose codes are the features below them."""
+    """The upper layers of a generator as a model without a prior, whose codes are the features below them."""
 
-    def __init__(self, layers: nn.Sequential, model: LatentModel, z: Tensor):
-        self.generate, self.model, self.z = layers, model, z
+    def __init__(self, layers: nn.Sequential):
+        self.generate = layers
 
     def prior_loss(self, images: Tensor, features: Tensor) -> Tensor:
-        return self.model.prior_loss(images, self.z)
+        return images.new_zeros(len(images))
 
 
 def split(model: LatentModel) -> tuple[nn.Sequential, nn.Sequential]:

@@ -178,18 +178,17 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
 
 def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:
     """Refinement of what the search of the same `settings` and seed found, `inpainter.refining.STEPS` steps."""
-    weight = settings["prior_weight"]
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: Cell) -> Cell:
         started = time.perf_counter()
         pictures, missing = to_tensor(images, model.device), torch.from_numpy(holes).to(model.device)
         codes = torch.from_numpy(origin.latents).to(model.device)
         with autocast(model.device, precision):
-            state = refining.refine(model.model, pictures, missing, codes, prior_weight=weight)
-        filled = compose(images, state.images, holes, settings["blend"])
-        losses = torch.stack([state.context_loss, weight * state.prior_loss], dim=1).double().cpu().numpy()
+            generated, context_loss, prior_loss = refining.refine(model.model, pictures, missing, codes)
+        filled = compose(images, generated, holes, settings["blend"])
+        losses = torch.stack([context_loss, settings["prior_weight"] * prior_loss], dim=1).double().cpu().numpy()
         advance(len(images))
-        return Cell(filled, to_uint8(state.images), origin.latents, losses, time.perf_counter() - started)
+        return Cell(filled, to_uint8(generated), origin.latents, losses, time.perf_counter() - started)
 
     offset = int(name.partition("+")[2] or 0)
     depends = depends_on(model, {**settings, "seed": settings["seed"] + offset, "refine": refining.STEPS}, precision)
