@@ -32,14 +32,14 @@ from .trainer import Trainer
 logger = logging.getLogger(__name__)
 
 RIM_WEIGHT = 0.5  # of the error at the hole's rim, against that of the whole picture
-CODE_WEIGHT = 0.1  # of the error of known codes
+CODE_WEIGHT = 1.0  # of the error of known codes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_loop_arguments(parser, least_batch=2, least_held_out=1)
     parser.set_defaults(images=150_000)
     parser.add_argument("--model", required=True, help="the generator's model folder, Hub id or bundled name")
-    parser.add_argument("--learning-rate", type=number(float, 0), default=1e-3, help="at first (default %(default)s)")
+    parser.add_argument("--learning-rate", type=number(float, 0), default=5e-4, help="at first (default %(default)s)")
     parser.add_argument(
         "--channels",
         type=number(int, 1),
@@ -100,6 +100,8 @@ class EncoderTrainer(Trainer):
 
     def __post_init__(self):
         super().__post_init__()
+        with torch.no_grad():  # else the first proposals saturate at the bound, where they learn next to nothing
+            self.model.layers[-1].weight.mul_(0.02)
         self.generator = self.place(self.generator).eval().requires_grad_(False)
         self.optimizer = self.adam(self.model)
         self.parts["optimizer"] = self.optimizer
