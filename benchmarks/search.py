@@ -1,12 +1,15 @@
 """The search beside the loop that other implementations write: time of a step, of a picture, and what it finds.
 
     python -m benchmarks.search [--data PICTURES] [--plot search.png]
+    python -m benchmarks.search --data PICTURES --pictures 50 --masks center pattern random half --cpu-time --memory
+
+The second is the whole comparison, an hour and a half on two cores, and says which of its aims are met.
 
 The textbook loop is plain PyTorch: float32, channels first, the modules in evaluation mode with frozen
 weights, torch.optim.Adam on z, autograd. All sides have the same weights, pictures and holes and take
 turns in rounds; medians are compared, so that a machine that is busy meanwhile slows all of them.
-Searches run for all pictures at once, which changes nothing in what they find; the seconds given are
-those of one picture searched by itself: its steps at the median time of a step.
+Searches run for several pictures at once, which changes nothing in what they find; the seconds given are
+those of one picture searched by itself: the choice of its code, and its steps at the median time of a step.
 """
 
 import argparse
@@ -14,103 +17,30 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
-from inpainter import Inpainter, blending, fast, losses, masks, metrics
+from benchmarks.loops import Loop, Problem, evaluate, paper, quick, run_search, textbook, with_chosen_codes
+from benchmarks.measuring import peak_memory, seconds
+from inpainter import Inpainter, fast, masks
 from inpainter import images as img
 from inpainter.hub import locate
 from inpainter.objective import quick_dtype
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS, SearchState, search
+from inpainter.search import STEPS
 
 TOLERANCE = 0.01  # of the total loss, between the textbook loop and the paper's mode; see `agreement`
 AGREEMENT_STEPS = 25
 STEPS_A_ROUND = 2 * fast.PRIOR_EVERY  # so that the prior has its share
+PAPER_SPEED = {1: 1.4, 8: 2.0}  # by batch size, how many times as fast as the textbook loop a step should be
+QUALITY_SHARE, LOSS_SHARE = 20, 8  # of the textbook loop's time, in which the fast mode should find as much
 Trace = list[tuple[float, float]]  # (seconds, mean total loss)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Pictures uint8 (N, H, W, 3), their holes bool (N, H, W), and codes (N, latent_size) to start from."""
-
-    pictures: NDArray[np.uint8]
-    holes: NDArray[np.bool_]
-    codes: Tensor
-
-    def first(self, count: int) -> "Problem":
-        """As many pictures as asked for, repeated where there are too few."""
-        rows = np.arange(count) % len(self.pictures)
-        return Problem(self.pictures[rows], self.holes[rows], self.codes[rows])
-
-    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        pictures, holes = img.to_tensor(self.pictures, device), torch.from_numpy(self.holes).to(device)
-        return pictures, holes, self.codes.to(device)
-
-
-Loop = Callable[[Problem, int, Callable[[int, SearchState], None] | None], Tensor]
-
-
-def textbook(model: torch.nn.Module, device: torch.device) -> Loop:
-    """(problem, steps, callback) to codes (N, latent_size), by the loop that people write."""
-
-    def loop(problem: Problem, steps: int, callback=None) -> Tensor:
-        pictures, holes, codes = problem.tensors(device)
-        weights = losses.importance_weights(holes)
-        z = codes.clone().requires_grad_()
-        adam = torch.optim.Adam([z], lr=LEARNING_RATE)
-        for step in range(steps):
-            images = model.generator(z)
-            context = (weights * (images - pictures)).abs().sum((1, 2, 3))
-            prior = -torch.nn.functional.softplus(model.discriminator(images)).squeeze(1)
-            loss = context + PRIOR_WEIGHT * prior
-            if callback:
-                callback(step, SearchState(step, z, images, context, prior, loss))
-            adam.zero_grad()
-            loss.sum().backward()
-            adam.step()
-            with torch.no_grad():
-                z.clamp_(-1, 1)
-        return z.detach()
-
-    return loop
-
-
-def paper(model: torch.nn.Module, device: torch.device) -> Loop:
-    def loop(problem: Problem, steps: int, callback=None) -> Tensor:
-        return search(model, *problem.tensors(device), steps=steps, callback=callback).z
-
-    return loop
-
-
-def quick(model: torch.nn.Module, device: torch.device) -> Loop:
-    def loop(problem: Problem, steps: int, callback=None) -> Tensor:
-        return fast.fast_search(model, *problem.tensors(device), steps=steps, callback=callback).z
-
-    return loop
-
-
-def with_best_codes(model: torch.nn.Module, problem: Problem, device: torch.device) -> Problem:
-    """The problem with the codes that the fast mode would start from."""
-    pictures, holes, _ = problem.tensors(device)
-    candidates = model.sample_latents(fast.CANDIDATES, torch.Generator().manual_seed(0)).to(device)
-    return replace(problem, codes=fast.best_codes(model, pictures, holes, candidates)[:, 0])
-
-
-def seconds(run: Callable[[], object], clock: Callable[[], float], device: torch.device) -> float:
-    """What a call takes, with a GPU's work done by the end."""
-    started = clock()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return clock() - started
 
 
 def step_times(
@@ -127,18 +57,6 @@ def step_times(
             if turn:  # the first warms up
                 times[name].append((more - some) / STEPS_A_ROUND)
     return times
-
-
-def evaluate(model: torch.nn.Module, problem: Problem, codes: Tensor, device: torch.device) -> NDArray[np.float64]:
-    """(N, 3): the total loss of codes, and PSNR in the hole and SSIM of the blended pictures."""
-    pictures, holes, _ = problem.tensors(device)
-    with torch.no_grad():
-        images = model.generate(codes)
-        context = losses.context_loss(images, pictures, losses.importance_weights(holes))
-        total = context + PRIOR_WEIGHT * model.prior_loss(images, codes)
-        filled = img.to_uint8(blending.compose(pictures.cpu(), images.cpu(), holes.cpu()))
-    scores = total.cpu().numpy(), metrics.psnr(filled, problem.pictures, problem.holes)
-    return np.stack([*scores, metrics.ssim(filled, problem.pictures)], axis=1).astype(np.float64)
 
 
 def agreement(loops: dict[str, Loop], model: torch.nn.Module, problem: Problem, device: torch.device) -> float:
@@ -173,13 +91,14 @@ def options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pictures", type=int, default=4, help="a mask (default %(default)s)")
     parser.add_argument("--masks", nargs="+", choices=masks.NAMES, default=["center"])
     parser.add_argument("--steps", type=int, default=STEPS, help="of the textbook loop (default %(default)s)")
-    parser.add_argument("--fast-steps", type=int, nargs="+", default=[100, fast.STEPS, 800])
+    parser.add_argument("--fast-steps", type=int, nargs="+", default=[100, 200, fast.STEPS, 800])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only-steps", action="store_true", help="time steps, but run no whole searches")
     parser.add_argument(
         "--cpu-time", action="store_true", help="this process's own time: on a machine shared with others"
     )
+    parser.add_argument("--memory", action="store_true", help="measure the peak memory of each batch size as well")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--plot", type=Path, help="a picture file for curves of cost and quality")
     return parser.parse_args(argv)
@@ -215,7 +134,10 @@ def main(argv: list[str] | None = None) -> None:
     print(f" (allowed: {TOLERANCE}).")
     if difference > TOLERANCE:
         raise SystemExit("error: the paper's mode does not do what the textbook loop does.")
-    traces = {} if arguments.only_steps else search_table(loops, model, problems, cost, arguments, clock, device)
+    print("\n".join(speed_criteria(cost)))
+    if arguments.memory:
+        memory_table(arguments, device)
+    traces = {} if arguments.only_steps else search_table(loops, inpainter, problems, cost, arguments, clock, device)
     if arguments.plot:
         plot(arguments.plot, cost, traces)
 
@@ -238,39 +160,106 @@ def step_table(loops, problem, arguments, clock, device) -> Cost:
     return cost
 
 
-def search_table(loops, model, problems, cost: Cost, arguments, clock, device) -> dict[str, Trace]:
+@dataclass(frozen=True)
+class Outcome:
+    """A search's means over the pictures of a mask; `share` is of the textbook loop's time."""
+
+    share: float
+    loss: float
+    psnr: float
+    ssim: float
+
+
+def search_table(loops, inpainter, problems, cost: Cost, arguments, clock, device) -> dict[str, Trace]:
     """Prints what whole searches take and find; returns the loss over time for the first mask."""
     size = min(arguments.batch_sizes)
     runs = [("textbook", arguments.steps), ("paper", arguments.steps), *(("fast", s) for s in arguments.fast_steps)]
     traces: dict[str, Trace] = {}
+    found: dict[tuple[str, int], list[Outcome]] = {run: [] for run in runs}
     print(
         f"\n| mask | search | seconds a picture, {size} at once | share of time | total loss | PSNR, hole (dB) | SSIM |"
     )
     print("|---|---|---|---|---|---|---|")
     for mask, problem in problems.items():
-        alone = problem.first(size)
-        choice = statistics.median(
-            seconds(partial(with_best_codes, model, alone, device), clock, device) for _ in range(5)
-        )
-        starts = {"fast": with_best_codes(model, problem, device)}
+        choose = partial(with_chosen_codes, inpainter, problem.first(size))
+        choice = statistics.median(seconds(choose, clock, device) for _ in range(5))
+        starts = {"fast": with_chosen_codes(inpainter, problem)}
         for name, steps in runs:
             a_step, before = cost[name][size] / size, choice / size if name in starts else 0
-            trace: Trace = []
-
-            def watch(step: int, state: SearchState, trace=trace, a_step=a_step, before=before) -> None:
-                trace.append((before + (step + 1) * a_step, float(state.loss.detach().mean())))
-
-            codes = loops[name](starts.get(name, problem), steps, watch)
-            traces.setdefault(f"{name}, {steps} steps", trace)
+            codes, curve = run_search(loops[name], starts.get(name, problem), steps, f"{mask}, {name}")
+            times = before + a_step * np.arange(1, len(curve) + 1)
+            traces.setdefault(f"{name}, {steps} steps", list(zip(times, curve, strict=True)))
             taken = before + steps * a_step
             share = taken * size / (arguments.steps * cost["textbook"][size])
-            loss, psnr, ssim = evaluate(model, problem, codes, device).mean(axis=0)
-            print(
-                f"| {mask} | {name}, {steps} steps | {taken:.2f} | 1/{1 / share:.1f} | {loss:.2f} | {psnr:.2f} "
-                f"| {ssim:.4f} |",
-                flush=True,
-            )
+            outcome = Outcome(share, *evaluate(inpainter.model, problem, codes, device).mean(axis=0))
+            found[name, steps].append(outcome)
+            print(row(mask, f"{name}, {steps} steps", taken, outcome), flush=True)
+    means = {run: Outcome(*np.mean([astuple(o) for o in outcomes], axis=0)) for run, outcomes in found.items()}
+    for (name, steps), mean in means.items():
+        taken = mean.share * arguments.steps * cost["textbook"][size] / size
+        print(row("all", f"{name}, {steps} steps", taken, mean))
+    print()
+    print("\n".join(quality_criteria(means, arguments.steps)))
     return traces
+
+
+def row(mask: str, name: str, taken: float, found: Outcome) -> str:
+    times = 1 / found.share
+    return f"| {mask} | {name} | {taken:.2f} | 1/{times:.1f} | {found.loss:.2f} | {found.psnr:.2f} | {found.ssim:.4f} |"
+
+
+def quality_criteria(means: dict[tuple[str, int], Outcome], textbook_steps: int) -> list[str]:
+    """Whether the fast mode finds what the textbook loop finds, each in its share of the time."""
+    target = means["textbook", textbook_steps]
+    fast_runs = {steps: mean for (name, steps), mean in sorted(means.items()) if name == "fast"}
+    reached = {
+        f"PSNR and SSIM, in at most 1/{QUALITY_SHARE}": (
+            QUALITY_SHARE,
+            lambda m: min(m.psnr - target.psnr, m.ssim - target.ssim) >= 0,
+        ),
+        f"total loss, in at most 1/{LOSS_SHARE}": (LOSS_SHARE, lambda m: m.loss <= target.loss),
+    }
+    lines = []
+    for name, (share, enough) in reached.items():
+        first = next((steps for steps, mean in fast_runs.items() if enough(mean)), None)
+        if first is None:
+            lines.append(f"Textbook's {name} of its time: not met, as none of the fast searches reaches it.")
+        else:
+            times = 1 / fast_runs[first].share
+            lines.append(f"Textbook's {name} of its time: {verdict(times >= share)}, {first} steps take 1/{times:.1f}.")
+    return lines
+
+
+def speed_criteria(cost: Cost) -> list[str]:
+    """Whether a step of the paper's mode is as much faster than the textbook loop's as it should be."""
+    lines = []
+    for size, least in PAPER_SPEED.items():
+        if size in cost["paper"]:
+            times = cost["textbook"][size] / cost["paper"][size]
+            lines.append(
+                f"Paper mode at batch {size} at least {least}x as fast: {verdict(times >= least)}, {times:.2f}x."
+            )
+    return lines
+
+
+def verdict(met: bool) -> str:
+    return "met" if met else "not met"
+
+
+def search_once(model: str, mask: str, device: torch.device, size: int) -> None:
+    """A few fast steps for so many pictures, for what they hold in memory; needs nothing from this process."""
+    inpainter = Inpainter.from_pretrained(model, device=device)
+    shape = (size, inpainter.size, inpainter.size)
+    pictures, holes = np.zeros((*shape, 3), np.uint8), np.broadcast_to(masks.named(mask, inpainter.size), shape)
+    inpainter(pictures, holes, mode="fast", steps=2, batch_size=size, blend="overlay")
+
+
+def memory_table(arguments, device: torch.device) -> None:
+    what = "of the GPU" if device.type == "cuda" else "of the whole process"
+    print(f"\n| pictures at once | peak memory {what} (MB), fast mode |\n|---|---|")
+    for size in arguments.batch_sizes:
+        peak = peak_memory(search_once, device, arguments.model, arguments.masks[0], device, size)
+        print(f"| {size} | {peak:.0f} |", flush=True)
 
 
 def plot(path: Path, cost: Cost, traces: dict[str, Trace]) -> None:

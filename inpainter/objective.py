@@ -78,20 +78,30 @@ class FoldedObjective(AutogradObjective):
         self.prior_weight = torch.as_tensor(self.prior_weight, device=pictures.device).expand(count)
         self.prior_loss = pictures.new_zeros(count)
         self.pull = pictures.new_zeros(count, height, width, 3)  # of the prior on the images: its gradient
-        at_once = ROWS_AT_ONCE
+        self.at_once = ROWS_AT_ONCE
         if pictures.device.type == "cuda":
-            at_once = max(1, BYTES_AT_ONCE // (height * width * LAYERS_BYTES))
-        self.parts = [slice(first, first + at_once) for first in range(0, count, at_once)]
+            self.at_once = max(1, BYTES_AT_ONCE // (height * width * LAYERS_BYTES))
 
     @torch.no_grad()
     def __call__(self, z: Tensor, prior: bool = True) -> Evaluation:
-        parts = [self._evaluate(part, z[part], prior) for part in self.parts]
+        parts = self._parts(z, prior)
         images, context, gradient = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
         prior_loss = self.prior_loss.clone()
         if self.discriminator is None:
             prior_loss, pull = self._prior_of_code(images, z)
             gradient = gradient + pull
         return Evaluation(images, context, prior_loss, context + self.prior_weight * prior_loss, gradient)
+
+    def _parts(self, z: Tensor, prior: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """As many rows at once as there is memory for: what others use of a GPU changes."""
+        while True:
+            try:
+                starts = range(0, len(z), self.at_once)
+                return [self._evaluate(slice(a, a + self.at_once), z[a : a + self.at_once], prior) for a in starts]
+            except torch.OutOfMemoryError:
+                if self.at_once == 1:
+                    raise
+                self.at_once = min(self.at_once, len(z)) // 2 or 1
 
     def _evaluate(self, part: slice, z: Tensor, prior: bool) -> tuple[Tensor, Tensor, Tensor]:
         values = self.generator.forward(z[:, None, None])

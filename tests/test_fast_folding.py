@@ -65,6 +65,35 @@ def test_more_rows_than_are_taken_at_once_are_each_their_own(monkeypatch):
         torch.testing.assert_close(getattr(parted, name), getattr(whole, name), rtol=1e-4, atol=1e-4)
 
 
+def test_a_batch_too_large_for_the_memory_is_split(monkeypatch):
+    model, pictures, holes, z = problem(4)
+    arguments = (model, pictures, holes, 5.0, 7, "l1")
+    whole = FoldedObjective(*arguments, dtype=torch.float32)(z)
+    target, forward, sizes = FoldedObjective(*arguments, dtype=torch.float32), folding.Chain.forward, []
+
+    def limited(self, x):
+        sizes.append(len(x))
+        if len(x) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(self, x)
+
+    monkeypatch.setattr(folding.Chain, "forward", limited)
+    parted = target(z)
+    assert sizes[:3] == [4, 2, 1]
+    for name in ("images", "context_loss", "prior_loss", "loss", "gradient"):
+        torch.testing.assert_close(getattr(parted, name), getattr(whole, name), rtol=1e-4, atol=1e-4)
+
+
+def test_a_picture_too_large_for_the_memory_is_an_error(monkeypatch):
+    def full(self, x):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(folding.Chain, "forward", full)
+    model, pictures, holes, z = problem()
+    with pytest.raises(torch.OutOfMemoryError):
+        FoldedObjective(model, pictures, holes, 5.0, 7, "l1", dtype=torch.float32)(z)
+
+
 def test_without_a_new_look_at_the_prior_its_last_loss_and_pull_are_used():
     model, pictures, holes, z = problem()
     target = FoldedObjective(model, pictures, holes, 20.0, 7, "l1", dtype=torch.float32)
