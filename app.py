@@ -34,6 +34,7 @@ def build() -> gr.Blocks:
     photo_shown = framing.first_photo(first)
     picture_shown = crop(photo_shown, size)
     hole_shown = editor.preset_hole("center", size, 0, "left")
+    drawing_shown, strokes_shown = editor.show(picture_shown, hole_shown)
 
     if ZERO_GPU:  # a model loaded by a lent process would be lost with it
         for name in MODELS:
@@ -86,8 +87,9 @@ def build() -> gr.Blocks:
                 hole_seed = gr.Number(0, label="Seed of the hole", visible=False, **st.SEED)
                 side = gr.Radio(st.SIDES, value="left", label="Missing half", visible=False)
                 drawing = gr.ImageEditor(
-                    editor.show(picture_shown, hole_shown),
+                    drawing_shown,
                     label="Draw the hole",
+                    interactive=True,  # though no event takes it
                     type="numpy",
                     format="png",
                     sources=[],
@@ -100,7 +102,7 @@ def build() -> gr.Blocks:
                     buttons=[],
                     elem_id="editor",
                 )
-                strokes = live.add_strokes(hole_shown)
+                strokes = live.add_strokes(strokes_shown)
                 with gr.Row():
                     clear = gr.Button("Clear hole", size="sm", min_width=90)
                     invert = gr.Button("Invert hole", size="sm", min_width=90)
@@ -140,29 +142,30 @@ def build() -> gr.Blocks:
         private = {"api_visibility": "private", "show_progress": "hidden"}
         quick = private | {"queue": False}
 
-        place = [zoom, across, down]
-        scene = [model, photo, *place, picture, drawing]
-        shown = [photo, picture, drawing, note, crop_group, overview, find, *place]
-        gallery.select(framing.take_example, [model, drawing], shown, **private)
-        slow = private | {"show_progress": "minimal", "show_progress_on": drawing}  # a photo takes a second or two
-        upload.upload(framing.take_upload, [model, upload, drawing], shown, **slow)
-        find.click(framing.find_face, [model, photo, drawing], shown, **private)
-        model_changed = model.input(framing.take_model, [model, drawing], [gallery, samples_shown, *shown], **private)
-        for slider in place:
-            slider.release(
-                framing.move_crop, [photo, *place, picture, drawing], [picture, drawing, overview], **private
-            )
+        # The editor is no input of any event, and shows no progress: see strokes.js, which tells what is drawn.
+        edit = private | {"show_progress_on": preset}
 
-        upload_mask.upload(events.take_mask, [upload_mask, picture], [drawing, preset], **private)
-        invert.click(events.invert_hole, [drawing, picture], [drawing, preset], **private)
-        clear.click(events.clear_hole, picture, [drawing, preset, hole_seed, side], **private)
+        place, hole = [zoom, across, down], [drawing, strokes]
+        scene = [model, photo, *place, picture, strokes]
+        shown = [photo, picture, *hole, note, crop_group, overview, find, *place]
+        gallery.select(framing.take_example, [model, strokes], shown, **edit)
+        slow = edit | {"show_progress": "minimal"}  # a photo takes a second or two
+        upload.upload(framing.take_upload, [model, upload, strokes], shown, **slow)
+        find.click(framing.find_face, [model, photo, strokes], shown, **edit)
+        model_changed = model.input(framing.take_model, [model, strokes], [gallery, samples_shown, *shown], **edit)
+        for slider in place:
+            slider.release(framing.move_crop, [photo, *place, picture, strokes], [picture, *hole, overview], **edit)
+
+        upload_mask.upload(events.take_mask, [upload_mask, picture], [*hole, preset], **edit)
+        invert.click(events.invert_hole, [strokes, picture], [*hole, preset], **edit)
+        clear.click(events.clear_hole, picture, [*hole, preset, hole_seed, side], **edit)
         preset.input(events.show_preset_options, preset, [hole_seed, side], **quick)
         for option in (preset, hole_seed, side):
-            option.input(events.take_preset, [preset, hole_seed, side, picture], drawing, **private)
+            option.input(events.take_preset, [preset, hole_seed, side, picture], hole, **edit)
 
         full = [full_photo, full_download]
         results = [view, chooser, before_after, *full, outcome, chosen]
-        changes = [strokes.input, picture.change, live_switch.input]
+        changes = [strokes.change, picture.change, live_switch.input]
         for change in changes:  # registered before the run: a page handles one after the other
             change(live.supersede, strokes, newest, **quick)
         gr.on(
@@ -195,7 +198,7 @@ def build() -> gr.Blocks:
         picked = chooser.select(events.pick, outcome, [view, before_after, chosen], **private)
         picked.then(framing.paste, [outcome, chosen], full, **private)
 
-        compare.add_tab(model, picture, drawing)
+        compare.add_tab(model, picture, strokes)
         explore.add_tab(model, model_changed, outcome, chosen)
         code_tab.add_tab(scene, [preset, hole_seed, side], settings)
         api.add_endpoints()

@@ -15,7 +15,7 @@ def add_tab(scene: list[Component], preset: list[Component], fields: dict[str, C
     """Adds the tab to the page that is being built.
 
     Args:
-        scene: the components that hold the model's name, photo, zoom, across, down, picture and drawing.
+        scene: the components that hold the model's name, photo, zoom, across, down, picture and strokes.
         preset: those of the preset hole, its seed and side.
         fields: those of the settings, by name.
     """
@@ -42,7 +42,7 @@ def show_code(
     across: float,
     down: float,
     picture: np.ndarray,
-    drawn: editor.EditorValue,
+    strokes: str,
     preset: str | None,
     hole_seed: int | None,
     side: str,
@@ -51,7 +51,7 @@ def show_code(
 ):
     """Snippets that do what the page is set to do: (python, command, client)."""
     kind, size = PRESETS.get(preset), len(picture)
-    if kind and (editor.preset_hole(kind, size, hole_seed, side) != editor.hole_of(drawn, size)).any():
+    if kind and (editor.preset_hole(kind, size, hole_seed, side) != editor.hole_of(strokes, size)).any():
         kind = None  # it was drawn over
     settings = Settings.from_fields(**fields)
     exact = (photo.width, photo.height) == (size, size)

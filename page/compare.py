@@ -59,7 +59,7 @@ class Filling:
     ssim: float  # of the whole picture
 
 
-def add_tab(model: gr.Dropdown, picture: gr.State, drawing: gr.ImageEditor) -> None:
+def add_tab(model: gr.Dropdown, picture: gr.State, strokes: gr.HTML) -> None:
     """Adds the tab to the page that is being built; the components hold the model's name, the picture, the hole."""
     with gr.Tab("Compare methods"):
         gr.Markdown(EXPLANATION)
@@ -69,7 +69,7 @@ def add_tab(model: gr.Dropdown, picture: gr.State, drawing: gr.ImageEditor) -> N
         comparison = gr.HTML(NOTHING_YET, elem_id="comparison")
     running = start.click(
         compare,
-        [model, picture, drawing],
+        [model, picture, strokes],
         [comparison, start, stop],
         api_visibility="private",
         show_progress_on=comparison,
@@ -80,11 +80,11 @@ def add_tab(model: gr.Dropdown, picture: gr.State, drawing: gr.ImageEditor) -> N
     stop.click(events.stop_run, None, None, **quick)
 
 
-def compare(name: str, picture: NDArray[np.uint8], drawn: editor.EditorValue, request: gr.Request) -> Iterator[tuple]:
+def compare(name: str, picture: NDArray[np.uint8], strokes: str, request: gr.Request) -> Iterator[tuple]:
     """Fills the hole with one method after another: (comparison, start, stop)."""
     visitor = request.session_hash
     with errors_as_messages(), SWITCHES.switch(visitor) as switch:
-        hole = editor.drawn_hole(drawn, len(picture))
+        hole = editor.drawn_hole(strokes, len(picture))
         methods = {title: partial(search, name, visitor, changes) for title, changes in SEARCHES.items()}
         methods |= {title: partial(baseline, name, method) for method, title in BASELINES.items()}
         fillings, left_out = [], {}

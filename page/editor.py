@@ -19,52 +19,42 @@ HOLE_COLOUR = "#ff3c8c"  # found in no face, so that a hole cannot be mistaken f
 EditorValue = dict[str, Any]
 
 
-def show(picture: NDArray[np.uint8], hole: NDArray[np.bool_]) -> EditorValue:
-    """What the editor displays: the picture (size, size, 3), and its hole (size, size) as a drawn layer."""
+def show(picture: NDArray[np.uint8], hole: NDArray[np.bool_]) -> tuple[EditorValue, str]:
+    """What the editor displays, the picture (size, size, 3) with its hole (size, size) drawn over it, and its strokes.
+
+    The strokes are what `strokes.js` tells when the editor shows just this hole.
+    """
     layer = np.zeros((*hole.shape, 4), dtype=np.uint8)
     layer[hole] = (*bytes.fromhex(HOLE_COLOUR[1:]), 255)
-    return {"background": shown(_enlarge(picture)), "layers": [shown(_enlarge(layer))], "composite": None}
-
-
-def hole_of(value: EditorValue | None, size: int) -> NDArray[np.bool_]:
-    """The hole drawn in the editor: bool (size, size), True = missing.
-
-    A model pixel is missing as soon as any part of it is drawn over, in any layer.
-    """
-    hole = np.zeros((size, size), dtype=bool)
-    for layer in value["layers"] if value else []:
-        hole |= _touched(layer[..., 3] > 127, size)
-    return hole
-
-
-def hole_of_runs(text: str, size: int) -> NDArray[np.bool_]:
-    """As `hole_of`, from what `strokes.js` tells of the editor; raises ValueError for anything else."""
-    try:
-        width, height, *runs = map(int, text.split(","))
-    except (AttributeError, ValueError) as error:
-        raise ValueError(f"strokes must be whole numbers with commas between, got {text!r:.40}.") from error
-    if not (0 < width <= 4 * CANVAS and 0 < height <= 4 * CANVAS and min(runs) >= 0 and sum(runs) == width * height):
-        raise ValueError(f"strokes must be runs of all pixels of a canvas, got {text!r:.40}.")
-    missing = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return _touched(missing.reshape(height, width), size)
-
-
-def runs_of(hole: NDArray[np.bool_]) -> str:
-    """What `strokes.js` tells when the editor shows just this hole (size, size)."""
+    value = {"background": shown(_enlarge(picture)), "layers": [shown(_enlarge(layer))], "composite": None}
     missing = _enlarge(hole)
     edges = np.flatnonzero(np.diff(missing.ravel(), prepend=False))
     runs = np.diff(edges, prepend=0, append=missing.size)
-    return ",".join(map(str, (*missing.shape[::-1], *runs)))
+    return value, ",".join(map(str, (*missing.shape[::-1], *runs)))
 
 
-def _touched(drawn: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """The model's pixels (size, size) of which any part is drawn over."""
-    return np.asarray(Image.fromarray(drawn.astype(np.float32)).resize((size, size), Image.Resampling.BOX)) > 0
+def hole_of(strokes: str, size: int) -> NDArray[np.bool_]:
+    """The hole drawn in the editor: bool (size, size), True = missing.
+
+    A model pixel is missing as soon as any part of it is drawn over.
+
+    Raises:
+        ValueError: when the strokes are not what `strokes.js` tells.
+    """
+    try:
+        width, height, *runs = map(int, strokes.split(","))
+    except (AttributeError, ValueError) as error:
+        raise ValueError(f"strokes must be whole numbers with commas between, got {strokes!r:.40}.") from error
+    fits = 0 < width <= CANVAS and 0 < height <= CANVAS and runs and min(runs) >= 0 and sum(runs) == width * height
+    if not fits:
+        raise ValueError(f"strokes must be the runs of all pixels of a canvas, got {strokes!r:.40}.")
+    drawn = np.repeat(np.arange(len(runs)) % 2, runs).reshape(height, width).astype(np.float32)
+    return np.asarray(Image.fromarray(drawn).resize((size, size), Image.Resampling.BOX)) > 0
 
 
-def drawn_hole(value: EditorValue | None, size: int) -> NDArray[np.bool_]:
+def drawn_hole(strokes: str, size: int) -> NDArray[np.bool_]:
     """As `hole_of`, of an editor in which something is drawn; raises ValueError where nothing is."""
-    hole = hole_of(value, size)
+    hole = hole_of(strokes, size)
     if not hole.any():
         raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
     return hole

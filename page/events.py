@@ -25,10 +25,10 @@ CANDIDATE_PIXELS = 4  # screen pixels a model pixel, before the browser scales t
 
 
 def take_preset(preset: str | None, seed: int | None, side: str, picture: np.ndarray):
-    """A preset hole instead of the one that is there: drawing."""
+    """A preset hole instead of the one that is there: (drawing, strokes)."""
     with errors_as_messages():
         if preset is None:  # cleared meanwhile
-            return gr.skip()
+            return gr.skip(), gr.skip()
         return editor.show(picture, editor.preset_hole(PRESETS[preset], len(picture), seed, side))
 
 
@@ -39,20 +39,20 @@ def show_preset_options(preset: str | None):
 
 
 def take_mask(path: str, picture: np.ndarray):
-    """A hole from a file: (drawing, preset)."""
+    """A hole from a file: (drawing, strokes, preset)."""
     with errors_as_messages():
-        return editor.show(picture, editor.load_hole(path, len(picture))), None
+        return *editor.show(picture, editor.load_hole(path, len(picture))), None
 
 
-def invert_hole(drawn: editor.EditorValue, picture: np.ndarray):
-    """Known becomes missing: (drawing, preset)."""
-    return editor.show(picture, ~editor.hole_of(drawn, len(picture))), None
+def invert_hole(strokes: str, picture: np.ndarray):
+    """Known becomes missing: (drawing, strokes, preset)."""
+    return *editor.show(picture, ~editor.hole_of(strokes, len(picture))), None
 
 
 def clear_hole(picture: np.ndarray):
-    """No hole: (drawing, preset, hole_seed, side)."""
+    """No hole: (drawing, strokes, preset, hole_seed, side)."""
     nothing = np.zeros(picture.shape[:2], dtype=bool)
-    return editor.show(picture, nothing), None, *show_preset_options(None)
+    return *editor.show(picture, nothing), None, *show_preset_options(None)
 
 
 # Running
@@ -65,7 +65,7 @@ def run(
     across: float,
     down: float,
     picture: np.ndarray,
-    drawn: editor.EditorValue,
+    strokes: str,
     request: gr.Request,
     **fields: Any,
 ) -> Iterator[tuple]:
@@ -75,7 +75,7 @@ def run(
     """
     with errors_as_messages(), SWITCHES.switch(request.session_hash) as switch:
         settings = Settings.from_fields(**fields)
-        hole = editor.drawn_hole(drawn, len(picture))
+        hole = editor.drawn_hole(strokes, len(picture))
         if hole.all():
             gr.Warning("Nothing of the picture is left, so the result is simply a sample of the model.")
         outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)

@@ -41,25 +41,25 @@ def first_photo(name: str) -> Photo:
     return Photo("", *image.shape[1::-1], image)
 
 
-def take_example(name: str, drawn: editor.EditorValue, event: gr.SelectData):
+def take_example(name: str, strokes: str, event: gr.SelectData):
     """A picture from the gallery: what `show_photo` gives."""
     with errors_as_messages():
-        return show_photo(read_photo(examples_of(name)[event.index]), name, drawn)
+        return show_photo(read_photo(examples_of(name)[event.index]), name, strokes)
 
 
-def take_upload(name: str, path: str, drawn: editor.EditorValue):
+def take_upload(name: str, path: str, strokes: str):
     """A visitor's picture, framed if it shows a face and the model knows faces: what `show_photo` gives."""
     with errors_as_messages():
         photo = read_photo(path)
         place, remark = frame(photo, name)
-        return show_photo(photo, name, drawn, place, remark)
+        return show_photo(photo, name, strokes, place, remark)
 
 
-def find_face(name: str, photo: Photo, drawn: editor.EditorValue):
+def find_face(name: str, photo: Photo, strokes: str):
     """The frame that finding the face gives, after it was moved by hand: what `show_photo` gives."""
     with errors_as_messages():
         place, remark = frame(photo, name)
-        return show_photo(photo, name, drawn, place, remark)
+        return show_photo(photo, name, strokes, place, remark)
 
 
 def frame(photo: Photo, name: str) -> tuple[Place, str]:
@@ -76,18 +76,18 @@ def frame(photo: Photo, name: str) -> tuple[Place, str]:
     return place_of(faces.frame(face, width, height), width, height), EYES_GUESSED if face.guessed else FOUND
 
 
-def take_model(name: str, drawn: editor.EditorValue):
+def take_model(name: str, strokes: str):
     """Another model's pictures: (gallery, samples, then what `show_photo` gives)."""
     with errors_as_messages():
         examples = examples_of(name)
         gallery = gr.Gallery(examples, selected_index=None, visible=bool(examples))
-        return gallery, samples_of(name), *show_photo(first_photo(name), name, drawn)
+        return gallery, samples_of(name), *show_photo(first_photo(name), name, strokes)
 
 
-def show_photo(photo: Photo, name: str, drawn: editor.EditorValue, place: Place = WHOLE, remark: str = MOVE):
+def show_photo(photo: Photo, name: str, strokes: str, place: Place = WHOLE, remark: str = MOVE):
     """A new picture under the hole that is there.
 
-    (photo, picture, drawing, note, crop, overview, find, zoom, across, down)
+    (photo, picture, drawing, strokes, note, crop, overview, find, zoom, across, down)
     """
     size = model_named(name).size
     picture = crop(photo, size, place)
@@ -96,7 +96,7 @@ def show_photo(photo: Photo, name: str, drawn: editor.EditorValue, place: Place 
     return (
         photo,
         picture,
-        editor.show(picture, editor.hole_of(drawn, size)),
+        *editor.show(picture, editor.hole_of(strokes, size)),
         gr.Markdown(note, visible=not exact),
         gr.Group(visible=not exact),
         "" if exact else overview(photo, place),
@@ -105,11 +105,11 @@ def show_photo(photo: Photo, name: str, drawn: editor.EditorValue, place: Place 
     )
 
 
-def move_crop(photo: Photo, zoom: float, across: float, down: float, picture: np.ndarray, drawn):
-    """Another part of the visitor's picture: (picture, drawing, overview)."""
+def move_crop(photo: Photo, zoom: float, across: float, down: float, picture: np.ndarray, strokes: str):
+    """Another part of the visitor's picture: (picture, drawing, strokes, overview)."""
     size, place = len(picture), (zoom, across, down)
     picture = crop(photo, size, place)
-    return picture, editor.show(picture, editor.hole_of(drawn, size)), overview(photo, place)
+    return picture, *editor.show(picture, editor.hole_of(strokes, size)), overview(photo, place)
 
 
 def overview(photo: Photo, place: Place) -> str:

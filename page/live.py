@@ -25,10 +25,10 @@ PREVIEWS = 10  # a run
 SECONDS = 2.5  # that a run may take; on a slow machine it ends there with what it has found
 
 
-def add_strokes(hole: np.ndarray) -> gr.HTML:
-    """Adds what tells the page of every change in the editor, which begins with this hole."""
+def add_strokes(strokes: str) -> gr.HTML:
+    """Adds what tells the page of every change in the editor, which begins with these strokes."""
     script = Path(__file__).with_name("strokes.js").read_text()
-    return gr.HTML(editor.runs_of(hole), html_template="", js_on_load=script, visible="hidden", elem_id="strokes")
+    return gr.HTML(strokes, html_template="", js_on_load=script, visible="hidden", elem_id="strokes")
 
 
 def supersede(strokes: str, request: gr.Request) -> str:
@@ -77,7 +77,7 @@ def run(
     if busy or not live or strokes != newest:
         return
     with errors_as_messages():
-        hole = editor.hole_of_runs(strokes, len(picture))
+        hole = editor.hole_of(strokes, len(picture))
     if not hole.any():
         yield views.WELCOME, *hide_outcome(), None, 0
         return
