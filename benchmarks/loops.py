@@ -23,11 +23,16 @@ class Problem:
     pictures: NDArray[np.uint8]
     holes: NDArray[np.bool_]
     codes: Tensor
+    first_steps: Tensor | None = None  # step sizes (N,) that suit the codes, for the fast search; None: the usual
 
     def first(self, count: int) -> "Problem":
         """As many pictures as asked for, repeated where there are too few."""
-        rows = np.arange(count) % len(self.pictures)
-        return Problem(self.pictures[rows], self.holes[rows], self.codes[rows])
+        return self.part(np.arange(count) % len(self.pictures))
+
+    def part(self, rows: NDArray[np.intp] | slice) -> "Problem":
+        """Some of the pictures."""
+        first_steps = None if self.first_steps is None else self.first_steps[rows]
+        return Problem(self.pictures[rows], self.holes[rows], self.codes[rows], first_steps)
 
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         pictures, holes = img.to_tensor(self.pictures, device), torch.from_numpy(self.holes).to(device)
@@ -71,7 +76,9 @@ def paper(model: torch.nn.Module, device: torch.device) -> Loop:
 
 def quick(model: torch.nn.Module, device: torch.device) -> Loop:
     def loop(problem: Problem, steps: int, callback=None) -> Tensor:
-        return fast.fast_search(model, *problem.tensors(device), steps=steps, callback=callback).z
+        first_step = fast.LEARNING_RATE if problem.first_steps is None else problem.first_steps
+        tensors = problem.tensors(device)
+        return fast.fast_search(model, *tensors, steps=steps, first_step=first_step, callback=callback).z
 
     return loop
 
@@ -82,8 +89,9 @@ def with_chosen_codes(inpainter: Inpainter, problem: Problem) -> Problem:
     count = len(codes)
     visible = np.where(problem.holes[..., None], 0, problem.pictures)
     settings = {"window": losses.WINDOW, "norm": "l1"}
-    inpainter._choose_codes(codes, visible, problem.holes, [0] * count, list(range(count)), **settings)
-    return replace(problem, codes=codes[:, 0])
+    first_steps = torch.full((count, 1), fast.LEARNING_RATE)
+    inpainter._choose_codes(codes, first_steps, visible, problem.holes, [0] * count, list(range(count)), **settings)
+    return replace(problem, codes=codes[:, 0], first_steps=first_steps[:, 0])
 
 
 def run_search(loop: Loop, problem: Problem, steps: int, name: str) -> tuple[Tensor, NDArray[np.float64]]:
@@ -93,7 +101,7 @@ def run_search(loop: Loop, problem: Problem, steps: int, name: str) -> tuple[Ten
     with tqdm(total=count * steps, desc=name, unit="step", disable=None, leave=False) as bar:
         for first in range(0, count, SEARCHED_AT_ONCE):
             rows = slice(first, first + SEARCHED_AT_ONCE)
-            part = Problem(problem.pictures[rows], problem.holes[rows], problem.codes[rows])
+            part = problem.part(rows)
             curve: list[Tensor] = []
 
             def watch(step: int, state: SearchState, part=part, curve=curve) -> None:

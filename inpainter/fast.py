@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from . import losses
-from .models import LatentModel
+from .models import Encoder, LatentModel
 from .objective import ROWS_AT_ONCE, generate, objective
 from .search import PRIOR_WEIGHT, Callback, SearchState, descend
 
-STEPS = 300
-LEARNING_RATE = 0.2  # of the first step
+STEPS = 150
+LEARNING_RATE = 0.2  # of the first step from a random code
+PROPOSED_LEARNING_RATE = 0.05  # of the first step from a proposal, which is near already
 BETAS = (0.9, 0.95)
 CANDIDATES = 64
 PRIOR_EVERY = 8  # steps
@@ -38,6 +39,7 @@ def fast_search(
     steps: int = STEPS,
     prior_weight: float | Tensor = PRIOR_WEIGHT,
     learning_rate: float | None = None,
+    first_step: float | Tensor = LEARNING_RATE,
     window: int | None = losses.WINDOW,
     norm: str = "l1",
     callback: Callback | None = None,
@@ -45,16 +47,27 @@ def fast_search(
     """As `search.search`, to about the same loss in fewer and cheaper steps.
 
     Args:
-        learning_rate: Adam's step size in all steps; None: from 0.2 to zero over the steps.
+        learning_rate: Adam's step size in all steps; None: from `first_step` to zero over the steps.
+        first_step: one for all or one per row (N,).
 
     The prior loss that a callback sees may be of up to 8 steps ago; that of the last state is its own.
     """
     target = objective(model, pictures, hole, prior_weight, window, norm)
 
-    def step_size(step: int) -> float:
-        return LEARNING_RATE * (1 - step / max(steps, 1)) if learning_rate is None else learning_rate
+    if learning_rate is None:
+        pace = torch.as_tensor(first_step, dtype=torch.float32, device=z.device).expand(len(z))
+        step_size = lambda step: 1 - step / max(steps, 1)  # noqa: E731
+    else:
+        pace, step_size = None, lambda step: learning_rate
+    settings = {"betas": BETAS, "pace": pace, "prior_every": PRIOR_EVERY}
+    return descend(target, z, steps, step_size, model.latent_bound, callback, **settings)
 
-    return descend(target, z, steps, step_size, model.latent_bound, callback, betas=BETAS, prior_every=PRIOR_EVERY)
+
+@torch.no_grad()
+def propose(encoder: Encoder, pictures: Tensor, hole: Tensor) -> Tensor:
+    """The codes that an encoder proposes for pictures and holes as of `search.search`: float32 (N, latent_size)."""
+    parts = zip(pictures.split(ROWS_AT_ONCE), hole.split(ROWS_AT_ONCE), strict=True)
+    return torch.cat([encoder(*part).float() for part in parts])
 
 
 def best_codes(

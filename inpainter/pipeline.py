@@ -145,9 +145,10 @@ class Inpainter:
         check_settings(steps, starts, batch_size, refine, learning_rate, weights, blend)
 
         codes = self._first_codes(seeds, starts)  # (N, starts, latent_size)
+        first_steps = torch.full((count, starts), fast.LEARNING_RATE)
         searched = [i for i in range(count) if holes[i].any() and not holes[i].all()]
         if mode == "fast":
-            self._choose_codes(codes, pictures, holes, seeds, searched, window=window, norm=norm)
+            self._choose_codes(codes, first_steps, pictures, holes, seeds, searched, window=window, norm=norm)
         total = np.full((count, starts), np.inf)
         total[:, 0] = 0  # what is not searched keeps its first code
         total[searched] = np.inf
@@ -158,6 +159,8 @@ class Inpainter:
             settings["learning_rate"] = learning_rate
         for first in range(0, len(rows), batch_size):
             chunk = np.array(rows[first : first + batch_size])  # (rows, 2)
+            if mode == "fast":
+                settings["first_step"] = first_steps[chunk[:, 0], chunk[:, 1]]
             state = self._search(mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings)
             codes[chunk[:, 0], chunk[:, 1]] = state.z.cpu()
             total[chunk[:, 0], chunk[:, 1]] = state.loss.cpu().numpy()
@@ -206,15 +209,23 @@ class Inpainter:
         """Codes that depend on each picture's seed alone, not on its place in the batch or the device."""
         return torch.stack([self.model.sample_latents(starts, torch.Generator().manual_seed(seed)) for seed in seeds])
 
-    def _choose_codes(self, codes, pictures, holes, seeds, searched, **settings) -> None:
-        """Replaces the first codes of the searched pictures, in place, by the best of some that their seed draws."""
-        starts = codes.shape[1]
+    def _choose_codes(self, codes, first_steps, pictures, holes, seeds, searched, **settings) -> None:
+        """Replaces the first codes of the searched pictures, in place, and the step sizes that suit them.
+
+        The first start of seed 0 is the encoder's proposal, if there is one; all others are the best of some
+        codes that the seed draws.
+        """
         for seed in sorted({seeds[i] for i in searched}):
             same = [i for i in searched if seeds[i] == seed]
-            draws = torch.Generator().manual_seed(seed)
-            candidates = self.model.sample_latents(max(fast.CANDIDATES, starts), draws).to(self.device)
             batch = self._to_device(pictures[same], holes[same])
-            codes[same] = fast.best_codes(self.model, *batch, candidates, starts, **settings).cpu()
+            proposed = int(seed == 0 and self.encoder is not None)
+            if proposed:
+                codes[same, 0] = fast.propose(self.encoder, *batch).cpu()
+                first_steps[same, 0] = fast.PROPOSED_LEARNING_RATE
+            if (drawn := codes.shape[1] - proposed) > 0:
+                draws = torch.Generator().manual_seed(seed)
+                candidates = self.model.sample_latents(max(fast.CANDIDATES, drawn), draws).to(self.device)
+                codes[same, proposed:] = fast.best_codes(self.model, *batch, candidates, drawn, **settings).cpu()
 
     def _search(self, mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings) -> SearchState:
         which = chunk[:, 0]

@@ -83,13 +83,14 @@ def descend(
     callback: Callback | None,
     *,
     betas: tuple[float, float] = (0.9, 0.999),
+    pace: Tensor | None = None,
     prior_every: int = 1,
 ) -> SearchState:
-    """Adam from the codes z with the step size `step_size(step)`; the rest as for `search`.
+    """Adam from the codes z with the step size `step_size(step)`, times each row's `pace` (N,); the rest as `search`.
 
     The prior is brought up to date every `prior_every` steps, and for the last state; see `objective`.
     """
-    adam = Adam(target, z, bound, betas)
+    adam = Adam(target, z, bound, betas, pace)
     full, quick = adam.step, partial(adam.step, prior=False)
     if z.device.type == "cuda" and steps >= GRAPH_STEPS and isinstance(target, FoldedObjective):
         full, quick = replayed(full, adam.state), replayed(quick, adam.state) if prior_every > 1 else quick
@@ -110,8 +111,16 @@ class Adam:
     A step changes `state` in place and reads nothing back, so that a GPU can replay it.
     """
 
-    def __init__(self, target: AutogradObjective, z: Tensor, bound: float | None, betas: tuple[float, float]):
+    def __init__(
+        self,
+        target: AutogradObjective,
+        z: Tensor,
+        bound: float | None,
+        betas: tuple[float, float],
+        pace: Tensor | None = None,
+    ):
         self.target, self.bound = target, bound
+        self.pace = torch.ones((), device=z.device) if pace is None else pace.to(z.device)[:, None]
         self.z = z.detach().clone()
         self.mean, self.square = torch.zeros_like(z), torch.zeros_like(z)  # of the gradient
         self.betas = torch.tensor(betas, device=z.device)
@@ -128,7 +137,7 @@ class Adam:
         self.square.lerp_(found.gradient.square(), 1 - beta2)
         self.powers.mul_(self.betas)
         mean, square = self.mean / (1 - self.powers[0]), self.square / (1 - self.powers[1])  # unbiased
-        self.z.sub_(self.step_size * mean / (square.sqrt() + 1e-8))
+        self.z.sub_(self.step_size * self.pace * mean / (square.sqrt() + 1e-8))
         if self.bound is not None:
             self.z.clamp_(-self.bound, self.bound)
         return codes, found

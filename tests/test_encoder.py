@@ -58,6 +58,47 @@ def test_without_a_bound_the_proposal_is_free(pictures):
     assert encoder(img.to_tensor(pictures), torch.zeros(3, 16, 16, dtype=torch.bool)).abs().max() > 1
 
 
+# Where searches start
+
+
+def proposals(model: Inpainter, pictures, hole) -> torch.Tensor:
+    return model.encoder(img.to_tensor(pictures), torch.from_numpy(hole).expand(3, -1, -1))
+
+
+def test_a_fast_search_starts_from_the_proposal(with_encoder, pictures):
+    hole = masks.center(16)
+    start = with_encoder(pictures, hole, steps=0, mode="fast")
+    torch.testing.assert_close(torch.from_numpy(start.latents), proposals(with_encoder, pictures, hole))
+    assert (with_encoder(pictures, hole, mode="fast", steps=30).context_loss < start.context_loss).all()
+
+
+def test_other_seeds_and_further_starts_do_not(with_encoder, tiny, pictures):
+    hole = masks.center(16)
+    alone = tiny(pictures, hole, mode="fast", steps=0, seed=[0, 1, 2])
+    mixed = with_encoder(pictures, hole, mode="fast", steps=0, seed=[0, 1, 2])
+    assert (mixed.latents[1:] == alone.latents[1:]).all()
+    assert (mixed.latents[0] != alone.latents[0]).any()
+    best = tiny(pictures, hole, mode="fast", steps=0)
+    either = with_encoder(pictures, hole, mode="fast", steps=0, starts=2)
+    assert (either.context_loss <= best.context_loss + 1e-4).all()
+
+
+def test_the_papers_search_has_no_use_for_it(with_encoder, tiny, pictures):
+    with_it, without = (m(pictures, masks.half(16), mode="paper", steps=3) for m in (with_encoder, tiny))
+    assert (with_it.images == without.images).all()
+
+
+def test_with_an_encoder_too_a_batch_equals_singles_and_hidden_pixels_change_nothing(with_encoder, pictures):
+    hole = masks.pattern(16)
+    settings = {"mode": "fast", "steps": 20, "seed": [0, 5, 0]}
+    batch = with_encoder(pictures, hole, **settings)
+    for i, seed in enumerate(settings["seed"]):
+        single = with_encoder(pictures[i], hole, mode="fast", steps=20, seed=seed)
+        np.testing.assert_allclose(batch.latents[i], single.latents[0], atol=1e-3)
+    changed = np.where(hole[..., None], 255 - pictures, pictures)
+    assert (with_encoder(changed, hole, **settings).latents == batch.latents).all()
+
+
 # Its folder
 
 
