@@ -159,7 +159,8 @@ def show(
     ]
     for filling in fillings:
         detail = f"{filling.psnr:.1f} dB{', best' if filling is best else ''}"
-        numbers = f"SSIM {filling.ssim:.3f} · {filling.seconds:.2f} s"
+        seconds = f"{filling.seconds:.1f} s" if filling.seconds >= 0.1 else f"{1000 * filling.seconds:.0f} ms"
+        numbers = f"SSIM {filling.ssim:.3f} · {seconds}"
         figures.append(views.zoomable(filling.image, filling.title, detail, numbers, prefix="compare"))
     status = f"Now: {escape(now)}" if now else f"{len(fillings)} ways to fill the hole"
     reasons = "".join(f"<li><b>{escape(title)}</b>: {escape(reason)}</li>" for title, reason in left_out.items())

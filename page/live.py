@@ -22,7 +22,6 @@ from .runs import SWITCHES, fill
 from .settings import Settings
 
 PREVIEWS = 10  # a run
-SECONDS = 2.5  # that a run may take; on a slow machine it ends there with what it has found
 
 
 def add_strokes(strokes: str) -> gr.HTML:
@@ -84,10 +83,10 @@ def run(
     with errors_as_messages(), SWITCHES.switch(visitor(request)) as switch:
         settings = Settings.from_fields(**fields).live()
         outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
-        begun, late = time.monotonic(), False
+        begun = time.monotonic()
         for item in fill(name, picture[None], hole, arguments_of(settings), switch, PREVIEWS):
             outcome.seconds = time.monotonic() - begun
-            if switch.is_set() and not late:
+            if switch.is_set():
                 return  # something newer, or Run, has taken over
             if isinstance(item, Result):
                 outcome.result = item
@@ -97,5 +96,3 @@ def run(
                 old = [gr.skip()] * 4 if outcome.previews else hide_outcome()
                 outcome.previews.append(item)
                 yield views.live(outcome), *old, gr.skip(), gr.skip()
-                if late := outcome.seconds > SECONDS:
-                    switch.set()

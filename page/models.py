@@ -16,10 +16,16 @@ BUNDLED = Path(__file__).parent.parent / "hub_models"
 FOLDER = Path(os.environ.get("INPAINTER_MODELS", BUNDLED))  # another folder of model folders
 FIRST = "dcgan-celeba"  # what a visitor begins with, where it is there
 CONTEXT_ENCODER = "context-encoder-"  # how folders of networks begin that other methods are compared with
-CONFIGS = [path for path in FOLDER.glob(f"*/{CONFIG_NAME}") if not path.parent.name.startswith(CONTEXT_ENCODER)]
-MODELS = {
-    config.parent.name: config.parent for config in sorted(CONFIGS, key=lambda path: (path.parent.name != FIRST, path))
-}
+
+
+def models_in(folder: Path) -> dict[str, Path]:
+    """The model folders in a folder by their names, the first to be offered first."""
+    folders = [config.parent for config in folder.glob(f"*/{CONFIG_NAME}")]
+    folders = [found for found in folders if not found.name.startswith(CONTEXT_ENCODER)]
+    return {found.name: found for found in sorted(folders, key=lambda found: (found.name != FIRST, found))}
+
+
+MODELS = models_in(FOLDER)
 
 
 @cache

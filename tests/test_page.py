@@ -16,6 +16,8 @@ from inpainter import masks
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytest.importorskip("gradio", reason="Gradio is not installed")
+from page import compare  # noqa: E402
+
 expect = playwright.expect
 
 
@@ -33,7 +35,9 @@ def browser() -> Iterator:
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         except playwright.Error as error:
             pytest.skip(f"no Chromium to drive: install chromium, or run `playwright install chromium` ({error})")
-        yield browser.new_context(viewport={"width": 1280, "height": 1000})
+        context = browser.new_context(viewport={"width": 1280, "height": 1000})
+        context.set_default_timeout(90_000)  # a busy machine takes long to start the editor
+        yield context
         browser.close()
 
 
@@ -44,8 +48,18 @@ def page(address, browser):
     page.goto(address)
     page.wait_for_selector("#editor canvas")
     page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Live").uncheck()
     yield page
     page.close()
+
+
+@pytest.fixture
+def live(page):
+    """The page, filling what is drawn, with nothing drawn yet."""
+    page.get_by_label("Live").check()
+    with new_drawing(page):
+        page.get_by_role("button", name="Clear hole").click()
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +83,16 @@ def run(page) -> None:
 
 def wait_for_result(page) -> None:
     page.wait_for_selector("#view .finished", timeout=60_000)
+
+
+def draw(page, down: float = 0.5) -> None:
+    """A stroke from left to right across the middle; `down` is where, from top to bottom."""
+    canvas = page.locator("#editor canvas").first.bounding_box()
+    x, y = canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] * down
+    page.mouse.move(x - 40, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=8)
+    page.mouse.up()
 
 
 def picture(page, title: str) -> np.ndarray:
@@ -148,12 +172,8 @@ def test_a_visitor_who_leaves_lets_the_next_one_run(address, browser, page):
 def test_a_hole_drawn_with_the_mouse_is_what_gets_filled(page):
     with new_drawing(page):
         page.get_by_role("button", name="Clear hole").click()
-    canvas = page.locator("#editor canvas").first.bounding_box()
-    x, y = canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2
-    page.mouse.move(x - 40, y)
-    page.mouse.down()
-    page.mouse.move(x + 40, y, steps=8)
-    page.mouse.up()
+    draw(page)
+    page.wait_for_timeout(1000)  # until the page has been told of it
     set_steps(page, 5)
     run(page)
     wait_for_result(page)
@@ -162,6 +182,85 @@ def test_a_hole_drawn_with_the_mouse_is_what_gets_filled(page):
     assert 10 < drawn.sum() < 64 * 64 / 4
     assert np.ptp(columns) > np.ptp(rows)  # a stroke from left to right
     assert abs(rows.mean() - 32) < 6 and abs(columns.mean() - 32) < 6
+
+
+def test_a_stroke_is_filled_without_pressing_run(live):
+    expect(live.locator("#view .welcome")).to_be_visible()
+    draw(live)
+    live.wait_for_selector("#view .live")
+    first = picture(live, "Filled")
+    missing = hole(live)
+    assert missing.any() and (first[missing] != 128).any()
+    live.wait_for_selector("#view [data-step=done]", timeout=60_000)
+    filled = picture(live, "Filled")
+    assert (filled == picture(live, "Original"))[~missing].all()
+    assert (filled != first).any()
+    with new_drawing(live):
+        live.get_by_role("button", name="Clear hole").click()
+    expect(live.locator("#view .welcome")).to_be_visible(timeout=20_000)
+
+
+def test_a_second_stroke_supersedes_the_first(live):
+    live.evaluate(
+        """() => { window.holes = new Set();
+        new MutationObserver(() => { if (document.querySelector('#view [data-step=done]'))
+            holes.add(document.querySelector('#view img[alt^=Damaged]').src) })
+        .observe(document.body, {childList: true, subtree: true, attributes: true}); }"""
+    )
+    draw(live, 0.3)
+    live.wait_for_selector("#view .live")
+    draw(live, 0.7)
+    live.wait_for_selector("#view [data-step=done]", timeout=60_000)
+    rows = hole(live).any(axis=1)
+    assert rows[:32].any() and rows[32:].any()  # what is filled to the end has both
+    assert live.evaluate("holes.size") == 1  # and nothing else was
+
+
+def test_run_wins_over_live_runs(live):
+    set_steps(live, 1500)
+    draw(live, 0.3)
+    live.wait_for_selector("#view .live")
+    run(live)
+    live.wait_for_selector("#view [data-step]:not(.live):not([data-step='0'])", timeout=60_000)
+    draw(live, 0.7)  # meanwhile
+    live.wait_for_timeout(1000)
+    live.get_by_role("button", name="Stop", exact=True).click()
+    wait_for_result(live)
+    live.wait_for_timeout(1500)
+    assert live.locator("#view .finished").is_visible()
+    assert not hole(live)[32:].any()
+
+
+def test_another_picture_is_filled_live_and_the_switch_stops_that(live):
+    draw(live)
+    live.wait_for_selector("#view .live")
+    before = picture(live, "Original")
+    with new_drawing(live):
+        live.locator("#examples button").nth(3).click()
+    live.wait_for_selector("#view [data-step=done]", timeout=60_000)
+    example = picture(live, "Original")
+    assert (example != before).any()
+    live.get_by_label("Live").uncheck()
+    with new_drawing(live):
+        live.locator("#examples button").nth(2).click()
+    live.wait_for_timeout(1500)
+    assert (picture(live, "Original") == example).all()
+
+
+def test_methods_are_compared_on_the_picture_and_hole_of_the_first_tab(page):
+    page.get_by_label("Model", exact=True).click()
+    with new_drawing(page):
+        page.get_by_role("option", name="tiny").click()
+    page.get_by_role("tab", name="Compare methods").click()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.wait_for_selector("#comparison .finished", timeout=120_000)
+    text = page.locator("#comparison").inner_text()
+    for title in (*compare.SEARCHES, compare.OVERLAY, *compare.BASELINES.values()):
+        assert title in text  # filled, or left out with the reason
+    assert re.search(r"Latent search [\d.]+ dB(, best)?\s+SSIM [\d.]+ · [\d.]+ m?s", text)
+    assert "Nearest picture: it chooses among" in text
+    assert text.count("best") == 1
+    expect(page.get_by_role("button", name="Compare", exact=True)).to_be_enabled()
 
 
 def test_the_known_pixels_come_from_the_picture_and_not_from_the_editor(page):
@@ -361,7 +460,7 @@ def test_the_page_asks_nothing_of_other_hosts(address, browser):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("tab", ["Explore", "Use in code", "Inpaint"])
+@pytest.mark.parametrize("tab", ["Compare methods", "Explore", "Use in code", "Inpaint"])
 def test_nothing_is_wider_than_the_window(opened, width, tab):
     opened.set_viewport_size({"width": width, "height": 1000})
     opened.get_by_role("tab", name=tab).click()
@@ -369,7 +468,7 @@ def test_nothing_is_wider_than_the_window(opened, width, tab):
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("tab", ["Explore", "Use in code", "Inpaint"])
+@pytest.mark.parametrize("tab", ["Compare methods", "Explore", "Use in code", "Inpaint"])
 def test_every_control_has_a_name(opened, tab):
     """Buttons and inputs that are seen have a text, a label or a title for screen readers."""
     opened.get_by_role("tab", name=tab).click()

@@ -11,14 +11,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import tiny_dcgan
 from PIL import Image
 
 pytest.importorskip("gradio", reason="Gradio is not installed")
 
 from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
+from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.photos import Square
-from page import editor, explore, files, framing, gpu, snippets, views
+from inpainter.pipeline import MODES
+from page import compare, editor, explore, files, framing, gpu, snippets, views
+from page.models import models_in
 from page.outcomes import Outcome
 from page.photo import Photo, crop, place_of, read_photo, square_at
 from page.runs import Preview, StopSwitches, stream
@@ -27,29 +31,56 @@ from page.settings import Settings
 CHOICES = snippets.Choices("dcgan-celeba", "center", 0, "left", Settings(steps=20, seed=5))
 
 
-def drawn(layers: list[np.ndarray]) -> editor.EditorValue:
-    """An editor's value as Gradio hands it over."""
-    return {"background": np.zeros((512, 512, 4), np.uint8), "layers": layers, "composite": None}
-
-
 @pytest.mark.parametrize("name", masks.NAMES)
 def test_the_editor_gives_back_the_hole_it_was_shown(name):
     hole = masks.named(name, 64, seed=1)
-    value = editor.show(np.zeros((64, 64, 3), np.uint8), hole)
-    assert (editor.hole_of(drawn([np.asarray(layer) for layer in value["layers"]]), 64) == hole).all()
+    value, strokes = editor.show(np.zeros((64, 64, 3), np.uint8), hole)
+    assert (np.asarray(value["layers"][0])[::8, ::8, 3] > 0).tolist() == hole.tolist()
+    assert (editor.hole_of(strokes, 64) == hole).all()
 
 
-def test_a_pixel_is_missing_as_soon_as_part_of_it_is_drawn_over_in_any_layer():
-    first, second = np.zeros((2, 512, 512, 4), np.uint8)
-    first[80, 88, 3] = 255
-    second[0:8, 0:8, 3] = 255
-    hole = editor.hole_of(drawn([first, second]), 64)
-    assert hole[10, 11] and hole[0, 0] and hole.sum() == 2
+def test_a_pixel_is_missing_as_soon_as_part_of_it_is_drawn_over():
+    before, after = 80 * 512 + 88, 512 * 512 - 80 * 512 - 88 - 1
+    hole = editor.hole_of(f"512,512,{before},1,{after}", 64)
+    assert hole[10, 11] and hole.sum() == 1
 
 
-@pytest.mark.parametrize("value", [None, drawn([])])
-def test_no_drawing_is_no_hole(value):
-    assert not editor.hole_of(value, 64).any()
+@pytest.mark.parametrize("strokes", [None, "", "64", "8,8,63", "8,8,70,-6", "8,8,a", "9999999,9999999,99999980000001"])
+def test_strokes_that_fit_no_canvas_are_refused(strokes):
+    with pytest.raises(ValueError, match="strokes must be"):
+        editor.hole_of(strokes, 8)
+
+
+def test_nothing_drawn_is_refused_where_a_hole_is_needed():
+    assert not editor.hole_of("8,8,64", 8).any()
+    with pytest.raises(ValueError, match="Nothing is missing yet"):
+        editor.drawn_hole("8,8,64", 8)
+
+
+def test_a_live_run_is_one_short_search_with_the_prior_as_set():
+    live = Settings(mode="paper", steps=1500, candidates=4, prior_weight=0.01, window=None).live()
+    assert live.seeds == [0] and live.prior_weights == [0.01]
+    assert live.mode == "fast" and live.steps < MODES["fast"] and live.window is None
+
+
+def test_a_context_encoder_is_compared_with_and_no_model_to_choose(tmp_path, monkeypatch):
+    Inpainter(tiny_dcgan(), device="cpu").save_pretrained(tmp_path / "dcgan-tiny")
+    monkeypatch.setattr(compare, "MODELS", {"dcgan-tiny": tmp_path / "dcgan-tiny"})
+    with pytest.raises(ValueError, match="no trained network"):
+        compare.context_encoder("dcgan-tiny")
+    network = ContextEncoder(ContextEncoderConfig(image_size=16, bottleneck=8, channels=(16, 8)))
+    network.save_pretrained(tmp_path / "context-encoder-tiny")
+    assert compare.context_encoder("dcgan-tiny").config == network.config
+    assert list(models_in(tmp_path)) == ["dcgan-tiny"]
+
+
+def test_the_comparison_marks_the_best_at_the_end_and_says_what_was_left_out():
+    picture, hole = np.zeros((16, 16, 3), np.uint8), masks.center(16)
+    fillings = [compare.scored(name, picture + level, 0.01, picture, hole) for name, level in (("a", 9), ("b", 3))]
+    forming, done = (compare.show(picture, hole, fillings, {"c": "it is <no> use."}, now) for now in ("c", ""))
+    assert "best" not in forming and "Now: c" in forming
+    assert "b <b>38.6 dB, best</b>" in done and "a <b>29.0 dB</b>" in done
+    assert "it is &lt;no&gt; use." in done
 
 
 def test_pictures_handed_to_gradio_never_share_a_file():
