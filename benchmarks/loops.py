@@ -23,7 +23,7 @@ class Problem:
     pictures: NDArray[np.uint8]
     holes: NDArray[np.bool_]
     codes: Tensor
-    first_steps: Tensor | None = None  # step sizes (N,) that suit the codes, for the fast search; None: the usual
+    proposed: Tensor | None = None  # bool (N,), which codes are an encoder's proposals; None: none
 
     def first(self, count: int) -> "Problem":
         """As many pictures as asked for, repeated where there are too few."""
@@ -31,8 +31,8 @@ class Problem:
 
     def part(self, rows: NDArray[np.intp] | slice) -> "Problem":
         """Some of the pictures."""
-        first_steps = None if self.first_steps is None else self.first_steps[rows]
-        return Problem(self.pictures[rows], self.holes[rows], self.codes[rows], first_steps)
+        proposed = None if self.proposed is None else self.proposed[rows]
+        return Problem(self.pictures[rows], self.holes[rows], self.codes[rows], proposed)
 
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         pictures, holes = img.to_tensor(self.pictures, device), torch.from_numpy(self.holes).to(device)
@@ -74,11 +74,10 @@ def paper(model: torch.nn.Module, device: torch.device) -> Loop:
     return loop
 
 
-def quick(model: torch.nn.Module, device: torch.device) -> Loop:
+def quick(model: torch.nn.Module, device: torch.device, anchor: float = fast.ANCHOR) -> Loop:
     def loop(problem: Problem, steps: int, callback=None) -> Tensor:
-        first_step = fast.LEARNING_RATE if problem.first_steps is None else problem.first_steps
-        tensors = problem.tensors(device)
-        return fast.fast_search(model, *tensors, steps=steps, first_step=first_step, callback=callback).z
+        settings = {"proposed": problem.proposed, "anchor": anchor}
+        return fast.fast_search(model, *problem.tensors(device), steps=steps, callback=callback, **settings).z
 
     return loop
 
@@ -89,9 +88,9 @@ def with_chosen_codes(inpainter: Inpainter, problem: Problem) -> Problem:
     count = len(codes)
     visible = np.where(problem.holes[..., None], 0, problem.pictures)
     settings = {"window": losses.WINDOW, "norm": "l1"}
-    first_steps = torch.full((count, 1), fast.LEARNING_RATE)
-    inpainter._choose_codes(codes, first_steps, visible, problem.holes, [0] * count, list(range(count)), **settings)
-    return replace(problem, codes=codes[:, 0], first_steps=first_steps[:, 0])
+    proposed = torch.zeros(count, 1, dtype=torch.bool)
+    inpainter._choose_codes(codes, proposed, visible, problem.holes, [0] * count, list(range(count)), **settings)
+    return replace(problem, codes=codes[:, 0], proposed=proposed[:, 0])
 
 
 def run_search(loop: Loop, problem: Problem, steps: int, name: str) -> tuple[Tensor, NDArray[np.float64]]:

@@ -102,6 +102,7 @@ class Inpainter:
         learning_rate: float | None = None,
         window: int | None = losses.WINDOW,
         norm: str = "l1",
+        anchor: float = fast.ANCHOR,
         refine: int = 0,
         batch_size: int = 64,
         callback: Callable[[int, Progress], bool | None] | None = None,
@@ -123,6 +124,8 @@ class Inpainter:
             learning_rate: Adam's step size throughout; None: falling from 0.2 to zero in fast mode, 0.03 in
                 the paper's.
             window, norm: of the search, see `inpainter.search.search`.
+            anchor: weight of the squared distance of a code from the encoder's proposal, in fast searches that
+                start there; 0 minimises the paper's loss alone.
             refine: steps that adapt the generator to each picture after the search, see `inpainter.refining`;
                 0 for none. 20 are usual, and none are taken when the callback ended the search.
             batch_size: most rows (pictures times starts) to search at once.
@@ -142,13 +145,13 @@ class Inpainter:
         weights = one_each("prior_weight", prior_weight, count, float)
         seeds = one_each("seed", seed, count, int)
         mode, steps = choose_mode(mode, steps, learning_rate)
-        check_settings(steps, starts, batch_size, refine, learning_rate, weights, blend)
+        check_settings(steps, starts, batch_size, refine, learning_rate, anchor, weights, blend)
 
         codes = self._first_codes(seeds, starts)  # (N, starts, latent_size)
-        first_steps = torch.full((count, starts), fast.LEARNING_RATE)
+        proposed = torch.zeros(count, starts, dtype=torch.bool)
         searched = [i for i in range(count) if holes[i].any() and not holes[i].all()]
         if mode == "fast":
-            self._choose_codes(codes, first_steps, pictures, holes, seeds, searched, window=window, norm=norm)
+            self._choose_codes(codes, proposed, pictures, holes, seeds, searched, window=window, norm=norm)
         total = np.full((count, starts), np.inf)
         total[:, 0] = 0  # what is not searched keeps its first code
         total[searched] = np.inf
@@ -160,7 +163,7 @@ class Inpainter:
         for first in range(0, len(rows), batch_size):
             chunk = np.array(rows[first : first + batch_size])  # (rows, 2)
             if mode == "fast":
-                settings["first_step"] = first_steps[chunk[:, 0], chunk[:, 1]]
+                settings |= {"proposed": proposed[chunk[:, 0], chunk[:, 1]], "anchor": anchor}
             state = self._search(mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings)
             codes[chunk[:, 0], chunk[:, 1]] = state.z.cpu()
             total[chunk[:, 0], chunk[:, 1]] = state.loss.cpu().numpy()
@@ -209,8 +212,8 @@ class Inpainter:
         """Codes that depend on each picture's seed alone, not on its place in the batch or the device."""
         return torch.stack([self.model.sample_latents(starts, torch.Generator().manual_seed(seed)) for seed in seeds])
 
-    def _choose_codes(self, codes, first_steps, pictures, holes, seeds, searched, **settings) -> None:
-        """Replaces the first codes of the searched pictures, in place, and the step sizes that suit them.
+    def _choose_codes(self, codes, proposed, pictures, holes, seeds, searched, **settings) -> None:
+        """Replaces the first codes of the searched pictures, in place, and marks which are proposed.
 
         The first start of seed 0 is the encoder's proposal, if there is one; all others are the best of some
         codes that the seed draws.
@@ -218,14 +221,14 @@ class Inpainter:
         for seed in sorted({seeds[i] for i in searched}):
             same = [i for i in searched if seeds[i] == seed]
             batch = self._to_device(pictures[same], holes[same])
-            proposed = int(seed == 0 and self.encoder is not None)
-            if proposed:
+            first = int(seed == 0 and self.encoder is not None)
+            if first:
                 codes[same, 0] = fast.propose(self.encoder, *batch).cpu()
-                first_steps[same, 0] = fast.PROPOSED_LEARNING_RATE
-            if (drawn := codes.shape[1] - proposed) > 0:
+                proposed[same, 0] = True
+            if (drawn := codes.shape[1] - first) > 0:
                 draws = torch.Generator().manual_seed(seed)
                 candidates = self.model.sample_latents(max(fast.CANDIDATES, drawn), draws).to(self.device)
-                codes[same, proposed:] = fast.best_codes(self.model, *batch, candidates, drawn, **settings).cpu()
+                codes[same, first:] = fast.best_codes(self.model, *batch, candidates, drawn, **settings).cpu()
 
     def _search(self, mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings) -> SearchState:
         which = chunk[:, 0]

@@ -84,13 +84,17 @@ def descend(
     *,
     betas: tuple[float, float] = (0.9, 0.999),
     pace: Tensor | None = None,
+    anchor: Tensor | None = None,
     prior_every: int = 1,
 ) -> SearchState:
     """Adam from the codes z with the step size `step_size(step)`, times each row's `pace` (N,); the rest as `search`.
 
+    With an `anchor` (N,), that times a code's squared distance from z is a part of what it descends, though not
+    of the losses that it reports.
+
     The prior is brought up to date every `prior_every` steps, and for the last state; see `objective`.
     """
-    adam = Adam(target, z, bound, betas, pace)
+    adam = Adam(target, z, bound, betas, pace, anchor)
     full, quick = adam.step, partial(adam.step, prior=False)
     if z.device.type == "cuda" and steps >= GRAPH_STEPS and isinstance(target, FoldedObjective):
         full, quick = replayed(full, adam.state), replayed(quick, adam.state) if prior_every > 1 else quick
@@ -118,9 +122,11 @@ class Adam:
         bound: float | None,
         betas: tuple[float, float],
         pace: Tensor | None = None,
+        anchor: Tensor | None = None,
     ):
         self.target, self.bound = target, bound
-        self.pace = torch.ones((), device=z.device) if pace is None else pace.to(z.device)[:, None]
+        self.pace = torch.ones((), device=z.device) if pace is None else pace[:, None]
+        self.anchor, self.origin = None if anchor is None else anchor[:, None], z.detach().clone()
         self.z = z.detach().clone()
         self.mean, self.square = torch.zeros_like(z), torch.zeros_like(z)  # of the gradient
         self.betas = torch.tensor(betas, device=z.device)
@@ -132,9 +138,12 @@ class Adam:
         """Evaluates the codes, then moves them; returns them as they were, and what was found."""
         codes = self.z.clone()
         found = self.target(codes, prior)
+        gradient = found.gradient
+        if self.anchor is not None:
+            gradient = gradient + 2 * self.anchor * (codes - self.origin)
         beta1, beta2 = self.betas
-        self.mean.lerp_(found.gradient, 1 - beta1)
-        self.square.lerp_(found.gradient.square(), 1 - beta2)
+        self.mean.lerp_(gradient, 1 - beta1)
+        self.square.lerp_(gradient.square(), 1 - beta2)
         self.powers.mul_(self.betas)
         mean, square = self.mean / (1 - self.powers[0]), self.square / (1 - self.powers[1])  # unbiased
         self.z.sub_(self.step_size * self.pace * mean / (square.sqrt() + 1e-8))

@@ -26,6 +26,7 @@ def check_settings(
     batch_size: int,
     refine: int,
     learning_rate: float | None,
+    anchor: float,
     weights: list[float],
     blend: str,
 ) -> None:
@@ -36,6 +37,8 @@ def check_settings(
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
     if learning_rate is not None and not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be positive, got {learning_rate!r}.")
+    if not 0 <= anchor < float("inf"):
+        raise ValueError(f"anchor must be zero or more, got {anchor!r}.")
     if not all(0 <= weight < float("inf") for weight in weights):
         raise ValueError(f"prior_weight must be zero or more, got {weights!r}.")
     if blend not in blending.MODES:

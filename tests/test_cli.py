@@ -63,7 +63,7 @@ def test_without_a_mode_and_steps_the_search_is_the_fast_one(photo, tmp_path, mo
     arguments = [str(photo), "--mask", "center", "--json", "--model", str(model), "-o", str(tmp_path / "filled.png")]
     assert __main__.main(arguments) == 0
     record = json.loads(capsys.readouterr().out)
-    assert (record["mode"], record["steps"]) == ("fast", 300)
+    assert (record["mode"], record["steps"]) == ("fast", 150)
 
 
 def test_a_mask_file_says_what_is_missing(run, photo, tmp_path, pictures):

@@ -72,6 +72,17 @@ def test_a_fast_search_starts_from_the_proposal(with_encoder, pictures):
     assert (with_encoder(pictures, hole, mode="fast", steps=30).context_loss < start.context_loss).all()
 
 
+def test_the_anchor_holds_a_search_near_the_proposal_at_the_price_of_its_loss(with_encoder, pictures):
+    hole = masks.center(16)
+    proposal = with_encoder(pictures, hole, mode="fast", steps=0).latents
+    free, held, fixed = (with_encoder(pictures, hole, mode="fast", steps=60, anchor=a) for a in (0, 5, 1e4))
+    moved = [np.linalg.norm(result.latents - proposal, axis=1) for result in (free, held, fixed)]
+    assert (moved[0] > moved[1]).all() and (moved[1] > moved[2]).all()
+    assert free.context_loss.sum() < held.context_loss.sum() < fixed.context_loss.sum()
+    elsewhere = [with_encoder(pictures, hole, mode="fast", steps=20, seed=1, anchor=a).latents for a in (0, 1e4)]
+    assert (elsewhere[0] == elsewhere[1]).all()  # a random code is held by nothing
+
+
 def test_other_seeds_and_further_starts_do_not(with_encoder, tiny, pictures):
     hole = masks.center(16)
     alone = tiny(pictures, hole, mode="fast", steps=0, seed=[0, 1, 2])

@@ -159,7 +159,7 @@ def test_steps_or_a_learning_rate_without_a_mode_are_the_papers(tiny, pictures):
         assert (result.latents == paper.latents).all()
 
 
-@pytest.mark.parametrize(("mode", "steps"), [("fast", 300), ("paper", 1500), (None, 300)])
+@pytest.mark.parametrize(("mode", "steps"), [("fast", 150), ("paper", 1500), (None, 150)])
 def test_each_mode_has_its_own_number_of_steps(tiny, pictures, mode, steps):
     seen = []
     tiny(pictures[0], masks.center(16), mode=mode, callback=lambda step, progress: seen.append(progress.steps) or True)

@@ -34,13 +34,13 @@ def test_the_starts_of_fast_searches_are_the_inpainters_choice(tiny, pictures, m
     problem = benchmark.Problem(pictures, np.ones((3, 16, 16), bool) & masks.center(16), codes)
     seen = []
 
-    def choose(codes, first_steps, pictures, holes, seeds, searched, **settings):
-        codes[searched], first_steps[searched] = 0.25, 0.1
+    def choose(codes, proposed, pictures, holes, seeds, searched, **settings):
+        codes[searched], proposed[searched] = 0.25, True
         seen.append(pictures[holes].any())
 
     monkeypatch.setattr(tiny, "_choose_codes", choose)
     chosen = benchmark.with_chosen_codes(tiny, problem)
-    assert (chosen.codes == 0.25).all() and (chosen.first_steps == 0.1).all()
+    assert (chosen.codes == 0.25).all() and chosen.proposed.all()
     assert seen == [False]  # hidden pixels are not handed over
     assert (problem.codes == codes).all()
 
