@@ -323,3 +323,24 @@ def test_a_tracker_gets_the_settings_and_every_record(archive, tmp_path, monkeyp
     assert settings["channels"] == "16 8"
     assert all(isinstance(value, (str, int, float)) for value in settings.values())
     assert records == [(1, 8), (2, 16), (3, 24)]
+
+
+def test_the_average_of_snapshots_has_their_mean_weights_and_statistics_of_its_own(archive, tmp_path, capsys):
+    assert train(archive, tmp_path / "run", 48, "--keep-every", 16) == 0
+    assert (
+        __main__.main(["average", "--run", str(tmp_path / "run"), "--out", str(tmp_path / "mean"), "--last", "2"]) == 0
+    )
+    folders = [*sorted((tmp_path / "run" / "snapshots").iterdir())[-2:], tmp_path / "mean"]
+    one, two, mean = (load_file(folder / WEIGHTS_NAME) for folder in folders)
+    for name, tensor in mean.items():
+        if name.startswith("discriminator"):
+            assert torch.equal(tensor, two[name])
+        elif "running" not in name and "num_batches" not in name:
+            expected = (one[name].float() + two[name].float()) / 2
+            torch.testing.assert_close(tensor.float(), expected, atol=2e-3, rtol=2e-3)  # float16
+    config = json.loads((tmp_path / "mean" / "config.json").read_text())
+    assert (config["training"]["averaged_snapshots"], config["training"]["averaged_from"]) == (2, 32)
+    images = Inpainter.from_pretrained(tmp_path / "mean", device="cpu").model.generate(torch.zeros(1, 8))
+    assert torch.isfinite(images).all()
+    assert __main__.main(["average", "--run", str(archive), "--out", str(tmp_path / "none")]) == 1
+    assert "no snapshots" in capsys.readouterr().err

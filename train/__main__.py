@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from . import context_encoder, encoder, evaluate, gan, score, select, vae
+from . import average, context_encoder, encoder, evaluate, gan, score, select, vae
 
 COMMANDS = {
     "gan": gan,
@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "score": score,
     "select": select,
+    "average": average,
 }
 
 

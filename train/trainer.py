@@ -117,15 +117,8 @@ class GeneratorTrainer(Trainer):
         """A copy with the averaged G, its batch-norm statistics measured on its own images."""
         model = copy.deepcopy(self.model)
         model.generator.load_state_dict(self.average.state_dict())
-        norms = [m for m in model.generator.modules() if isinstance(m, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over the batches below
-        draws = torch.Generator().manual_seed(self.seed)
-        with torch.no_grad(), self.accelerator.autocast():  # bfloat16 errs less than a sample of this size
-            for _ in range(20):
-                model.generate(model.sample_latents(128, draws).to(self.device))
-        return model.eval().requires_grad_(False)
+        with self.accelerator.autocast():  # bfloat16 errs less than a sample of this size
+            return measure_statistics(model, self.seed)
 
     def look(self, model: LatentModel, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
         """Samples of codes that stay the same throughout, and how varied they are, relative to real images."""
@@ -137,6 +130,20 @@ class GeneratorTrainer(Trainer):
 
     def write(self, model: LatentModel, folder: Path, pictures: Image.Image) -> None:
         hub.save(model, folder)  # with samples of codes that are the same for every model
+
+
+@torch.no_grad()
+def measure_statistics(model: LatentModel, seed: int = 0) -> LatentModel:
+    """Measures the batch-norm statistics of a model's G on its own images; returns it in evaluation mode."""
+    for norm in model.generator.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches below
+    model.generator.train()
+    device, draws = next(model.parameters()).device, torch.Generator().manual_seed(seed)
+    for _ in range(20):
+        model.generate(model.sample_latents(128, draws).to(device))
+    return model.eval().requires_grad_(False)
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:

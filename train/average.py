@@ -1,0 +1,58 @@
+"""Averages the generators of a training's snapshots into one model.
+
+Late in a training G wanders around what it has learnt. The mean of its weights over snapshots that are far
+apart makes better images than any one of them (stochastic weight averaging, Izmailov et al., UAI 2018; for
+GANs Yazici et al., *The Unusual Effectiveness of Averaging in GAN Training*, ICLR 2019). The discriminator is
+that of the last snapshot.
+"""
+
+import argparse
+import dataclasses
+import logging
+from pathlib import Path
+
+import torch
+
+from inpainter import hub
+from inpainter.models import LatentModel
+
+from .options import number
+from .runs import SNAPSHOTS_NAME
+from .select import snapshots
+from .trainer import measure_statistics
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", required=True, type=Path, help=f"--out of a training, with {SNAPSHOTS_NAME}/ in it")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the model")
+    parser.add_argument("--last", type=number(int, 1), help="take only so many snapshots, the last ones (default all)")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    folders = snapshots(arguments.run)[-arguments.last if arguments.last else 0 :]
+    model = averaged([hub.load(folder) for folder in folders])
+    summary = model.config.training | {"averaged_snapshots": len(folders), "averaged_from": int(folders[0].name)}
+    model.config = dataclasses.replace(model.config, training=summary)
+    hub.save(model, arguments.out)
+    logger.info(
+        "%s: the mean of %d snapshots, %s to %s", arguments.out, len(folders), folders[0].name, folders[-1].name
+    )
+
+
+def averaged(models: list[LatentModel]) -> LatentModel:
+    """The last of the models with the mean of all their generators; they must be of one shape.
+
+    Raises:
+        ValueError: when they are not.
+    """
+    *_, last = models
+    shapes = {str(dataclasses.replace(model.config, training={})) for model in models}
+    if len(shapes) > 1:
+        raise ValueError(f"the snapshots are of different shapes: {'; '.join(sorted(shapes))}.")
+    with torch.no_grad():
+        parameters = zip(*(model.generator.parameters() for model in models), strict=True)
+        for target, values in zip(last.generator.parameters(), parameters, strict=True):
+            target.copy_(torch.stack(values).mean(dim=0))
+    return measure_statistics(last)
