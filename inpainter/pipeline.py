@@ -116,12 +116,13 @@ class Inpainter:
             mode: "fast" (see `inpainter.fast`), or "paper" for the method exactly as published: from a random
                 code, with a constant step size. None: fast, but the paper's if `steps` or
                 `learning_rate` is given, as these are its settings.
-            steps: search steps; None: 300 in fast mode, 1500 in the paper's.
+            steps: search steps; None: 150 in fast mode, 1500 in the paper's.
             prior_weight: lambda of the prior loss; one for all or one a picture. 0 switches it off.
             blend: "poisson", "overlay" (paste without blending) or "none" (the generated image).
-            seed: decides the starting code; one for all or one a picture.
+            seed: decides the starting code; one for all or one a picture. In fast mode, 0 is the encoder's
+                proposal if the model has one.
             starts: codes to start from a picture; the one that ends with the lowest loss is kept.
-            learning_rate: Adam's step size throughout; None: falling from 0.2 to zero in fast mode, 0.03 in
+            learning_rate: Adam's step size throughout; None: falling to zero in fast mode, 0.03 in
                 the paper's.
             window, norm: of the search, see `inpainter.search.search`.
             anchor: weight of the squared distance of a code from the encoder's proposal, in fast searches that

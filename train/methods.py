@@ -31,6 +31,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "l2": {"norm": "l2"},
     "no-prior": {"prior_weight": 0.0},
     "fast": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None},
+    "fast-refined": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": refining.STEPS},
     "encoder": {"mode": "fast", "steps": 0, "learning_rate": None},  # the proposal alone
     "vae": {},
 }
