@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from .hub.finding import load
-from .models import LatentModel, ModelError
+from .hub.finding import load, load_encoder
+from .models import Encoder, LatentModel, ModelError
 from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
 
 CARD_NAME = "README.md"
@@ -61,7 +61,9 @@ def write_card(folder: str | Path, repo_id: str | None = None, license: str | No
         ModelError: when the model cannot be loaded, or its record is not what a card can be made from.
     """
     folder = Path(folder)
-    text = make_card(load(folder), folder.resolve().name, repo_id, license, samples=(folder / SAMPLES_NAME).is_file())
+    model = load(folder)
+    shown = {"samples": (folder / SAMPLES_NAME).is_file(), "encoder": load_encoder(folder, model)}
+    text = make_card(model, folder.resolve().name, repo_id, license, **shown)
     scratch = folder / f".{CARD_NAME}.tmp"
     scratch.write_text(text, encoding="utf-8")
     os.replace(scratch, folder / CARD_NAME)
@@ -69,7 +71,13 @@ def write_card(folder: str | Path, repo_id: str | None = None, license: str | No
 
 
 def make_card(
-    model: LatentModel, name: str, repo_id: str | None = None, license: str | None = None, *, samples: bool = True
+    model: LatentModel,
+    name: str,
+    repo_id: str | None = None,
+    license: str | None = None,
+    *,
+    samples: bool = True,
+    encoder: Encoder | None = None,
 ) -> str:
     """The text of a model card: Hub metadata in YAML, then the page.
 
@@ -78,6 +86,7 @@ def make_card(
         name: the model's name, for the title.
         repo_id, license: as in `write_card`.
         samples: whether there is a `samples.png` to show.
+        encoder: the model's encoder, if it has one.
 
     Raises:
         ModelError: when the record is not what a card can be made from.
@@ -95,6 +104,7 @@ def make_card(
         _use(model, repo_id),
         _intended_use(model, dataset),
         _training(record, dataset),
+        _encoder(encoder) if encoder else "",
         _tensors(model),
         _licence(dataset, license),
         _citation(),
@@ -248,12 +258,25 @@ def _intended_use(model: LatentModel, dataset: Dataset | None) -> str:
     )
 
 
-def _training(record: dict[str, Any], dataset: Dataset | None) -> str:
-    rows = [
+def _encoder(encoder: Encoder) -> str:
+    return (
+        "## Encoder\n\n`encoder/` holds a network that looks at a damaged picture and its hole, and proposes the code\n"
+        "that a fast search starts from. It is optional, and belongs to this generator alone.\n\n"
+        + _table(["setting", "value"], _settings(encoder.config.training))
+    )
+
+
+def _settings(record: dict[str, Any]) -> list[list[Any]]:
+    """Rows of a table of what a record holds beside scores."""
+    return [
         [key.replace("_", " "), ", ".join(value) or "none" if isinstance(value, list) else value]
         for key, value in record.items()
         if key != "evaluation" and (isinstance(value, (str, int, float, bool)) or _is_names(value))
     ]
+
+
+def _training(record: dict[str, Any], dataset: Dataset | None) -> str:
+    rows = _settings(record)
     source = f"Trained on images of [{dataset.title}]({dataset.home}), without holes.\n\n" if dataset else ""
     table = _table(["setting", "value"], rows) if rows else "No record of the training was kept.\n"
     return f"## Training\n\n{source}{table}"
