@@ -62,8 +62,8 @@ def test_an_aim_is_met_when_quality_is_reached_in_its_share_of_the_time():
     good, better = benchmark.Outcome(1 / 25, 11.0, 20.1, 0.8), benchmark.Outcome(1 / 7, 9.9, 20.2, 0.81)
     means = {("textbook", 1500): textbook, ("fast", 300): good, ("fast", 1600): better}
     quality, loss = benchmark.quality_criteria(means, 1500)
-    assert ": met, 300 steps take 1/25.0" in quality
-    assert ": not met, 1600 steps take 1/7.0" in loss
+    assert ": met, fast, 300 steps take 1/25.0" in quality
+    assert ": not met, fast, 1600 steps take 1/7.0" in loss
     *_, loss = benchmark.quality_criteria({("textbook", 1500): textbook, ("fast", 300): good}, 1500)
     assert "none of the fast searches" in loss
 
