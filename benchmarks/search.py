@@ -232,10 +232,9 @@ def quality_criteria(means: dict[tuple[str, int], Outcome], textbook_steps: int)
         if first is None:
             lines.append(f"Textbook's {name} of its time: not met, as none of the fast searches reaches it.")
         else:
-            times = 1 / fast_runs[first].share
-            lines.append(
-                f"Textbook's {name} of its time: {verdict(times >= share)}, {first[0]}, {first[1]} steps take 1/{times:.1f}."
-            )
+            (loop, steps), times = first, 1 / fast_runs[first].share
+            met = verdict(times >= share)
+            lines.append(f"Textbook's {name} of its time: {met}, {loop}, {steps} steps take 1/{times:.1f}.")
     return lines
 
 
