@@ -1,8 +1,8 @@
 // Says what is drawn in the hole editor, once a stroke, undo or new hole is finished.
 //
 // An editor that is an input of an event uploads its layers, and again at every step of every later event.
-// All that is needed of it is where the hole is: "width,height" of the canvas, then the lengths of the runs of known and missing pixels
-// in turn, row by row, known ones first.
+// All that is needed of it is where the hole is: "width,height" of the canvas, then the lengths of the runs of
+// known and missing pixels in turn, row by row, known ones first.
 
 const SETTLED = 30; // milliseconds without another change
 const EMPTIED = 400; // the editor empties itself before it shows another picture: that is not told
@@ -10,7 +10,7 @@ const EMPTIED = 400; // the editor empties itself before it shows another pictur
 let editor, timer;
 let shown = false; // whether the editor has taken up the hole that the page has given it
 
-watch("value", () => { shown = false; });
+watch("value", () => { shown = false; }); // given by the page: what is set here is not watched
 const draw = (event) => { shown ||= Boolean(event.target.closest?.("#editor")); };
 document.addEventListener("pointerdown", draw, { capture: true });
 document.addEventListener("keydown", draw, { capture: true });

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -200,20 +201,18 @@ def test_a_stroke_is_filled_without_pressing_run(live):
     expect(live.locator("#view .welcome")).to_be_visible(timeout=20_000)
 
 
-def test_a_second_stroke_supersedes_the_first(live):
-    live.evaluate(
-        """() => { window.holes = new Set();
-        new MutationObserver(() => { if (document.querySelector('#view [data-step=done]'))
-            holes.add(document.querySelector('#view img[alt^=Damaged]').src) })
-        .observe(document.body, {childList: true, subtree: true, attributes: true}); }"""
-    )
+def test_what_is_filled_in_the_end_has_every_stroke(live):
     draw(live, 0.3)
     live.wait_for_selector("#view .live")
     draw(live, 0.7)
-    live.wait_for_selector("#view [data-step=done]", timeout=60_000)
-    rows = hole(live).any(axis=1)
-    assert rows[:32].any() and rows[32:].any()  # what is filled to the end has both
-    assert live.evaluate("holes.size") == 1  # and nothing else was
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:  # a quick search may have finished before the second stroke
+        live.wait_for_selector("#view [data-step=done]")
+        rows = hole(live).any(axis=1)
+        if rows[:32].any() and rows[32:].any():
+            return
+        live.wait_for_timeout(300)
+    raise AssertionError("the second stroke was not filled")
 
 
 def test_run_wins_over_live_runs(live):
