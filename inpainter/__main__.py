@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from . import Inpainter, Progress, blending, masks
+from . import Inpainter, Progress, Result, blending, masks
 from .images import fit, fit_note, read_hole, read_image
 from .pipeline import MODES, choose_mode
 from .search import PRIOR_WEIGHT
@@ -69,7 +69,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--blend", choices=blending.MODES, default="poisson", help="(default %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the starting code (default %(default)s)")
     p.add_argument("--starts", type=int, default=1, help="codes to start from; the best is kept (default %(default)s)")
-    p.add_argument("--refine", type=int, default=0, metavar="N", help="steps that then fit G to each picture, say 20")
+    p.add_argument(
+        "--refine", type=int, metavar="N", help="steps that then fit G to each picture (default 20; paper: 0)"
+    )
     p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
     p.add_argument("--json", action="store_true", help="print losses and notes as JSON, one object a picture")
@@ -134,7 +136,7 @@ def fill(model: Inpainter, jobs: list[Job], arguments: argparse.Namespace, bar: 
         except OSError as error:
             failures += complain(f"{job.target}: cannot be written ({error.strerror or error}).")
             continue
-        report(job, result.context_loss[row], result.prior_loss[row], arguments)
+        report(job, result, row, arguments)
     return failures
 
 
@@ -220,20 +222,21 @@ def umask() -> int:
     return mask
 
 
-def report(job: Job, context_loss: float, prior_loss: float, arguments: argparse.Namespace) -> None:
-    """Says what became of a picture, in a line or as JSON."""
+def report(job: Job, result: Result, row: int, arguments: argparse.Namespace) -> None:
+    """Says what became of a picture, a row of the result, in a line or as JSON."""
+    context_loss, prior_loss = float(result.context_loss[row]), float(result.prior_loss[row])
     if arguments.json:
         record = {
             "input": str(job.source),
             "output": str(job.target),
-            "context_loss": float(context_loss),
-            "prior_loss": float(prior_loss),
+            "context_loss": context_loss,
+            "prior_loss": prior_loss,
             "mode": arguments.mode,
             "steps": arguments.steps,
             "prior_weight": arguments.prior_weight,
             "blend": arguments.blend,
             "seed": arguments.seed,
-            "refine": arguments.refine,
+            "refine": result.refine,
             "note": job.note,
         }
         print(json.dumps(record))

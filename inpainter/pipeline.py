@@ -103,7 +103,7 @@ class Inpainter:
         window: int | None = losses.WINDOW,
         norm: str = "l1",
         anchor: float = fast.ANCHOR,
-        refine: int = 0,
+        refine: int | None = None,
         batch_size: int = 64,
         callback: Callable[[int, Progress], bool | None] | None = None,
     ) -> Result:
@@ -128,7 +128,8 @@ class Inpainter:
             anchor: weight of the squared distance of a code from the encoder's proposal, in fast searches that
                 start there; 0 minimises the paper's loss alone.
             refine: steps that adapt the generator to each picture after the search, see `inpainter.refining`;
-                0 for none. 20 are usual, and none are taken when the callback ended the search.
+                0 for none. None: 20 in fast mode, none in the paper's. None are taken when there was no
+                search, or the callback ended it.
             batch_size: most rows (pictures times starts) to search at once.
             callback: called as callback(step, progress) before the first step and after each;
                 returning True ends the search and keeps what was found.
@@ -146,6 +147,8 @@ class Inpainter:
         weights = one_each("prior_weight", prior_weight, count, float)
         seeds = one_each("seed", seed, count, int)
         mode, steps = choose_mode(mode, steps, learning_rate)
+        if refine is None:
+            refine = refining.STEPS if mode == "fast" and steps and refining.possible(self.model) else 0
         check_settings(steps, starts, batch_size, refine, learning_rate, anchor, weights, blend)
 
         codes = self._first_codes(seeds, starts)  # (N, starts, latent_size)

@@ -82,10 +82,15 @@ class Upper:
         return images.new_zeros(len(images))
 
 
+def possible(model: LatentModel) -> bool:
+    """Whether a model's generator is a sequence of layers, which can be split."""
+    return isinstance(getattr(model, "generator", None), nn.Sequential)
+
+
 def split(model: LatentModel) -> tuple[nn.Sequential, nn.Sequential]:
     """A generator's layers up to features of 8x8, and those above; of one that makes 8x8 images, up to 4x4."""
-    layers = getattr(model, "generator", None)
-    if not isinstance(layers, nn.Sequential):
+    if not possible(model):
         raise ModelError(f"refine: the generator of a {type(model).__name__} is not a sequence of layers.")
+    layers = model.generator
     enlarging = [index for index, layer in enumerate(layers) if isinstance(layer, nn.ConvTranspose2d)]
     return layers[: enlarging[:2][-1]], layers[enlarging[:2][-1] :]

@@ -69,10 +69,11 @@ def test_best_is_the_mean_picture_of_refined_candidates(evaluated):
     assert column(rows["best"]) == pytest.approx(psnr(average, evaluated.images), abs=0.1)
 
 
-def test_fast_is_what_the_library_does_unasked(evaluated):
-    rows = evaluated("--methods", "fast")
-    expected = evaluated.model(evaluated.images, masks.center(16))
-    assert column(rows["fast"]) == pytest.approx(psnr(expected.images, evaluated.images), abs=0.1)
+@pytest.mark.parametrize(("method", "settings"), [("fast", {"refine": 0}), ("fast-refined", {})])
+def test_the_fast_methods_are_what_the_library_does_unasked_without_and_with_refinement(evaluated, method, settings):
+    rows = evaluated("--methods", method)
+    expected = evaluated.model(evaluated.images, masks.center(16), **settings)
+    assert column(rows[method]) == pytest.approx(psnr(expected.images, evaluated.images), abs=0.1)
 
 
 def test_without_an_encoder_its_proposal_is_refused_with_the_reason(evaluated, capsys):

@@ -77,7 +77,7 @@ def live_run(tiny, pictures, monkeypatch):
     fields = {"search": "Fast", "steps": 9, "prior_weight": 0.003, "learning_rate": 0.03, "candidates": 3, "seed": 4}
     fields |= {"weighting": next(iter(WEIGHTS)), "norm": next(iter(NORMS)), "blend": "Overlay"}
     photo = Photo("", 16, 16, pictures[0])
-    usual = {"strokes": strokes, "newest": strokes, "live": True, "busy": False, "name": "tiny", "photo": photo}
+    usual = {"strokes": strokes, "wanted": strokes, "name": "tiny", "photo": photo}
     usual |= {"zoom": 1, "across": 50, "down": 50, "picture": pictures[0], "request": VISITOR}
     return lambda **changes: live.run(**usual | changes, **fields)
 
@@ -91,7 +91,7 @@ def test_a_live_run_proposes_refines_and_ends_with_an_outcome(live_run, tiny, pi
     assert outcome.steps_done == outcome.settings.steps and len(outcome.result.images) == 1
 
 
-@pytest.mark.parametrize("takeover", [lambda: live.supersede("", VISITOR), lambda: live.give_way(VISITOR)])
+@pytest.mark.parametrize("takeover", [lambda: live.supersede("", True, False, VISITOR), lambda: live.give_way(VISITOR)])
 def test_a_live_run_ends_without_a_result_when_something_newer_or_run_takes_over(live_run, takeover):
     run = live_run()
     next(run)
@@ -99,13 +99,19 @@ def test_a_live_run_ends_without_a_result_when_something_newer_or_run_takes_over
     assert not any(isinstance(value, Outcome) for item in run for value in item)
 
 
-@pytest.mark.parametrize("change", [{"busy": True}, {"live": False}, {"newest": "16,16,256"}])
-def test_nothing_is_filled_live_during_a_run_when_switched_off_or_for_old_strokes(live_run, change):
-    assert list(live_run(**change)) == []
+def test_strokes_are_wanted_live_unless_that_is_switched_off_or_a_run_goes_on():
+    assert live.supersede("16,16,256", True, False, VISITOR) == "16,16,256"
+    assert live.supersede("16,16,256", False, False, VISITOR) is None
+    assert live.supersede("16,16,256", True, True, VISITOR) is None
+
+
+@pytest.mark.parametrize("wanted", [None, "16,16,256"])
+def test_strokes_that_are_no_longer_wanted_are_not_filled(live_run, wanted):
+    assert list(live_run(wanted=wanted)) == []
 
 
 def test_a_live_run_of_an_empty_hole_shows_the_welcome(live_run):
-    (item,) = live_run(strokes="16,16,256", newest="16,16,256")
+    (item,) = live_run(strokes="16,16,256", wanted="16,16,256")
     assert item[0] == views.WELCOME
 
 

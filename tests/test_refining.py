@@ -10,7 +10,7 @@ from PIL import Image
 
 from inpainter import Inpainter, __main__, masks
 from inpainter.models import DCGAN, VAE, DCGANConfig, LatentModel, ModelError, VAEConfig
-from inpainter.refining import refine, split
+from inpainter.refining import STEPS, refine, split
 
 HOLE = masks.center(16)
 
@@ -75,13 +75,20 @@ def test_a_generator_that_is_no_sequence_of_layers_is_refused():
 
 @pytest.mark.parametrize("mode", ["fast", "paper"])
 def test_a_refined_result_agrees_better_with_what_is_left_and_says_so(tiny, pictures, mode):
-    plain = tiny(pictures, HOLE, mode=mode, steps=3)
+    plain = tiny(pictures, HOLE, mode=mode, steps=3, refine=0)
     refined = tiny(pictures, HOLE, mode=mode, steps=3, refine=10)
     assert (plain.refine, refined.refine) == (0, 10)
     assert (refined.latents == plain.latents).all()
     assert (refined.context_loss < plain.context_loss).all()
     assert (refined.generated != plain.generated).any()
     assert (refined.compose("none") == refined.generated).all()
+
+
+def test_fast_searches_are_refined_unless_they_are_stopped_or_take_no_steps(tiny, pictures):
+    assert tiny(pictures, HOLE, mode="fast", steps=3).refine == STEPS
+    assert tiny(pictures, HOLE, mode="paper", steps=3).refine == 0
+    assert tiny(pictures, HOLE, mode="fast", steps=0).refine == 0
+    assert tiny(pictures, HOLE, mode="fast", steps=9, callback=lambda step, _: step == 3).refine == 0
 
 
 def test_known_pixels_come_back_and_hidden_ones_do_not_matter(tiny, pictures):

@@ -30,7 +30,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "unweighted": {"window": None},  # the first version of the paper
     "l2": {"norm": "l2"},
     "no-prior": {"prior_weight": 0.0},
-    "fast": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None},
+    "fast": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": 0},
     "fast-refined": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": refining.STEPS},
     "encoder": {"mode": "fast", "steps": 0, "learning_rate": None},  # the proposal alone
     "vae": {},
