@@ -46,7 +46,7 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         photo, picture = gr.State(photo_shown), gr.State(picture_shown)
         outcome, chosen = gr.State(None), gr.State(0)
-        newest, busy = gr.State(), gr.State(False)  # what is to be filled live, and whether Run goes on
+        wanted, busy = gr.State(), gr.State(False)  # what is to be filled live, and whether Run goes on
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         with gr.Row(visible=len(MODELS) > 1, elem_id="models"):
             model = gr.Dropdown(list(MODELS), value=first, label="Model", min_width=200)
@@ -167,11 +167,11 @@ def build() -> gr.Blocks:
         results = [view, chooser, before_after, *full, outcome, chosen]
         changes = [strokes.change, picture.change, live_switch.input]
         for change in changes:  # registered before the run: a page handles one after the other
-            change(live.supersede, strokes, newest, **quick)
+            change(live.supersede, [strokes, live_switch, busy], wanted, **quick)
         gr.on(
             changes,
             live.run,
-            [strokes, newest, live_switch, busy, model, photo, *place, picture],
+            [strokes, wanted, model, photo, *place, picture],
             results,
             inputs_kwargs=settings,
             trigger_mode="always_last",
@@ -179,7 +179,7 @@ def build() -> gr.Blocks:
             **SEARCH,
         )
 
-        start.click(live.give_way, None, busy, **quick)
+        start.click(live.give_way, None, [wanted, busy], **quick)
         running = start.click(
             events.run,
             scene,

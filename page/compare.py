@@ -32,6 +32,8 @@ SCORES = (
 
 SEARCHES: dict[str, dict[str, Any]] = {  # what each changes in the call of the inpainter
     "Latent search": {},
+    "First proposal": {"steps": 0},
+    "Without refinement": {"refine": 0},
     "Without the prior loss": {"prior_weight": 0.0},
     "Known pixels all alike": {"window": None},
 }

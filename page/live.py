@@ -30,16 +30,16 @@ def add_strokes(strokes: str) -> gr.HTML:
     return gr.HTML(strokes, html_template="", js_on_load=script, visible="hidden", elem_id="strokes")
 
 
-def supersede(strokes: str, request: gr.Request) -> str:
-    """What is to be filled has changed: newest."""
+def supersede(strokes: str, live: bool, busy: bool, request: gr.Request) -> str | None:
+    """What is drawn has changed: wanted, the strokes to be filled live; none while an explicit run goes on."""
     stop(request)
-    return strokes
+    return strokes if live and not busy else None
 
 
-def give_way(request: gr.Request) -> bool:
-    """Run was pressed: busy."""
+def give_way(request: gr.Request) -> tuple[None, bool]:
+    """Run was pressed: (wanted, busy)."""
     stop(request)
-    return True
+    return None, True
 
 
 def stop(request: gr.Request) -> None:
@@ -54,9 +54,7 @@ def visitor(request: gr.Request) -> str:
 
 def run(
     strokes: str,
-    newest: str,
-    live: bool,
-    busy: bool,
+    wanted: str | None,
     name: str,
     photo: Photo,
     zoom: float,
@@ -68,12 +66,14 @@ def run(
 ) -> Iterator[tuple]:
     """Fills what is drawn: a proposal, the picture as it is refined, the result.
 
-    Nothing happens while an explicit run goes on, so that its result stays, and for strokes that are no
-    longer the newest, which have waited for another visitor's search.
+    Nothing happens for strokes that are no longer wanted once their turn has come: other ones are by then,
+    or an explicit run was begun, whose result stays.
 
     (view, candidate gallery, before_after, full photo, full download, outcome, chosen)
     """
-    if busy or not live or strokes != newest:
+    unchanged = [gr.skip()] * 7  # to end without a word would empty the components
+    if strokes != wanted:
+        yield unchanged
         return
     with errors_as_messages():
         hole = editor.hole_of(strokes, len(picture))
@@ -86,8 +86,9 @@ def run(
         begun = time.monotonic()
         for item in fill(name, picture[None], hole, arguments_of(settings), switch, PREVIEWS):
             outcome.seconds = time.monotonic() - begun
-            if switch.is_set():
-                return  # something newer, or Run, has taken over
+            if switch.is_set():  # something newer, or Run, has taken over
+                yield unchanged
+                return
             if isinstance(item, Result):
                 outcome.result = item
                 yield views.live(outcome), *[gr.skip()] * 4, outcome, 0
