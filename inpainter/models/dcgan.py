@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,22 +31,27 @@ class DCGANConfig:
             value, expected = getattr(self, name), getattr(type(self), name)
             if value != expected:
                 raise ModelError(f"config: {name} is {value!r:.80}, expected {expected!r}.")
-        if not isinstance(self.channels, (list, tuple)) or not 1 <= len(self.channels) <= 7:
-            raise ModelError(f"config: channels is {self.channels!r:.80}, expected a list of 1 to 7 widths.")
-        object.__setattr__(self, "channels", tuple(self.channels))
-        for width in self.channels:
-            check_size("a width in channels", width, MAX_CHANNELS)
-        check_size("latent_size", self.latent_size, MAX_LATENT_SIZE)
-        check_size("image_size", self.image_size, MAX_IMAGE_SIZE)
-        if self.image_size != 4 * 2 ** len(self.channels):
-            raise ModelError(
-                f"config: image_size is {self.image_size}, but {len(self.channels)} channel widths make "
-                f"{4 * 2 ** len(self.channels)} pixels."
-            )
         if self.d_norm not in D_NORMS:
             raise ModelError(f"config: d_norm is {self.d_norm!r:.80}, expected one of {', '.join(D_NORMS)}.")
-        if not isinstance(self.training, dict):
-            raise ModelError(f"config: training is {self.training!r:.80}, expected an object.")
+        check_shape(self)
+
+
+def check_shape(config: Any) -> None:
+    """Raises `ModelError` unless a configuration's widths and sizes fit together; makes the widths a tuple."""
+    if not isinstance(config.channels, (list, tuple)) or not 1 <= len(config.channels) <= 7:
+        raise ModelError(f"config: channels is {config.channels!r:.80}, expected a list of 1 to 7 widths.")
+    object.__setattr__(config, "channels", tuple(config.channels))
+    for width in config.channels:
+        check_size("a width in channels", width, MAX_CHANNELS)
+    check_size("latent_size", config.latent_size, MAX_LATENT_SIZE)
+    check_size("image_size", config.image_size, MAX_IMAGE_SIZE)
+    if config.image_size != 4 * 2 ** len(config.channels):
+        raise ModelError(
+            f"config: image_size is {config.image_size}, but {len(config.channels)} channel widths make "
+            f"{4 * 2 ** len(config.channels)} pixels."
+        )
+    if not isinstance(config.training, dict):
+        raise ModelError(f"config: training is {config.training!r:.80}, expected an object.")
 
 
 def check_size(name: str, value: object, largest: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import ModelError, PretrainedModel
-from .dcgan import MAX_CHANNELS, MAX_IMAGE_SIZE, MAX_LATENT_SIZE, check_size
+from .dcgan import check_shape
 
 FOLDER = "encoder"  # in the model's
 
@@ -30,24 +30,11 @@ class EncoderConfig:
     def __post_init__(self):
         if self.family != "encoder":
             raise ModelError(f"config: family is {self.family!r:.80}, expected 'encoder'.")
-        if not isinstance(self.channels, (list, tuple)) or not 1 <= len(self.channels) <= 7:
-            raise ModelError(f"config: channels is {self.channels!r:.80}, expected a list of 1 to 7 widths.")
-        object.__setattr__(self, "channels", tuple(self.channels))
-        for width in self.channels:
-            check_size("a width in channels", width, MAX_CHANNELS)
-        check_size("latent_size", self.latent_size, MAX_LATENT_SIZE)
-        check_size("image_size", self.image_size, MAX_IMAGE_SIZE)
-        if self.image_size != 4 * 2 ** len(self.channels):
-            raise ModelError(
-                f"config: image_size is {self.image_size}, but {len(self.channels)} channel widths take "
-                f"{4 * 2 ** len(self.channels)} pixels."
-            )
+        check_shape(self)
         bound = self.latent_bound
         number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
         if bound is not None and not (number and 0 < bound <= 100):
             raise ModelError(f"config: latent_bound is {bound!r:.80}, expected a number from 0 to 100, or null.")
-        if not isinstance(self.training, dict):
-            raise ModelError(f"config: training is {self.training!r:.80}, expected an object.")
 
 
 class Encoder(PretrainedModel):
