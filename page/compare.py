@@ -63,7 +63,7 @@ class Filling:
 
 def add_tab(model: gr.Dropdown, picture: gr.State, strokes: gr.HTML) -> None:
     """Adds the tab to the page that is being built; the components hold the model's name, the picture, the hole."""
-    with gr.Tab("Compare methods"):
+    with gr.Tab("Compare"):
         gr.Markdown(EXPLANATION)
         with gr.Row():
             start = gr.Button("Compare", variant="primary", elem_id="compare", min_width=120)

@@ -245,7 +245,7 @@ def test_methods_are_compared_on_the_picture_and_hole_of_the_first_tab(page):
     page.get_by_label("Model", exact=True).click()
     with new_drawing(page):
         page.get_by_role("option", name="tiny").click()
-    page.get_by_role("tab", name="Compare methods").click()
+    page.get_by_role("tab", name="Compare").click()
     page.get_by_role("button", name="Compare", exact=True).click()
     page.wait_for_selector("#comparison .finished", timeout=120_000)
     text = page.locator("#comparison").inner_text()
@@ -454,7 +454,7 @@ def test_the_page_asks_nothing_of_other_hosts(address, browser):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("tab", ["Compare methods", "Explore", "Use in code", "Inpaint"])
+@pytest.mark.parametrize("tab", ["Compare", "Explore", "Use in code", "Inpaint"])
 def test_nothing_is_wider_than_the_window(opened, width, tab):
     opened.set_viewport_size({"width": width, "height": 1000})
     opened.get_by_role("tab", name=tab).click()
@@ -462,7 +462,7 @@ def test_nothing_is_wider_than_the_window(opened, width, tab):
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("tab", ["Compare methods", "Explore", "Use in code", "Inpaint"])
+@pytest.mark.parametrize("tab", ["Compare", "Explore", "Use in code", "Inpaint"])
 def test_every_control_has_a_name(opened, tab):
     """Buttons and inputs that are seen have a text, a label or a title for screen readers."""
     opened.get_by_role("tab", name=tab).click()
