@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from inpainter import Inpainter, blending, fast, losses, metrics
+from inpainter import Inpainter, blending, fast, losses, metrics, refining
 from inpainter import images as img
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, SearchState, search
 
@@ -112,13 +112,22 @@ def run_search(loop: Loop, problem: Problem, steps: int, name: str) -> tuple[Ten
     return torch.cat(codes), np.sum(curves, axis=0) / count
 
 
-def evaluate(model: torch.nn.Module, problem: Problem, codes: Tensor, device: torch.device) -> NDArray[np.float64]:
-    """(N, 3): the total loss of codes, and PSNR in the hole and SSIM of the blended pictures."""
+def refined(model: torch.nn.Module, problem: Problem, codes: Tensor, device: torch.device) -> Tensor:
+    """The images (N, 3, H, W) that the fast mode makes of the codes which its search found."""
+    pictures, holes, _ = problem.tensors(device)
+    return refining.refine(model, pictures, holes, codes)[0]
+
+
+def evaluate(
+    model: torch.nn.Module, problem: Problem, codes: Tensor, device: torch.device, refined: Tensor | None = None
+) -> NDArray[np.float64]:
+    """(N, 3): the total loss of codes, and PSNR in the hole and SSIM of their (or the refined) images, blended."""
     pictures, holes, _ = problem.tensors(device)
     with torch.no_grad():
         images = model.generate(codes)
         context = losses.context_loss(images, pictures, losses.importance_weights(holes))
         total = context + PRIOR_WEIGHT * model.prior_loss(images, codes)
+        images = images if refined is None else refined
         filled = img.to_uint8(blending.compose(pictures.cpu(), images.cpu(), holes.cpu()))
     scores = total.cpu().numpy(), metrics.psnr(filled, problem.pictures, problem.holes)
     return np.stack([*scores, metrics.ssim(filled, problem.pictures)], axis=1).astype(np.float64)

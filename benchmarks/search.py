@@ -9,7 +9,8 @@ The textbook loop is plain PyTorch: float32, channels first, the modules in eval
 weights, torch.optim.Adam on z, autograd. All sides have the same weights, pictures and holes and take
 turns in rounds; medians are compared, so that a machine that is busy meanwhile slows all of them.
 Searches run for several pictures at once, which changes nothing in what they find; the seconds given are
-those of one picture searched by itself: the choice of its code, and its steps at the median time of a step.
+those of one picture searched by itself: the choice of its code, its steps at the median time of a step, and
+its refinement, which the fast mode ends with.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
-from benchmarks.loops import Loop, Problem, evaluate, paper, quick, run_search, textbook, with_chosen_codes
+from benchmarks.loops import Loop, Problem, evaluate, paper, quick, refined, run_search, textbook, with_chosen_codes
 from benchmarks.measuring import peak_memory, seconds
 from inpainter import Inpainter, fast, masks
 from inpainter import images as img
@@ -189,16 +190,19 @@ def search_table(loops, inpainter, problems, cost: Cost, arguments, clock, devic
     print("|---|---|---|---|---|---|---|")
     for mask, problem in problems.items():
         choose = partial(with_chosen_codes, inpainter, problem.first(size))
-        choice = statistics.median(seconds(choose, clock, device) for _ in range(5))
+        around = statistics.median(seconds(choose, clock, device) for _ in range(5))
         chosen = with_chosen_codes(inpainter, problem)
+        refine = partial(refined, inpainter.model, chosen.first(size), chosen.first(size).codes, device)
+        around += statistics.median(seconds(refine, clock, device) for _ in range(5))
         for name, steps in runs:
-            a_step, before = cost[name][size] / size, choice / size if is_fast(name) else 0
+            a_step, before = cost[name][size] / size, around / size if is_fast(name) else 0
             codes, curve = run_search(loops[name], chosen if is_fast(name) else problem, steps, f"{mask}, {name}")
             times = before + a_step * np.arange(1, len(curve) + 1)
             traces.setdefault(f"{name}, {steps} steps", list(zip(times, curve, strict=True)))
             taken = before + steps * a_step
             share = taken * size / (arguments.steps * cost["textbook"][size])
-            outcome = Outcome(share, *evaluate(inpainter.model, problem, codes, device).mean(axis=0))
+            images = refined(inpainter.model, problem, codes, device) if name == "fast" else None
+            outcome = Outcome(share, *evaluate(inpainter.model, problem, codes, device, images).mean(axis=0))
             found[name, steps].append(outcome)
             print(row(mask, f"{name}, {steps} steps", taken, outcome), flush=True)
     means = {run: Outcome(*np.mean([astuple(o) for o in outcomes], axis=0)) for run, outcomes in found.items()}

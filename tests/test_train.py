@@ -158,7 +158,15 @@ def test_told_to_stop_it_finishes_the_step_and_saves(archive, tmp_path, monkeypa
     assert signal.getsignal(number) == usual
 
 
-def test_a_second_signal_has_its_usual_effect():
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts, even where the tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_has_its_usual_effect(interruptible):
     with pytest.raises(KeyboardInterrupt), runs.stopping_signals() as received:
         os.kill(os.getpid(), signal.SIGINT)
         assert received == [signal.SIGINT]

