@@ -61,11 +61,7 @@ def build() -> gr.Blocks:
                     label="Pictures the model has never seen",
                     visible=bool(examples_of(first)),
                     columns=8,
-                    height="auto",
-                    allow_preview=False,
-                    interactive=False,
-                    format="png",
-                    buttons=[],
+                    **st.THUMBNAILS,
                     elem_id="examples",
                 )
                 upload = gr.UploadButton("Use your own picture", file_types=["image"], size="sm")
@@ -119,11 +115,7 @@ def build() -> gr.Blocks:
                     label="Candidates: choose one",
                     visible=False,
                     columns=6,
-                    height="auto",
-                    allow_preview=False,
-                    interactive=False,
-                    format="png",
-                    buttons=[],
+                    **st.THUMBNAILS,
                     elem_id="candidates",
                 )
                 view = gr.HTML(views.WELCOME, elem_id="view")

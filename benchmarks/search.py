@@ -190,12 +190,13 @@ def search_table(loops, inpainter, problems, cost: Cost, arguments, clock, devic
     print("|---|---|---|---|---|---|---|")
     for mask, problem in problems.items():
         choose = partial(with_chosen_codes, inpainter, problem.first(size))
-        around = statistics.median(seconds(choose, clock, device) for _ in range(5))
+        choice = statistics.median(seconds(choose, clock, device) for _ in range(5))
         chosen = with_chosen_codes(inpainter, problem)
         refine = partial(refined, inpainter.model, chosen.first(size), chosen.first(size).codes, device)
-        around += statistics.median(seconds(refine, clock, device) for _ in range(5))
+        beside = {name: choice for name in loops if is_fast(name)}
+        beside["fast"] += statistics.median(seconds(refine, clock, device) for _ in range(5))
         for name, steps in runs:
-            a_step, before = cost[name][size] / size, around / size if is_fast(name) else 0
+            a_step, before = cost[name][size] / size, beside.get(name, 0) / size
             codes, curve = run_search(loops[name], chosen if is_fast(name) else problem, steps, f"{mask}, {name}")
             times = before + a_step * np.arange(1, len(curve) + 1)
             traces.setdefault(f"{name}, {steps} steps", list(zip(times, curve, strict=True)))

@@ -60,7 +60,6 @@ def fast_search(
     """
     target = objective(model, pictures, hole, prior_weight, window, norm)
 
-    held = proposed is not None and anchor > 0 and bool(proposed.any())
     proposed = torch.zeros(len(z), dtype=torch.bool) if proposed is None else proposed
     proposed = proposed.to(z.device)
     pace = torch.where(proposed, PROPOSED_LEARNING_RATE, LEARNING_RATE) if learning_rate is None else None
@@ -68,7 +67,7 @@ def fast_search(
     def step_size(step: int) -> float:
         return 1 - step / max(steps, 1) if learning_rate is None else learning_rate
 
-    settings = {"betas": BETAS, "pace": pace, "anchor": anchor * proposed if held else None, "prior_every": PRIOR_EVERY}
+    settings = {"betas": BETAS, "pace": pace, "anchor": anchor * proposed, "prior_every": PRIOR_EVERY}
     return descend(target, z, steps, step_size, model.latent_bound, callback, **settings)
 
 

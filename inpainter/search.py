@@ -126,8 +126,8 @@ class Adam:
     ):
         self.target, self.bound = target, bound
         self.pace = torch.ones((), device=z.device) if pace is None else pace[:, None]
-        self.anchor, self.origin = None if anchor is None else anchor[:, None], z.detach().clone()
-        self.z = z.detach().clone()
+        self.anchor, self.origin = None if anchor is None else anchor[:, None], z.detach()
+        self.z = self.origin.clone()
         self.mean, self.square = torch.zeros_like(z), torch.zeros_like(z)  # of the gradient
         self.betas = torch.tensor(betas, device=z.device)
         self.powers = torch.ones_like(self.betas)  # of the betas, as many as steps were taken

@@ -14,7 +14,7 @@ from .errors import errors_as_messages
 from .models import model_named, sample_codes
 from .outcomes import Outcome
 from .runs import SAMPLE, generate
-from .settings import SEED
+from .settings import SEED, THUMBNAILS
 
 SAMPLES = 16
 BETWEEN = 8  # pictures of an interpolation, both ends included
@@ -43,11 +43,7 @@ def add_tab(model: gr.Dropdown, model_changed: Dependency, outcome: gr.State, ch
         samples = gr.Gallery(
             label=f"{SAMPLES} samples",
             columns=8,
-            height="auto",
-            allow_preview=False,
-            interactive=False,
-            format="png",
-            buttons=[],
+            **THUMBNAILS,
             elem_id="samples",
         )
         gr.Markdown("### From one sample to another, on the line between their codes")

@@ -5,7 +5,7 @@ import io
 import re
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -106,16 +106,20 @@ def still_box(element) -> dict[str, float]:
     return box
 
 
-def wait_for_hole(page, *rows: slice) -> None:
-    """Waits for a live run to have ended with something missing in all these rows: an earlier one may end before."""
+def wait_for_live(page, wanted: Callable[[], bool]) -> None:
+    """Waits until a live run has ended with what is wanted: one of what was there before may end first."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         page.wait_for_selector("#view [data-step=done]")
-        missing = hole(page)
-        if all(missing[some].any() for some in rows):
+        if wanted():
             return
         page.wait_for_timeout(300)
-    raise AssertionError("the stroke was not filled")
+    raise AssertionError("no live run filled what is wanted")
+
+
+def wait_for_hole(page, *rows: slice) -> None:
+    """Waits until a live run has ended with something missing in all these rows."""
+    wait_for_live(page, lambda: all(missing[some].any() for missing in [hole(page)] for some in rows))
 
 
 def picture(page, title: str) -> np.ndarray:
@@ -245,13 +249,7 @@ def test_another_picture_is_filled_live_and_the_switch_stops_that(live):
     with new_drawing(live):
         live.locator("#examples button").nth(3).click()
     example = np.asarray(Image.open(EXAMPLES[3]).convert("RGB"))
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:  # the run of the picture before may end first
-        live.wait_for_selector("#view [data-step=done]")
-        if (picture(live, "Original") == example).all():
-            break
-        live.wait_for_timeout(300)
-    assert (picture(live, "Original") == example).all()
+    wait_for_live(live, lambda: (picture(live, "Original") == example).all())
     live.get_by_label("Live").uncheck()
     with new_drawing(live):
         live.locator("#examples button").nth(2).click()

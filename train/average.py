@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    folders = snapshots(arguments.run)[-arguments.last if arguments.last else 0 :]
+    folders = snapshots(arguments.run)[-(arguments.last or 0) :]
     model = averaged([hub.load(folder) for folder in folders])
     summary = model.config.training | {"averaged_snapshots": len(folders), "averaged_from": int(folders[0].name)}
     model.config = dataclasses.replace(model.config, training=summary)

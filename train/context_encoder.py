@@ -6,9 +6,7 @@ run stops at `--images` and can be stopped at any moment: `--resume` continues f
 """
 
 import argparse
-import copy
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +17,6 @@ from torch import Tensor
 from inpainter import masks
 from inpainter.baselines import context_encoder
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
-from inpainter.cards import SAMPLES_NAME
 from inpainter.models.dcgan import discriminator
 
 from . import figures, holes, options, runs
@@ -85,20 +82,12 @@ class ContextEncoderTrainer(Trainer):
         self.step += 1
         return {"hole_loss": error.detach(), "d_loss": d_loss.detach(), "g_loss": fooled.detach()}
 
-    def published(self) -> ContextEncoder:
-        return copy.deepcopy(self.model).eval().requires_grad_(False)
-
     def look(self, model: ContextEncoder, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
         """Pictures that were not trained on, with holes of each kind filled."""
         intact = np.ascontiguousarray(held_out[: figures.SHOWN].permute(0, 2, 3, 1).numpy())
         size = model.config.image_size
         filled = {name: context_encoder.fill(intact, masks.named(name, size), model=model) for name in masks.NAMES}
         return figures.labelled({"intact": intact, **filled}), {}
-
-    def write(self, model: ContextEncoder, folder: Path, pictures: Image.Image) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        model._save_pretrained(folder)  # without the placeholder card that the public method would add
-        pictures.save(folder / SAMPLES_NAME)
 
 
 def hole_error(made: Tensor, real: Tensor, hole: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ to find the code whose image is the intact picture, near the hole above all, whe
 """
 
 import argparse
-import copy
 import logging
 import shutil
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from torch import Tensor
 
 from inpainter import blending, hub, losses, masks
 from inpainter import images as img
-from inpainter.cards import SAMPLES_NAME
 from inpainter.models import LatentModel
 from inpainter.models.base import CONFIG_NAME, WEIGHTS_NAME
 from inpainter.models.encoder import FOLDER, Encoder, EncoderConfig
@@ -125,9 +123,6 @@ class EncoderTrainer(Trainer):
         self.step += 1
         return {"image_loss": image_loss.detach(), "rim_loss": rim_loss.detach(), "code_loss": code_loss.detach()}
 
-    def published(self) -> Encoder:
-        return copy.deepcopy(self.model).eval().requires_grad_(False)
-
     @torch.no_grad()
     def look(self, model: Encoder, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
         """What it proposes for pictures that it was not trained on, blended, and how far off the proposals are."""
@@ -143,11 +138,6 @@ class EncoderTrainer(Trainer):
             first = (t[: len(shown)].cpu() for t in (held_out, proposed, hole))
             rows[name] = img.to_uint8(blending.compose(*first))
         return figures.labelled(rows), {"held_out_loss": round(float(np.mean(found)), 4)}
-
-    def write(self, model: Encoder, folder: Path, pictures: Image.Image) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        model._save_pretrained(folder)  # without the placeholder card that the public method would add
-        pictures.save(folder / SAMPLES_NAME)
 
     def summary(self) -> dict[str, Any]:
         return {"holes": list(holes.DRAWN)}

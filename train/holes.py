@@ -9,7 +9,7 @@ from torch import Tensor
 from inpainter import masks
 
 PAPER = masks.NAMES
-DRAWN = (*masks.NAMES, "strokes")
+DRAWN = (*PAPER, "strokes")
 FINE = 2  # strokes are drawn on a canvas so many times as fine
 
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 import inpainter
-from inpainter import Inpainter, baselines, metrics, refining
+from inpainter import Inpainter, Progress, baselines, metrics, refining
 from inpainter.images import to_tensor, to_uint8
 from inpainter.objective import quick_dtype
 from inpainter.pipeline import MODES
@@ -160,14 +160,11 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
     refused = "the model has no encoder." if variant == "encoder" and encoder is None else ""
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: None) -> Cell:
-        def report(step: int, progress) -> None:
-            advance(len(progress.pictures) if step else 0)
-
         if refused:
             return refusal(images, refused)
         started = time.perf_counter()
         with autocast(model.device, precision):
-            result = model(images, holes, callback=report, batch_size=len(images), **settings)
+            result = model(images, holes, callback=counting(advance), batch_size=len(images), **settings)
         losses = np.stack([result.context_loss, result.prior_loss], axis=1).astype(np.float64)
         return Cell(result.images, result.generated, result.latents, losses, time.perf_counter() - started)
 
@@ -175,6 +172,15 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
     if encoder is not None:
         depends["encoder"] = weights_digest(encoder)
     return Run(name, compute, settings["steps"], depends)
+
+
+def counting(advance: Advance) -> Callable[[int, Progress], None]:
+    """A callback of the inpainter that tells `advance` of each row's every step, whatever that returns."""
+
+    def report(step: int, progress: Progress) -> None:
+        advance(len(progress.pictures) if step else 0)
+
+    return report
 
 
 def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:

@@ -38,6 +38,16 @@ def number(kind: type, least: float, most: float = sys.float_info.max) -> Callab
     return parse
 
 
+def add_held_out(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of a command that measures models on what training held out."""
+    parser.add_argument(
+        "--held-out",
+        type=number(int, 2),
+        default=500,
+        help="how many pictures, the last ones, training did not see (default %(default)s, as in training)",
+    )
+
+
 def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, least_held_out: int = 0) -> None:
     """Adds the options that `runs.train` takes; the networks' own, `--channels` among them, come beside them."""
     parser.add_argument(

@@ -26,7 +26,7 @@ from inpainter.records import amend_training
 from . import features
 from .data import load_images, split
 from .features import Network
-from .options import number
+from .options import add_held_out, number
 
 logger = logging.getLogger(__name__)
 
@@ -185,12 +185,7 @@ def warn_if_seen(model: LatentModel, training_images: int) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="model folder, bundled model or Hub id")
     parser.add_argument("--data", required=True, help="the training pictures: whatever `gan --data` accepts")
-    parser.add_argument(
-        "--held-out",
-        type=number(int, 2),
-        default=500,
-        help="how many pictures, the last ones, training did not see (default %(default)s, as in training)",
-    )
+    add_held_out(parser)
     parser.add_argument(
         "--training-images",
         type=number(int, 2),

@@ -7,7 +7,6 @@ Pictures of what each fills are for the eye, which has the last word.
 """
 
 import argparse
-import hashlib
 import json
 import logging
 import os
@@ -31,8 +30,8 @@ from . import cells, features, figures, report
 from .data import load_images, split
 from .evaluate import holes_of
 from .features import Network
-from .methods import autocast
-from .options import number
+from .methods import autocast, counting
+from .options import add_held_out, number
 from .runs import SNAPSHOTS_NAME
 from .score import sample, warn_if_seen
 
@@ -46,12 +45,7 @@ BATCH = 64  # rows of a search, each a picture with a start
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", required=True, nargs="+", type=Path, metavar="RUN", help="--out of the trainings")
     parser.add_argument("--data", required=True, help="what they were trained on")
-    parser.add_argument(
-        "--held-out",
-        type=number(int, 2),
-        default=500,
-        help="how many pictures, the last ones, training did not see (default %(default)s, as in training)",
-    )
+    add_held_out(parser)
     parser.add_argument(
         "--images", type=number(int, 1), default=64, help="held-out pictures to fill (default %(default)s)"
     )
@@ -80,7 +74,7 @@ def main(arguments: argparse.Namespace) -> None:
     results: dict[Path, dict[str, Any]] = {}
     with tqdm(total=sum(map(len, found.values())) * trial.work, unit="step") as bar, logging_redirect_tqdm():
         for run, folders in found.items():
-            weights = {folder.name: digest_of(folder / WEIGHTS_NAME) for folder in folders}
+            weights = {folder.name: hub.checksum(folder) for folder in folders}
             known = read(run / RESULT_NAME, settings)
             scores = {name: score for name, score in known.items() if weights.get(name) == score["weights"]}
             bar.update(len(scores) * trial.work)
@@ -166,10 +160,6 @@ class Trial:
     def _fill(self, model: Inpainter, holes: NDArray[np.bool_], advance: Callable[[int], None]) -> NDArray[np.uint8]:
         """Fillings (starts, N, H, W, 3) by the paper's search, each row with a seed of its own."""
         images, holes = (np.concatenate([array] * self.starts) for array in (self.images, holes))
-
-        def report(step: int, progress) -> None:
-            advance(len(progress.pictures) if step else 0)
-
         with autocast(model.device, "bfloat16"):
             result = model(
                 images,
@@ -178,15 +168,9 @@ class Trial:
                 steps=self.steps,
                 seed=range(len(images)),
                 batch_size=BATCH,
-                callback=report,
+                callback=counting(advance),
             )
         return result.images.reshape(self.starts, *self.images.shape)
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(path: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from inpainter import hub
+from inpainter.cards import SAMPLES_NAME
 from inpainter.models import LatentModel
 from inpainter.models.base import PretrainedModel
 
@@ -30,8 +31,7 @@ if TYPE_CHECKING:  # a part of the extra "train", needed by no other command
 class Trainer(Checkpointed):
     """All the state of a run: what a checkpoint holds, the step that changes it, and what comes out of it.
 
-    A kind of training adds its networks and optimisers to `parts`, and implements `train_step`,
-    `published`, `look` and `write`.
+    A kind of training adds its networks and optimisers to `parts`, and implements `train_step` and `look`.
 
     Every process trains on a batch of its own and keeps its own batch statistics, as DCGAN does on
     several GPUs; gradients are averaged over the processes. So N processes take the steps of one process
@@ -58,7 +58,7 @@ class Trainer(Checkpointed):
 
     def published(self) -> PretrainedModel:
         """A copy of the model as it would be published now, in evaluation mode and without gradients."""
-        raise NotImplementedError
+        return copy.deepcopy(self.model).eval().requires_grad_(False)
 
     def look(self, model: PretrainedModel, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
         """What people look at: pictures that the published model makes, and what is measured of them.
@@ -70,7 +70,9 @@ class Trainer(Checkpointed):
 
     def write(self, model: PretrainedModel, folder: Path, pictures: Image.Image) -> None:
         """Writes the model folder of the published model; `pictures` are those of `look`."""
-        raise NotImplementedError
+        folder.mkdir(parents=True, exist_ok=True)
+        model._save_pretrained(folder)  # without the placeholder card that the public method would add
+        pictures.save(folder / SAMPLES_NAME)
 
     def summary(self) -> dict[str, Any]:
         """What this kind of training adds to the record of it that the model carries, beside its settings."""

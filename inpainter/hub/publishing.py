@@ -32,7 +32,6 @@ from .finding import (
     first_line,
     load,
     load_encoder,
-    read_config,
     refuse_if_answered,
     resolve,
 )
@@ -101,9 +100,8 @@ def check(folder: str | Path) -> list[str]:
 
 def check_encoder(folder: Path, model: LatentModel) -> None:
     """Raises `ModelError` if a folder's encoder does not load, or was trained for other weights."""
-    if load_encoder(folder, model) is None:
-        return
-    if read_config(folder / FOLDER).get("training", {}).get("generator") != checksum(folder):
+    encoder = load_encoder(folder, model)
+    if encoder is not None and encoder.config.training.get("generator") != checksum(folder):
         raise ModelError(f"{folder / FOLDER}: it was trained for other weights; train it again, or remove it.")
 
 
