@@ -47,6 +47,7 @@ def fast_search(
     anchor: float = ANCHOR,
     window: int | None = losses.WINDOW,
     norm: str = "l1",
+    feature_weight: float = 0,
     callback: Callback | None = None,
 ) -> SearchState:
     """As `search.search`, to about the same loss in fewer and cheaper steps.
@@ -58,7 +59,7 @@ def fast_search(
 
     The prior loss that a callback sees may be of up to 8 steps ago; that of the last state is its own.
     """
-    target = objective(model, pictures, hole, prior_weight, window, norm)
+    target = objective(model, pictures, hole, prior_weight, window, norm, feature_weight)
 
     proposed = torch.zeros(len(z), dtype=torch.bool) if proposed is None else proposed
     proposed = proposed.to(z.device)

@@ -1,7 +1,9 @@
-"""The objective of the latent search: importance weights, context loss, prior loss.
+"""The objective of the latent search: importance weights, context loss, prior loss, and feature loss.
 
-Source: Yeh et al., CVPR 2017, section 3; its first version (2016), section 3.
+Source: Yeh et al., CVPR 2017, section 3; its first version (2016), section 3. The feature loss is not theirs.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -69,3 +71,22 @@ def prior_loss(logits: Tensor) -> Tensor:
     As -softplus(logit), which is the same number but never overflows. Shape as given.
     """
     return -F.softplus(logits)
+
+
+def feature_loss(generated: Sequence[Tensor], composed: Sequence[Tensor]) -> Tensor:
+    """Mean over layers of the mean absolute difference between two images' features, per image.
+
+    Args:
+        generated, composed: the features of one layer after the other, float (N, C, H, W), of a generated
+            image and of the same image with the known pixels in it.
+
+    Returns:
+        float (N,). Layers weigh the same, whatever their size.
+
+    Source: Schlegl et al., *Unsupervised Anomaly Detection with Generative Adversarial Networks to Guide
+    Marker Discovery*, IPMI 2017, section 2.2, which puts D's features in the place of the prior of Yeh et
+    al.; the mean over layers is that of Pan et al., *Exploiting Deep Generative Prior for Versatile Image
+    Restoration and Manipulation*, ECCV 2020, section 3.2. Neither compares with a composite.
+    """
+    layers = zip(generated, composed, strict=True)
+    return torch.stack([(a - b).abs().mean((1, 2, 3)) for a, b in layers]).mean(0)

@@ -1,7 +1,7 @@
 """What a search descends: the losses of codes and their gradient, for several pictures at once.
 
 Two forms of one function: `FoldedObjective` for networks that `folding` knows, `AutogradObjective` for
-any `LatentModel`.
+any `LatentModel`, and for the feature loss.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Evaluation:
 
 
 class AutogradObjective:
-    """Context loss + lambda * prior loss, as a model's own functions compute them."""
+    """Context loss + lambda * prior loss + weighted feature loss, as a model's own functions compute them."""
 
     def __init__(
         self,
@@ -44,11 +44,13 @@ class AutogradObjective:
         prior_weight: float | Tensor,
         window: int | None,
         norm: str,
+        feature_weight: float = 0,
     ):
         self.model = model
         self.weights = losses.importance_weights(hole, window)  # (N, 1, H, W)
         self.pictures = pictures.masked_fill(hole[:, None], 0).contiguous(memory_format=torch.channels_last)
         self.prior_weight, self.norm = prior_weight, norm
+        self.hole, self.feature_weight = hole[:, None], feature_weight
 
     def __call__(self, z: Tensor, prior: bool = True) -> Evaluation:
         """Evaluates codes z (N, latent_size).
@@ -63,6 +65,10 @@ class AutogradObjective:
             context = losses.context_loss(images, self.pictures, self.weights, self.norm)
             prior_loss = self.model.prior_loss(images, z)
             loss = context + self.prior_weight * prior_loss
+            if self.feature_weight:
+                composed = torch.where(self.hole, images, self.pictures)
+                layers = self.model.features(images), self.model.features(composed)
+                loss = loss + self.feature_weight * losses.feature_loss(*layers)
         (gradient,) = torch.autograd.grad(loss.sum(), z)  # rows do not interact: each gets its own gradient
         return Evaluation(images.detach(), context.detach(), prior_loss.detach(), loss.detach(), gradient)
 
@@ -162,6 +168,7 @@ def objective(
     prior_weight: float | Tensor,
     window: int | None,
     norm: str,
+    feature_weight: float = 0,
 ) -> AutogradObjective:
     """The fastest form there is for a model: folded with quick features, or else its own functions.
 
@@ -173,8 +180,10 @@ def objective(
         hole: bool (N, H, W), True = missing.
         prior_weight: lambda, one for all or one per row (N,).
         window, norm: as in `losses.importance_weights` and `losses.context_loss`.
+        feature_weight: of `losses.feature_loss`, between D's features of G(z) and of G(z) under the known pixels;
+            other than 0, the model's own functions run.
     """
     arguments = (model, pictures, hole, prior_weight, window, norm)
-    if can_fold(model, pictures.device):
+    if not feature_weight and can_fold(model, pictures.device):
         return FoldedObjective(*arguments, dtype=quick_dtype(pictures.device))
-    return AutogradObjective(*arguments)
+    return AutogradObjective(*arguments, feature_weight)

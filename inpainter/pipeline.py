@@ -103,6 +103,7 @@ class Inpainter:
         window: int | None = losses.WINDOW,
         norm: str = "l1",
         anchor: float = fast.ANCHOR,
+        feature_weight: float = 0,
         refine: int | None = None,
         batch_size: int = 64,
         callback: Callable[[int, Progress], bool | None] | None = None,
@@ -127,6 +128,9 @@ class Inpainter:
             window, norm: of the search, see `inpainter.search.search`.
             anchor: weight of the squared distance of a code from the encoder's proposal, in fast searches that
                 start there; 0 minimises the paper's loss alone.
+            feature_weight: of the difference between D's features of G(z) and of G(z) under the known pixels, see
+                `inpainter.losses.feature_loss`; 0, as in the paper, leaves it out. Only for models with a
+                discriminator; a step takes several times as long.
             refine: steps that adapt the generator to each picture after the search, see `inpainter.refining`;
                 0 for none. None: 20 in fast mode, none in the paper's. None are taken when there was no
                 search, or the callback ended it.
@@ -149,7 +153,9 @@ class Inpainter:
         mode, steps = choose_mode(mode, steps, learning_rate)
         if refine is None:
             refine = refining.STEPS if mode == "fast" and steps and refining.possible(self.model) else 0
-        check_settings(steps, starts, batch_size, refine, learning_rate, anchor, weights, blend)
+        check_settings(steps, starts, batch_size, refine, learning_rate, anchor, feature_weight, weights, blend)
+        if feature_weight:
+            self.model.features(torch.zeros(1, 3, self.size, self.size, device=self.device))  # refuses without
 
         codes = self._first_codes(seeds, starts)  # (N, starts, latent_size)
         proposed = torch.zeros(count, starts, dtype=torch.bool)
@@ -161,7 +167,7 @@ class Inpainter:
         total[searched] = np.inf
         rows = [(i, s) for i in searched for s in range(starts)]
         steps_taken = 0
-        settings = {"window": window, "norm": norm}
+        settings = {"window": window, "norm": norm, "feature_weight": feature_weight}
         if learning_rate is not None:
             settings["learning_rate"] = learning_rate
         for first in range(0, len(rows), batch_size):

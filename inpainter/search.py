@@ -48,6 +48,7 @@ def search(
     learning_rate: float = LEARNING_RATE,
     window: int | None = losses.WINDOW,
     norm: str = "l1",
+    feature_weight: float = 0,
     callback: Callback | None = None,
 ) -> SearchState:
     """Adam on context loss + lambda * prior loss, the code clipped to the model's bound after every step.
@@ -64,13 +65,14 @@ def search(
         prior_weight: lambda, one for all or one per row (N,).
         learning_rate: Adam's step size.
         window, norm: as in `losses.importance_weights` and `losses.context_loss`.
+        feature_weight: of the feature loss, as in `objective.objective`; 0, as in the paper, leaves it out.
         callback: called as callback(step, state) before the first step and after each one; returning
             True ends the search there.
 
     Returns:
         The last state.
     """
-    target = objective(model, pictures, hole, prior_weight, window, norm)
+    target = objective(model, pictures, hole, prior_weight, window, norm, feature_weight)
     return descend(target, z, steps, lambda step: learning_rate, model.latent_bound, callback)
 
 

@@ -27,6 +27,7 @@ def check_settings(
     refine: int,
     learning_rate: float | None,
     anchor: float,
+    feature_weight: float,
     weights: list[float],
     blend: str,
 ) -> None:
@@ -37,8 +38,9 @@ def check_settings(
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
     if learning_rate is not None and not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be positive, got {learning_rate!r}.")
-    if not 0 <= anchor < float("inf"):
-        raise ValueError(f"anchor must be zero or more, got {anchor!r}.")
+    for name, value in (("anchor", anchor), ("feature_weight", feature_weight)):
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name} must be zero or more, got {value!r}.")
     if not all(0 <= weight < float("inf") for weight in weights):
         raise ValueError(f"prior_weight must be zero or more, got {weights!r}.")
     if blend not in blending.MODES:

@@ -241,6 +241,8 @@ def test_bad_holes_are_refused_with_what_was_seen(tiny, pictures, hole, error, s
         {"prior_weight": -1},
         {"prior_weight": float("nan")},
         {"prior_weight": [0, 0]},
+        {"feature_weight": -1},
+        {"feature_weight": float("nan")},
         {"seed": [1]},
         {"blend": "seamless"},
         {"mode": "quick"},

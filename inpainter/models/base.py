@@ -105,6 +105,11 @@ class LatentModel(PretrainedModel):
         """Penalty of unlikely images, one unweighted value per image: (N,). Lower is more real."""
         raise NotImplementedError
 
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The features (N, C, H, W) of images in each hidden layer of a discriminator; `ModelError` without one."""
+        family = self.config.family
+        raise ModelError(f"feature_weight must be 0 for a model without a discriminator, as of the family {family!r}.")
+
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Reads a safetensors file; raises `ModelError` when it is missing or is not one."""
