@@ -73,20 +73,19 @@ def prior_loss(logits: Tensor) -> Tensor:
     return -F.softplus(logits)
 
 
-def feature_loss(generated: Sequence[Tensor], composed: Sequence[Tensor]) -> Tensor:
-    """Mean over layers of the mean absolute difference between two images' features, per image.
+def feature_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Mean over layers of the mean absolute difference between features, per image.
 
     Args:
-        generated, composed: the features of one layer after the other, float (N, C, H, W), of a generated
-            image and of the same image with the known pixels in it.
+        features, targets: D's features of one layer after the other, float (N, C, H, W): of the known pixels
+            of a generated image, and of those of the picture.
 
     Returns:
         float (N,). Layers weigh the same, whatever their size.
 
-    Source: Schlegl et al., *Unsupervised Anomaly Detection with Generative Adversarial Networks to Guide
-    Marker Discovery*, IPMI 2017, section 2.2, which puts D's features in the place of the prior of Yeh et
-    al.; the mean over layers is that of Pan et al., *Exploiting Deep Generative Prior for Versatile Image
-    Restoration and Manipulation*, ECCV 2020, section 3.2. Neither compares with a composite.
+    Source: Pan et al., *Exploiting Deep Generative Prior for Versatile Image Restoration and Manipulation*,
+    ECCV 2020; with one layer of D, Schlegl et al., *Unsupervised Anomaly Detection with Generative
+    Adversarial Networks to Guide Marker Discovery*, IPMI 2017.
     """
-    layers = zip(generated, composed, strict=True)
+    layers = zip(features, targets, strict=True)
     return torch.stack([(a - b).abs().mean((1, 2, 3)) for a, b in layers]).mean(0)

@@ -51,6 +51,9 @@ class AutogradObjective:
         self.pictures = pictures.masked_fill(hole[:, None], 0).contiguous(memory_format=torch.channels_last)
         self.prior_weight, self.norm = prior_weight, norm
         self.hole, self.feature_weight = hole[:, None], feature_weight
+        if feature_weight:
+            with torch.no_grad():
+                self.features = model.features(self.pictures)
 
     def __call__(self, z: Tensor, prior: bool = True) -> Evaluation:
         """Evaluates codes z (N, latent_size).
@@ -66,9 +69,8 @@ class AutogradObjective:
             prior_loss = self.model.prior_loss(images, z)
             loss = context + self.prior_weight * prior_loss
             if self.feature_weight:
-                composed = torch.where(self.hole, images, self.pictures)
-                layers = self.model.features(images), self.model.features(composed)
-                loss = loss + self.feature_weight * losses.feature_loss(*layers)
+                features = self.model.features(images.masked_fill(self.hole, 0))
+                loss = loss + self.feature_weight * losses.feature_loss(features, self.features)
         (gradient,) = torch.autograd.grad(loss.sum(), z)  # rows do not interact: each gets its own gradient
         return Evaluation(images.detach(), context.detach(), prior_loss.detach(), loss.detach(), gradient)
 
@@ -180,8 +182,8 @@ def objective(
         hole: bool (N, H, W), True = missing.
         prior_weight: lambda, one for all or one per row (N,).
         window, norm: as in `losses.importance_weights` and `losses.context_loss`.
-        feature_weight: of `losses.feature_loss`, between D's features of G(z) and of G(z) under the known pixels;
-            other than 0, the model's own functions run.
+        feature_weight: of `losses.feature_loss` between G(z) and the pictures, both grey in the hole; other than 0,
+            the model's own functions run.
     """
     arguments = (model, pictures, hole, prior_weight, window, norm)
     if not feature_weight and can_fold(model, pictures.device):

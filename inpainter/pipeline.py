@@ -128,7 +128,7 @@ class Inpainter:
             window, norm: of the search, see `inpainter.search.search`.
             anchor: weight of the squared distance of a code from the encoder's proposal, in fast searches that
                 start there; 0 minimises the paper's loss alone.
-            feature_weight: of the difference between D's features of G(z) and of G(z) under the known pixels, see
+            feature_weight: of the difference between D's features of G(z) and of the picture, in the search, see
                 `inpainter.losses.feature_loss`; 0, as in the paper, leaves it out. Only for models with a
                 discriminator; a step takes several times as long.
             refine: steps that adapt the generator to each picture after the search, see `inpainter.refining`;
