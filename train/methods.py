@@ -24,12 +24,17 @@ from inpainter.results import compose
 
 from .cells import Cell, digest
 
+# On 32 held-out faces, the mean over masks of the PSNR in the hole rises by 0.01 ± 0.05 dB with 100, 0.12 ± 0.08 with
+# 300 and 0.17 ± 0.10 with 1000, which loses three times as much on random masks (0.30 dB) for that.
+FEATURE_WEIGHT = 300.0
+
 # What a variant changes in the call of the inpainter.
 SEARCHES: dict[str, dict[str, Any]] = {
     "ours": {},
     "unweighted": {"window": None},  # the first version of the paper
     "l2": {"norm": "l2"},
     "no-prior": {"prior_weight": 0.0},
+    "features": {"feature_weight": FEATURE_WEIGHT},
     "fast": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": 0},
     "fast-refined": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": refining.STEPS},
     "encoder": {"mode": "fast", "steps": 0, "learning_rate": None},  # the proposal alone
