@@ -40,7 +40,7 @@ def build() -> gr.Blocks:
         for name in MODELS:
             model_named(name)
     else:  # The first search of a process is slow to start: let it be this one and not a visitor's.
-        model_named(first)(picture_shown, hole_shown, steps=1)
+        model_named(first)(picture_shown, hole_shown, mode="fast", steps=1)
 
     # Files are kept for a day: a visitor may come back to a picture that was left open.
     with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
@@ -158,12 +158,15 @@ def build() -> gr.Blocks:
         full = [full_photo, full_download]
         results = [view, chooser, before_after, *full, outcome, chosen]
         changes = [strokes.change, picture.change, live_switch.input]
+        drawn = [model, photo, *place, picture]
         for change in changes:  # registered before the run: a page handles one after the other
-            change(live.supersede, [strokes, live_switch, busy], wanted, **quick)
+            change(
+                live.supersede, [strokes, live_switch, busy, *drawn], [wanted, view], inputs_kwargs=settings, **quick
+            )
         gr.on(
             changes,
             live.run,
-            [strokes, wanted, model, photo, *place, picture],
+            [strokes, wanted, *drawn],
             results,
             inputs_kwargs=settings,
             trigger_mode="always_last",

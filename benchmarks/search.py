@@ -3,7 +3,8 @@
     python -m benchmarks.search [--data PICTURES] [--plot search.png]
     python -m benchmarks.search --data PICTURES --pictures 50 --masks center pattern random half --cpu-time --memory
 
-The second is the whole comparison, an hour and a half on two cores, and says which of its aims are met.
+The second is the whole comparison, an hour and a half on two cores, and says which of its aims are met. With
+`--loops fast "fast, no anchor"` it does without the paper's mode, which finds what the textbook loop finds.
 
 The textbook loop is plain PyTorch: float32, channels first, the modules in evaluation mode with frozen
 weights, torch.optim.Adam on z, autograd. All sides have the same weights, pictures and holes and take
@@ -41,6 +42,8 @@ AGREEMENT_STEPS = 25
 STEPS_A_ROUND = 2 * fast.PRIOR_EVERY  # so that the prior has its share
 PAPER_SPEED = {1: 1.4, 8: 2.0}  # by batch size, how many times as fast as the textbook loop a step should be
 QUALITY_SHARE, LOSS_SHARE = 20, 8  # of the textbook loop's time, in which the fast mode should find as much
+NO_ANCHOR = "fast, no anchor"
+LOOPS = ("textbook", "paper", "fast", NO_ANCHOR)
 Trace = list[tuple[float, float]]  # (seconds, mean total loss)
 
 
@@ -93,6 +96,13 @@ def options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--masks", nargs="+", choices=masks.NAMES, default=["center"])
     parser.add_argument("--steps", type=int, default=STEPS, help="of the textbook loop (default %(default)s)")
     parser.add_argument("--fast-steps", type=int, nargs="+", default=[50, fast.STEPS, 300])
+    parser.add_argument(
+        "--loops",
+        nargs="+",
+        choices=LOOPS,
+        default=LOOPS,
+        help="whose whole searches to run beside the textbook loop's (default all)",
+    )
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only-steps", action="store_true", help="time steps, but run no whole searches")
@@ -114,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
     model = inpainter.model
     loops = {"textbook": textbook(plain, device), "paper": paper(model, device), "fast": quick(model, device)}
     if inpainter.encoder:  # the anchor keeps the picture near the proposal, at the price of the loss
-        loops["fast, no anchor"] = quick(model, device, anchor=0)
+        loops[NO_ANCHOR] = quick(model, device, anchor=0)
     pictures = read_pictures(arguments.model, arguments.data, arguments.pictures, inpainter.size)
     problems = {
         mask: Problem(
@@ -180,7 +190,8 @@ class Outcome:
 def search_table(loops, inpainter, problems, cost: Cost, arguments, clock, device) -> dict[str, Trace]:
     """Prints what whole searches take and find; returns the loss over time for the first mask."""
     size = min(arguments.batch_sizes)
-    steps_of = {name: arguments.fast_steps if is_fast(name) else [arguments.steps] for name in loops}
+    searched = [name for name in loops if name in {"textbook", *arguments.loops}]
+    steps_of = {name: arguments.fast_steps if is_fast(name) else [arguments.steps] for name in searched}
     runs = [(name, steps) for name, several in steps_of.items() for steps in several]
     traces: dict[str, Trace] = {}
     found: dict[tuple[str, int], list[Outcome]] = {run: [] for run in runs}

@@ -1,5 +1,6 @@
 """Putting a generated image into the hole: overlay and Poisson blending (CVPR section 3.3, eq. 6)."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -45,13 +46,14 @@ def poisson(pictures: Tensor, generated: Tensor, hole: Tensor) -> Tensor:
     difference = (pictures - generated).double().cpu().numpy()  # (N, 3, H, W)
     holes = hole.cpu().numpy()
     correction = np.zeros_like(difference)
-    shared, which = np.unique(holes.reshape(len(holes), -1), axis=0, return_inverse=True)
-    for index, flat_hole in enumerate(shared):
-        if not flat_hole.any() or flat_hole.all():
-            continue
-        rows = np.flatnonzero(which == index)
+    rows_of: defaultdict[bytes, list[int]] = defaultdict(list)
+    for row, missing in enumerate(holes):
+        if missing.any() and not missing.all():
+            rows_of[missing.tobytes()].append(row)
+    for hole_bytes, rows in rows_of.items():
+        flat_hole = holes[rows[0]].ravel()
         known = difference[rows].reshape(len(rows) * 3, -1)[:, ~flat_hole]  # (3 N, known pixels)
-        solve = harmonic_solver(flat_hole.tobytes(), holes.shape[1:])
+        solve = harmonic_solver(hole_bytes, holes.shape[1:])
         filled = np.zeros((len(rows) * 3, flat_hole.size))
         filled[:, flat_hole] = solve(known.T).T
         correction[rows] = filled.reshape(len(rows), *difference.shape[1:])

@@ -16,9 +16,10 @@ from inpainter import Result
 from . import editor, framing, views
 from .errors import errors_as_messages
 from .events import arguments_of, hide_outcome
+from .gpu import ZERO_GPU
 from .outcomes import Outcome
 from .photo import Photo
-from .runs import SWITCHES, fill
+from .runs import SWITCHES, fill, propose
 from .settings import Settings
 
 PREVIEWS = 10  # a run
@@ -30,10 +31,37 @@ def add_strokes(strokes: str) -> gr.HTML:
     return gr.HTML(strokes, html_template="", js_on_load=script, visible="hidden", elem_id="strokes")
 
 
-def supersede(strokes: str, live: bool, busy: bool, request: gr.Request) -> str | None:
-    """What is drawn has changed: wanted, the strokes to be filled live; none while an explicit run goes on."""
+def supersede(
+    strokes: str,
+    live: bool,
+    busy: bool,
+    name: str,
+    photo: Photo,
+    zoom: float,
+    across: float,
+    down: float,
+    picture: np.ndarray,
+    request: gr.Request,
+    **fields: Any,
+) -> tuple:
+    """What is drawn has changed: the strokes to be filled live, none while an explicit run goes on; a first proposal.
+
+    The proposal does not wait for its turn, as a search does.
+
+    (wanted, view)
+    """
     stop(request)
-    return strokes if live and not busy else None
+    if not live or busy:
+        return None, gr.skip()
+    with errors_as_messages():
+        hole = editor.hole_of(strokes, len(picture))
+    if ZERO_GPU or not hole.any():  # a lent GPU has to be waited for
+        return strokes, gr.skip()
+    with errors_as_messages():
+        settings = Settings.from_fields(**fields).live()
+        outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
+        outcome.previews.append(propose(name, picture[None], hole, arguments_of(settings)))
+    return strokes, views.live(outcome)
 
 
 def give_way(request: gr.Request) -> tuple[None, bool]:

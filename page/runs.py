@@ -106,6 +106,12 @@ def fill(
     yield from stream(search, settings["steps"], stop, previews)
 
 
+def propose(name: str, pictures: NDArray[np.uint8], hole: NDArray[np.bool_], settings: dict[str, Any]) -> Preview:
+    """Where `fill` of the same arguments begins: the start of its search."""
+    start = model_named(name)(pictures, hole, **settings | {"steps": 0})
+    return Preview(0, start.images, start.generated, start.latents, start.context_loss)
+
+
 @on_gpu
 def generate(name: str, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The images G(z) of codes (N, latent_size): uint8 (N, H, W, 3)."""

@@ -4,10 +4,10 @@
 // All that is needed of it is where the hole is: "width,height" of the canvas, then the lengths of the runs of
 // known and missing pixels in turn, row by row, known ones first.
 
-const SETTLED = 30; // milliseconds without another change
+const SETTLED = 30; // milliseconds: of changes that come this close, what is left by the last one counts
 const EMPTIED = 400; // the editor empties itself before it shows another picture: that is not told
 
-let editor, timer;
+let editor, timer, last = 0;
 let shown = false; // whether the editor has taken up the hole that the page has given it
 
 watch("value", () => { shown = false; }); // given by the page: what is set here is not watched
@@ -18,21 +18,33 @@ document.addEventListener("keydown", draw, { capture: true });
 setInterval(() => {
   if (!window.editor || window.editor === editor) return;
   editor = window.editor; // Gradio's image editor, a new one whenever it is shown again
-  editor.on("change", () => later(SETTLED));
+  editor.on("change", changed);
   later(SETTLED);
 }, 200);
+
+function changed() {
+  const alone = performance.now() - last > SETTLED;
+  last = performance.now();
+  if (alone) tell(); // before the editor's next frame, which can take long
+  else later(SETTLED);
+}
 
 function later(milliseconds, emptied = false) {
   clearTimeout(timer);
   timer = setTimeout(() => tell(emptied), milliseconds);
 }
 
-function tell(emptied) {
+function tell(emptied = false) {
   const runs = runsOf(drawn());
   const text = [editor.width, editor.height, ...runs].join(",");
   if (text === props.value) shown = true;
   else if (shown && runs.length === 1 && !emptied) later(EMPTIED, true);
-  else if (shown) props.value = text;
+  else if (shown) {
+    props.value = text;
+    // The editor draws on for a second after every stroke. One more frame is enough: without a GPU, each takes the
+    // processor from what fills the hole.
+    requestAnimationFrame(() => editor.app.ticker.stop());
+  }
 }
 
 function drawn() {

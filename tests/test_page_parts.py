@@ -1,8 +1,10 @@
 """The page's own parts, without a browser."""
 
+import base64
 import io
 import json
 import pickle
+import re
 import shlex
 import threading
 import zipfile
@@ -72,39 +74,66 @@ def test_a_live_run_is_one_short_search_with_the_prior_as_set():
 
 
 @pytest.fixture
-def live_run(tiny, pictures, monkeypatch):
-    """Starts a live run of a visitor; its keywords replace what is usual."""
+def drawing(tiny, pictures, monkeypatch):
+    """What a visitor's live runs are told, by name, and the model's answer to it."""
     monkeypatch.setattr(runs, "model_named", lambda name: tiny)
     _, strokes = editor.show(pictures[0], masks.center(16))
     fields = {"search": "Fast", "steps": 9, "prior_weight": 0.003, "learning_rate": 0.03, "candidates": 3, "seed": 4}
     fields |= {"weighting": next(iter(WEIGHTS)), "norm": next(iter(NORMS)), "blend": "Overlay"}
     photo = Photo("", 16, 16, pictures[0])
-    usual = {"strokes": strokes, "wanted": strokes, "name": "tiny", "photo": photo}
-    usual |= {"zoom": 1, "across": 50, "down": 50, "picture": pictures[0], "request": VISITOR}
-    return lambda **changes: live.run(**usual | changes, **fields)
+    usual = {"strokes": strokes, "name": "tiny", "photo": photo, "zoom": 1, "across": 50, "down": 50}
+    return usual | {"picture": pictures[0], "request": VISITOR} | fields
 
 
-def test_a_live_run_proposes_refines_and_ends_with_an_outcome(live_run, tiny, pictures):
+@pytest.fixture
+def live_run(drawing):
+    """Starts a live run of a visitor; its keywords replace what is usual."""
+    return lambda **changes: live.run(**{"wanted": drawing["strokes"]} | drawing | changes)
+
+
+@pytest.fixture
+def supersede(drawing):
+    """Tells that something is drawn; its keywords replace what is usual."""
+    return lambda **changes: live.supersede(**{"live": True, "busy": False} | drawing | changes)
+
+
+@pytest.fixture
+def proposal(tiny, pictures):
+    return tiny(pictures[0], masks.center(16), mode="fast", steps=0, seed=4, blend="overlay").images
+
+
+def test_a_live_run_proposes_refines_and_ends_with_an_outcome(live_run, proposal):
     first, *_, last, _ = live_run()
     assert 'data-step="0"' in first[0] and 'data-step="done"' in last[0]
     outcome = last[-2]
-    proposal = tiny(pictures[0], masks.center(16), mode="fast", steps=0, seed=4, blend="overlay")
-    assert alike(outcome.previews[0].images, proposal.images)
+    assert alike(outcome.previews[0].images, proposal)
     assert outcome.steps_done == outcome.settings.steps and len(outcome.result.images) == 1
 
 
-@pytest.mark.parametrize("takeover", [lambda: live.supersede("", True, False, VISITOR), lambda: live.give_way(VISITOR)])
-def test_a_live_run_ends_without_a_result_when_something_newer_or_run_takes_over(live_run, takeover):
+@pytest.mark.parametrize("newer", [True, False])
+def test_a_live_run_ends_without_a_result_when_something_newer_or_run_takes_over(live_run, supersede, newer):
     run = live_run()
     next(run)
-    takeover()
+    supersede() if newer else live.give_way(VISITOR)
     assert list(run) == [[gr.skip()] * 7]
 
 
-def test_strokes_are_wanted_live_unless_that_is_switched_off_or_a_run_goes_on():
-    assert live.supersede("16,16,256", True, False, VISITOR) == "16,16,256"
-    assert live.supersede("16,16,256", False, False, VISITOR) is None
-    assert live.supersede("16,16,256", True, True, VISITOR) is None
+def test_strokes_are_wanted_live_unless_that_is_switched_off_or_a_run_goes_on(supersede, drawing):
+    assert supersede()[0] == drawing["strokes"]
+    assert supersede(live=False) == supersede(busy=True) == (None, gr.skip())
+
+
+def test_a_proposal_is_shown_before_the_live_run_has_its_turn(supersede, proposal, drawing):
+    _, view = supersede()
+    filled = re.search(r'<img src="data:image/png;base64,([^"]+)" alt="Filled"', view)[1]
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(filled))).convert("RGB"))
+    assert 'data-step="0"' in view and alike(shown, proposal[0])
+    assert supersede(strokes="16,16,256") == ("16,16,256", gr.skip())
+
+
+def test_no_proposal_is_made_where_a_gpu_has_to_be_lent(supersede, drawing, monkeypatch):
+    monkeypatch.setattr(live, "ZERO_GPU", True)
+    assert supersede() == (drawing["strokes"], gr.skip())
 
 
 @pytest.mark.parametrize("wanted", [None, "16,16,256"])
