@@ -55,13 +55,12 @@ def supersede(
         return None, gr.skip()
     with errors_as_messages():
         hole = editor.hole_of(strokes, len(picture))
-    if ZERO_GPU or not hole.any():  # a lent GPU has to be waited for
-        return strokes, gr.skip()
-    with errors_as_messages():
+        if ZERO_GPU or not hole.any():  # a lent GPU has to be waited for
+            return strokes, gr.skip()
         settings = Settings.from_fields(**fields).live()
         outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
         outcome.previews.append(propose(name, picture[None], hole, arguments_of(settings)))
-    return strokes, views.live(outcome)
+        return strokes, views.live(outcome)
 
 
 def give_way(request: gr.Request) -> tuple[None, bool]:

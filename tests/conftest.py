@@ -1,7 +1,10 @@
 """What the tests share: a tiny random model, the published one, and a few pictures."""
 
+import os
 import zipfile
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes of tests share the cores; before torch is imported
 
 import numpy as np
 import pytest
