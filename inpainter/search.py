@@ -14,7 +14,9 @@ from .objective import AutogradObjective, Evaluation, FoldedObjective, objective
 
 STEPS = 1500
 PRIOR_WEIGHT = 0.003  # lambda, against the context loss summed over pixels and channels
-LEARNING_RATE = 0.03  # the papers do not give one
+# The papers do not give one. After 1500 steps on held-out faces, 0.005 fills centres as well and halves 0.2 dB worse
+# (PSNR in the hole, 16 and 40 faces), and 0.1 is no better on either.
+LEARNING_RATE = 0.03
 GRAPH_STEPS = 20  # from which on recording a CUDA graph pays
 
 
