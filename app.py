@@ -158,17 +158,16 @@ def build() -> gr.Blocks:
         full = [full_photo, full_download]
         results = [view, chooser, before_after, *full, outcome, chosen]
         changes = [strokes.change, picture.change, live_switch.input]
-        drawn = [model, photo, *place, picture]
+        named = {"name": model, "photo": photo, "zoom": zoom, "across": across, "down": down} | settings
+        told = [strokes, live_switch, busy, picture]
         for change in changes:  # registered before the run: a page handles one after the other
-            change(
-                live.supersede, [strokes, live_switch, busy, *drawn], [wanted, view], inputs_kwargs=settings, **quick
-            )
+            change(live.supersede, told, [wanted, view], inputs_kwargs=named, **quick)
         gr.on(
             changes,
             live.run,
-            [strokes, wanted, *drawn],
+            [strokes, wanted, picture],
             results,
-            inputs_kwargs=settings,
+            inputs_kwargs=named,
             trigger_mode="always_last",
             **private,
             **SEARCH,

@@ -31,22 +31,10 @@ def add_strokes(strokes: str) -> gr.HTML:
     return gr.HTML(strokes, html_template="", js_on_load=script, visible="hidden", elem_id="strokes")
 
 
-def supersede(
-    strokes: str,
-    live: bool,
-    busy: bool,
-    name: str,
-    photo: Photo,
-    zoom: float,
-    across: float,
-    down: float,
-    picture: np.ndarray,
-    request: gr.Request,
-    **fields: Any,
-) -> tuple:
+def supersede(strokes: str, live: bool, busy: bool, picture: np.ndarray, request: gr.Request, **scene: Any) -> tuple:
     """What is drawn has changed: the strokes to be filled live, none while an explicit run goes on; a first proposal.
 
-    The proposal does not wait for its turn, as a search does.
+    The proposal does not wait for its turn, as a search does. `scene` as for `begin`.
 
     (wanted, view)
     """
@@ -57,10 +45,23 @@ def supersede(
         hole = editor.hole_of(strokes, len(picture))
         if ZERO_GPU or not hole.any():  # a lent GPU has to be waited for
             return strokes, gr.skip()
-        settings = Settings.from_fields(**fields).live()
-        outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
-        outcome.previews.append(propose(name, picture[None], hole, arguments_of(settings)))
+        outcome = begin(picture, hole, **scene)
+        outcome.previews.append(propose(outcome.model, picture[None], hole, arguments_of(outcome.settings)))
         return strokes, views.live(outcome)
+
+
+def begin(
+    picture: np.ndarray,
+    hole: np.ndarray,
+    name: str,
+    photo: Photo,
+    zoom: float,
+    across: float,
+    down: float,
+    **fields: Any,
+) -> Outcome:
+    """A live run of which nothing is done; `fields` are those of the settings."""
+    return Outcome(name, photo, (zoom, across, down), picture, hole, Settings.from_fields(**fields).live())
 
 
 def give_way(request: gr.Request) -> tuple[None, bool]:
@@ -79,22 +80,11 @@ def visitor(request: gr.Request) -> str:
     return f"live {request.session_hash}"
 
 
-def run(
-    strokes: str,
-    wanted: str | None,
-    name: str,
-    photo: Photo,
-    zoom: float,
-    across: float,
-    down: float,
-    picture: np.ndarray,
-    request: gr.Request,
-    **fields: Any,
-) -> Iterator[tuple]:
+def run(strokes: str, wanted: str | None, picture: np.ndarray, request: gr.Request, **scene: Any) -> Iterator[tuple]:
     """Fills what is drawn: a proposal, the picture as it is refined, the result.
 
     Nothing happens for strokes that are no longer wanted once their turn has come: other ones are by then,
-    or an explicit run was begun, whose result stays.
+    or an explicit run was begun, whose result stays. `scene` as for `begin`.
 
     (view, candidate gallery, before_after, full photo, full download, outcome, chosen)
     """
@@ -108,10 +98,9 @@ def run(
         yield views.WELCOME, *hide_outcome(), None, 0
         return
     with errors_as_messages(), SWITCHES.switch(visitor(request)) as switch:
-        settings = Settings.from_fields(**fields).live()
-        outcome = Outcome(name, photo, (zoom, across, down), picture, hole, settings)
+        outcome = begin(picture, hole, **scene)
         begun = time.monotonic()
-        for item in fill(name, picture[None], hole, arguments_of(settings), switch, PREVIEWS):
+        for item in fill(outcome.model, picture[None], hole, arguments_of(outcome.settings), switch, PREVIEWS):
             outcome.seconds = time.monotonic() - begun
             if switch.is_set():  # something newer, or Run, has taken over
                 yield unchanged
