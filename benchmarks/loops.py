@@ -121,13 +121,12 @@ def refined(model: torch.nn.Module, problem: Problem, codes: Tensor, device: tor
 def evaluate(
     model: torch.nn.Module, problem: Problem, codes: Tensor, device: torch.device, refined: Tensor | None = None
 ) -> NDArray[np.float64]:
-    """(N, 3): the total loss of codes, and PSNR in the hole and SSIM of their (or the refined) images, blended."""
+    """(N, 3): total loss of the images of codes, or of refined ones, and PSNR in the hole and SSIM when blended."""
     pictures, holes, _ = problem.tensors(device)
     with torch.no_grad():
-        images = model.generate(codes)
+        images = model.generate(codes) if refined is None else refined
         context = losses.context_loss(images, pictures, losses.importance_weights(holes))
         total = context + PRIOR_WEIGHT * model.prior_loss(images, codes)
-        images = images if refined is None else refined
         filled = img.to_uint8(blending.compose(pictures.cpu(), images.cpu(), holes.cpu()))
     scores = total.cpu().numpy(), metrics.psnr(filled, problem.pictures, problem.holes)
     return np.stack([*scores, metrics.ssim(filled, problem.pictures)], axis=1).astype(np.float64)

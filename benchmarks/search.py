@@ -204,8 +204,8 @@ def search_table(loops, inpainter, problems, cost: Cost, arguments, clock, devic
         choice = statistics.median(seconds(choose, clock, device) for _ in range(5))
         chosen = with_chosen_codes(inpainter, problem)
         refine = partial(refined, inpainter.model, chosen.first(size), chosen.first(size).codes, device)
-        beside = {name: choice for name in loops if is_fast(name)}
-        beside["fast"] += statistics.median(seconds(refine, clock, device) for _ in range(5))
+        refinement = statistics.median(seconds(refine, clock, device) for _ in range(5))
+        beside = {name: choice + refinement for name in loops if is_fast(name)}
         for name, steps in runs:
             a_step, before = cost[name][size] / size, beside.get(name, 0) / size
             codes, curve = run_search(loops[name], chosen if is_fast(name) else problem, steps, f"{mask}, {name}")
@@ -213,7 +213,7 @@ def search_table(loops, inpainter, problems, cost: Cost, arguments, clock, devic
             traces.setdefault(f"{name}, {steps} steps", list(zip(times, curve, strict=True)))
             taken = before + steps * a_step
             share = taken * size / (arguments.steps * cost["textbook"][size])
-            images = refined(inpainter.model, problem, codes, device) if name == "fast" else None
+            images = refined(inpainter.model, problem, codes, device) if is_fast(name) else None
             outcome = Outcome(share, *evaluate(inpainter.model, problem, codes, device, images).mean(axis=0))
             found[name, steps].append(outcome)
             print(row(mask, f"{name}, {steps} steps", taken, outcome), flush=True)
