@@ -119,12 +119,12 @@ def refined(model: torch.nn.Module, problem: Problem, codes: Tensor, device: tor
 
 
 def evaluate(
-    model: torch.nn.Module, problem: Problem, codes: Tensor, device: torch.device, refined: Tensor | None = None
+    model: torch.nn.Module, problem: Problem, codes: Tensor, device: torch.device, images: Tensor | None = None
 ) -> NDArray[np.float64]:
-    """(N, 3): total loss of the images of codes, or of refined ones, and PSNR in the hole and SSIM when blended."""
+    """(N, 3): total loss of images, or else of those of the codes, and PSNR in the hole and SSIM when blended."""
     pictures, holes, _ = problem.tensors(device)
     with torch.no_grad():
-        images = model.generate(codes) if refined is None else refined
+        images = model.generate(codes) if images is None else images
         context = losses.context_loss(images, pictures, losses.importance_weights(holes))
         total = context + PRIOR_WEIGHT * model.prior_loss(images, codes)
         filled = img.to_uint8(blending.compose(pictures.cpu(), images.cpu(), holes.cpu()))
