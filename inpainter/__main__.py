@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from . import Inpainter, Progress, Result, blending, masks
 from .images import fit, fit_note, read_hole, read_image
-from .pipeline import MODES, choose_mode
 from .search import PRIOR_WEIGHT
+from .settings import MODES, choose_mode
 
 GROUP = 32  # pictures read, searched together and written before the next ones are read
 INPUT_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken from a folder

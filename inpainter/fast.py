@@ -23,7 +23,7 @@ from torch import Tensor
 from . import losses
 from .models import Encoder, LatentModel
 from .objective import ROWS_AT_ONCE, generate, objective
-from .search import PRIOR_WEIGHT, Callback, SearchState, descend
+from .search import PRIOR_WEIGHT, Callback, SearchState, box, descend
 
 STEPS = 150
 LEARNING_RATE = 0.2  # of the first step from a random code
@@ -48,6 +48,7 @@ def fast_search(
     window: int | None = losses.WINDOW,
     norm: str = "l1",
     feature_weight: float = 0,
+    truncation: float = 1,
     callback: Callback | None = None,
 ) -> SearchState:
     """As `search.search`, to about the same loss in fewer and cheaper steps.
@@ -69,14 +70,19 @@ def fast_search(
         return 1 - step / max(steps, 1) if learning_rate is None else learning_rate
 
     settings = {"betas": BETAS, "pace": pace, "anchor": anchor * proposed, "prior_every": PRIOR_EVERY}
-    return descend(target, z, steps, step_size, model.latent_bound, callback, **settings)
+    return descend(target, z, steps, step_size, box(model, truncation), callback, **settings)
 
 
 @torch.no_grad()
-def propose(encoder: Encoder, pictures: Tensor, hole: Tensor) -> Tensor:
-    """The codes that an encoder proposes for pictures and holes as of `search.search`: float32 (N, latent_size)."""
+def propose(encoder: Encoder, pictures: Tensor, hole: Tensor, truncation: float = 1) -> Tensor:
+    """The codes that an encoder proposes for pictures and holes as of `search.search`: float32 (N, latent_size).
+
+    Those beyond the searched share of the box are moved to its rim.
+    """
     parts = zip(pictures.split(ROWS_AT_ONCE), hole.split(ROWS_AT_ONCE), strict=True)
-    return torch.cat([encoder(*part).float() for part in parts])
+    codes = torch.cat([encoder(*part).float() for part in parts])
+    bound = box(encoder.config, truncation)
+    return codes if bound is None else codes.clamp(-bound, bound)
 
 
 def best_codes(

@@ -15,10 +15,8 @@ from . import images as img
 from .models import Encoder, LatentModel
 from .models.base import PretrainedModel
 from .results import Progress, Result, compose
-from .search import PRIOR_WEIGHT, STEPS, SearchState, search
-from .settings import check_settings, one_each
-
-MODES = {"fast": fast.STEPS, "paper": STEPS}  # and their usual number of steps
+from .search import PRIOR_WEIGHT, SearchState, search
+from .settings import check_settings, choose_mode, one_each
 
 
 class Inpainter:
@@ -103,6 +101,7 @@ class Inpainter:
         window: int | None = losses.WINDOW,
         norm: str = "l1",
         anchor: float = fast.ANCHOR,
+        truncation: float = 1,
         feature_weight: float = 0,
         refine: int | None = None,
         batch_size: int = 64,
@@ -128,6 +127,8 @@ class Inpainter:
             window, norm: of the search, see `inpainter.search.search`.
             anchor: weight of the squared distance of a code from the encoder's proposal, in fast searches that
                 start there; 0 minimises the paper's loss alone.
+            truncation: the share of the box of codes that is searched, see `inpainter.search.box`; 1, as in the
+                paper, is all of it. Codes without a bound, such as a VAE's, have no box.
             feature_weight: of the difference between D's features of G(z) and of the picture, in the search, see
                 `inpainter.losses.feature_loss`; 0, as in the paper, leaves it out. Only for models with a
                 discriminator; a step takes several times as long.
@@ -153,21 +154,24 @@ class Inpainter:
         mode, steps = choose_mode(mode, steps, learning_rate)
         if refine is None:
             refine = refining.STEPS if mode == "fast" and steps and refining.possible(self.model) else 0
-        check_settings(steps, starts, batch_size, refine, learning_rate, anchor, feature_weight, weights, blend)
+        check_settings(
+            steps, starts, batch_size, refine, learning_rate, anchor, truncation, feature_weight, weights, blend
+        )
         if feature_weight:
             self.model.features(torch.zeros(1, 3, self.size, self.size, device=self.device))  # refuses without
 
-        codes = self._first_codes(seeds, starts)  # (N, starts, latent_size)
-        proposed = torch.zeros(count, starts, dtype=torch.bool)
         searched = [i for i in range(count) if holes[i].any() and not holes[i].all()]
+        shares = [truncation if i in searched else 1 for i in range(count)]
+        codes = torch.stack([self._draw(starts, *each) for each in zip(seeds, shares, strict=True)])  # (N, starts, Z)
+        proposed = torch.zeros(count, starts, dtype=torch.bool)
         if mode == "fast":
-            self._choose_codes(codes, proposed, pictures, holes, seeds, searched, window=window, norm=norm)
+            self._choose_codes(codes, proposed, pictures, holes, seeds, searched, truncation, window=window, norm=norm)
         total = np.full((count, starts), np.inf)
         total[:, 0] = 0  # what is not searched keeps its first code
         total[searched] = np.inf
         rows = [(i, s) for i in searched for s in range(starts)]
         steps_taken = 0
-        settings = {"window": window, "norm": norm, "feature_weight": feature_weight}
+        settings = {"window": window, "norm": norm, "feature_weight": feature_weight, "truncation": truncation}
         if learning_rate is not None:
             settings["learning_rate"] = learning_rate
         for first in range(0, len(rows), batch_size):
@@ -218,11 +222,12 @@ class Inpainter:
                 notes.append(f"picture {number}: nothing is left of it, so this is simply a sample of the model.")
         return np.stack([p for p, _ in fitted]), np.stack([h for _, h in fitted]), tuple(notes)
 
-    def _first_codes(self, seeds: list[int], starts: int) -> Tensor:
-        """Codes that depend on each picture's seed alone, not on its place in the batch or the device."""
-        return torch.stack([self.model.sample_latents(starts, torch.Generator().manual_seed(seed)) for seed in seeds])
+    def _draw(self, count: int, seed: int, truncation: float) -> Tensor:
+        """Codes from the given share of the box, which depend on the seed alone: not on the batch or the device."""
+        codes = self.model.sample_latents(count, torch.Generator().manual_seed(seed))
+        return codes if self.model.latent_bound is None else truncation * codes
 
-    def _choose_codes(self, codes, proposed, pictures, holes, seeds, searched, **settings) -> None:
+    def _choose_codes(self, codes, proposed, pictures, holes, seeds, searched, truncation, **settings) -> None:
         """Replaces the first codes of the searched pictures, in place, and marks which are proposed.
 
         The first start of seed 0 is the encoder's proposal, if there is one; all others are the best of some
@@ -233,11 +238,10 @@ class Inpainter:
             batch = self._to_device(pictures[same], holes[same])
             first = int(seed == 0 and self.encoder is not None)
             if first:
-                codes[same, 0] = fast.propose(self.encoder, *batch).cpu()
+                codes[same, 0] = fast.propose(self.encoder, *batch, truncation).cpu()
                 proposed[same, 0] = True
             if (drawn := codes.shape[1] - first) > 0:
-                draws = torch.Generator().manual_seed(seed)
-                candidates = self.model.sample_latents(max(fast.CANDIDATES, drawn), draws).to(self.device)
+                candidates = self._draw(max(fast.CANDIDATES, drawn), seed, truncation).to(self.device)
                 codes[same, first:] = fast.best_codes(self.model, *batch, candidates, drawn, **settings).cpu()
 
     def _search(self, mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings) -> SearchState:
@@ -287,12 +291,3 @@ class Inpainter:
 
     def _to_device(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         return img.to_tensor(pictures, self.device), torch.from_numpy(holes).to(self.device)
-
-
-def choose_mode(mode: str | None, steps: int | None, learning_rate: float | None = None) -> tuple[str, int]:
-    """The mode and the number of steps that `Inpainter.__call__` takes, where not all is said."""
-    if mode is None:
-        mode = "fast" if steps is None and learning_rate is None else "paper"
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}.")
-    return mode, MODES[mode] if steps is None else steps

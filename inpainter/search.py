@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import losses
 from .graphs import replayed
-from .models import LatentModel
+from .models import EncoderConfig, LatentModel
 from .objective import AutogradObjective, Evaluation, FoldedObjective, objective
 
 STEPS = 1500
@@ -51,9 +51,10 @@ def search(
     window: int | None = losses.WINDOW,
     norm: str = "l1",
     feature_weight: float = 0,
+    truncation: float = 1,
     callback: Callback | None = None,
 ) -> SearchState:
-    """Adam on context loss + lambda * prior loss, the code clipped to the model's bound after every step.
+    """Adam on context loss + lambda * prior loss, the code clipped to its box after every step.
 
     Every row is a search of its own: several pictures, or several starts of one, ride in one batch
     without touching each other.
@@ -68,6 +69,7 @@ def search(
         learning_rate: Adam's step size.
         window, norm: as in `losses.importance_weights` and `losses.context_loss`.
         feature_weight: of the feature loss, as in `objective.objective`; 0, as in the paper, leaves it out.
+        truncation: as for `box`.
         callback: called as callback(step, state) before the first step and after each one; returning
             True ends the search there.
 
@@ -75,7 +77,19 @@ def search(
         The last state.
     """
     target = objective(model, pictures, hole, prior_weight, window, norm, feature_weight)
-    return descend(target, z, steps, lambda step: learning_rate, model.latent_bound, callback)
+    return descend(target, z, steps, lambda step: learning_rate, box(model, truncation), callback)
+
+
+def box(model: LatentModel | EncoderConfig, truncation: float) -> float | None:
+    """How far from zero a search lets each coordinate of a code go; None for a model whose codes have no bound.
+
+    Args:
+        truncation: the share of the model's bound. 1 is the paper's; less keeps a search away from the corners of
+            the box, where it goes to meet what is left of a picture, and what was hardly ever seen in training.
+
+    Source: after the truncation of samples in Brock et al., *Large Scale GAN Training*, ICLR 2019, section 3.1.
+    """
+    return model.latent_bound and truncation * model.latent_bound
 
 
 def descend(

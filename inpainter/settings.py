@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import blending
+from . import blending, fast, search
+
+MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # and their usual number of steps
 
 
 def one_each(name: str, value, count: int, kind: type) -> list:
@@ -27,6 +29,7 @@ def check_settings(
     refine: int,
     learning_rate: float | None,
     anchor: float,
+    truncation: float,
     feature_weight: float,
     weights: list[float],
     blend: str,
@@ -38,6 +41,8 @@ def check_settings(
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
     if learning_rate is not None and not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate must be positive, got {learning_rate!r}.")
+    if not 0 < truncation <= 1:
+        raise ValueError(f"truncation must be more than 0 and at most 1, got {truncation!r}.")
     for name, value in (("anchor", anchor), ("feature_weight", feature_weight)):
         if not 0 <= value < float("inf"):
             raise ValueError(f"{name} must be zero or more, got {value!r}.")
@@ -45,3 +50,12 @@ def check_settings(
         raise ValueError(f"prior_weight must be zero or more, got {weights!r}.")
     if blend not in blending.MODES:
         raise ValueError(f"blend must be one of {', '.join(blending.MODES)}, got {blend!r}.")
+
+
+def choose_mode(mode: str | None, steps: int | None, learning_rate: float | None = None) -> tuple[str, int]:
+    """The mode and the number of steps that `Inpainter.__call__` takes, where not all is said."""
+    if mode is None:
+        mode = "fast" if steps is None and learning_rate is None else "paper"
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}.")
+    return mode, MODES[mode] if steps is None else steps

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from inpainter import Result, blending, masks, metrics
 from inpainter.losses import WINDOW
-from inpainter.pipeline import MODES
 from inpainter.search import PRIOR_WEIGHT
+from inpainter.settings import MODES
 
 from . import editor
 from .errors import errors_as_messages

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inpainter import baselines, metrics
 from inpainter.baselines.context_encoder import ContextEncoder
-from inpainter.pipeline import MODES
+from inpainter.settings import MODES
 
 from . import editor, events, views
 from .errors import errors_as_messages

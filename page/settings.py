@@ -7,8 +7,8 @@ import gradio as gr
 from gradio.components import Component
 
 from inpainter import losses, masks
-from inpainter.pipeline import MODES
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
+from inpainter.settings import MODES
 
 MAX_STEPS, MAX_STARTS, MAX_CANDIDATES = 1500, 8, 6
 # Of a live run: on centre masks 100 steps reach the PSNR of 300, in about a second of one core.

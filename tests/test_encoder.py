@@ -71,6 +71,14 @@ def test_a_fast_search_starts_from_the_proposal(with_encoder, pictures):
     assert (with_encoder(pictures, hole, mode="fast", steps=30).context_loss < start.context_loss).all()
 
 
+def test_a_proposal_is_moved_into_the_searched_share_of_the_box(with_encoder, pictures):
+    free, held = (
+        with_encoder(pictures, masks.center(16), steps=0, mode="fast", truncation=t).latents for t in (1, 0.01)
+    )
+    assert (np.abs(free) > 0.01).any()
+    assert held == pytest.approx(free.clip(-0.01, 0.01))
+
+
 def test_the_anchor_holds_a_search_near_the_proposal_at_the_price_of_its_loss(with_encoder, pictures):
     hole = masks.center(16)
     proposal = with_encoder(pictures, hole, mode="fast", steps=0).latents

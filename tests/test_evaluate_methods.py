@@ -105,7 +105,19 @@ def test_another_setting_does_not_meet_old_results(folder, change):
 
 
 def test_variants_are_calls_of_the_library_with_one_thing_changed(folder):
-    run(folder, "--masks", "center", "--methods", "ours", "unweighted", "l2", "no-prior", "features", "no-blend")
+    run(
+        folder,
+        "--masks",
+        "center",
+        "--methods",
+        "ours",
+        "unweighted",
+        "l2",
+        "no-prior",
+        "features",
+        "truncated",
+        "no-blend",
+    )
     model, images, hole = Inpainter.from_pretrained(folder / "model"), originals(folder), masks.center(16)
     changed = {
         "ours": {},
@@ -113,6 +125,7 @@ def test_variants_are_calls_of_the_library_with_one_thing_changed(folder):
         "l2": {"norm": "l2"},
         "no-prior": {"prior_weight": 0},
         "features": {"feature_weight": methods.FEATURE_WEIGHT},
+        "truncated": {"truncation": methods.TRUNCATION},
         "no-blend": {"blend": "overlay"},
     }
     rows = rows_of(folder)

@@ -11,8 +11,8 @@ from inpainter import Inpainter, losses, masks
 from inpainter.fast import fast_search
 from inpainter.models import ModelError
 from inpainter.objective import AutogradObjective, FoldedObjective, objective
-from inpainter.pipeline import MODES
 from inpainter.search import search
+from inpainter.settings import MODES
 
 WEIGHT = 300.0
 both_modes = pytest.mark.parametrize("mode", MODES)

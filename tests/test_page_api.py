@@ -7,7 +7,7 @@ from page_server import EXAMPLES, page_server
 from PIL import Image
 
 from inpainter import Inpainter, masks
-from inpainter.pipeline import MODES
+from inpainter.settings import MODES
 
 gradio_client = pytest.importorskip("gradio_client", reason="Gradio is not installed")
 handle_file = gradio_client.handle_file

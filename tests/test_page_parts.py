@@ -24,7 +24,7 @@ from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.photos import Square
-from inpainter.pipeline import MODES
+from inpainter.settings import MODES
 from page import compare, editor, explore, files, framing, gpu, live, runs, snippets, views
 from page.models import models_in
 from page.outcomes import Outcome

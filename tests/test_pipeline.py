@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_vae import tiny_vae
 
-from inpainter import masks, metrics
+from inpainter import Inpainter, masks, metrics
 from inpainter.images import to_tensor
-from inpainter.pipeline import MODES
 from inpainter.search import search
+from inpainter.settings import MODES
 
 both_modes = pytest.mark.parametrize("mode", MODES)
 
@@ -181,6 +182,29 @@ def test_the_papers_mode_is_the_search_of_the_library(tiny, pictures):
     assert (result.latents == expected.z.numpy()).all()
 
 
+@both_modes
+def test_a_search_stays_in_its_share_of_the_box_of_codes(tiny, pictures, mode):
+    found = tiny(pictures, masks.center(16), mode=mode, steps=30, truncation=0.25)
+    assert np.abs(found.latents).max() == pytest.approx(0.25)
+
+
+def test_a_search_of_a_share_of_the_box_starts_all_over_it(tiny, pictures):
+    start, all_of_it = (
+        tiny(pictures, masks.center(16), mode="paper", steps=0, truncation=t).latents for t in (0.25, 1)
+    )
+    assert start == pytest.approx(all_of_it / 4)
+
+
+def test_a_sample_and_codes_without_a_bound_have_nothing_to_do_with_truncation(tiny, pictures):
+    everything = np.ones((16, 16), bool)
+    samples = (tiny(pictures, everything, truncation=t).generated for t in (0.25, 1))
+    np.testing.assert_array_equal(*samples)
+    free = Inpainter(tiny_vae(), device="cpu")
+    for mode in MODES:
+        few, all_of_them = (free(pictures, masks.center(16), mode=mode, steps=5, truncation=t) for t in (0.25, 1))
+        np.testing.assert_array_equal(few.latents, all_of_them.latents)
+
+
 def test_a_picture_the_generator_can_make_is_recovered(tiny):
     target = tiny(np.zeros((16, 16, 3), np.uint8), np.ones((16, 16), bool), seed=11).images[0]
     hole = masks.pattern(16)
@@ -241,6 +265,9 @@ def test_bad_holes_are_refused_with_what_was_seen(tiny, pictures, hole, error, s
         {"prior_weight": -1},
         {"prior_weight": float("nan")},
         {"prior_weight": [0, 0]},
+        {"truncation": 0},
+        {"truncation": 1.5},
+        {"truncation": float("nan")},
         {"feature_weight": -1},
         {"feature_weight": float("nan")},
         {"seed": [1]},
