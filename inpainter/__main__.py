@@ -70,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0, help="of the starting code (default %(default)s)")
     p.add_argument("--starts", type=int, default=1, help="codes to start from; the best is kept (default %(default)s)")
     p.add_argument(
+        "--truncation", type=float, default=1, help="share of the box of codes that is searched (default 1, all of it)"
+    )
+    p.add_argument(
         "--refine", type=int, metavar="N", help="steps that then fit G to each picture (default 20; paper: 0)"
     )
     p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
@@ -126,6 +129,7 @@ def fill(model: Inpainter, jobs: list[Job], arguments: argparse.Namespace, bar: 
         blend=arguments.blend,
         seed=arguments.seed,
         starts=arguments.starts,
+        truncation=arguments.truncation,
         refine=arguments.refine,
         callback=advance,
     )

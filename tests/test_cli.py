@@ -43,8 +43,10 @@ def read(path) -> np.ndarray:
 
 @pytest.mark.parametrize("mask", masks.NAMES)
 def test_it_fills_what_the_library_fills(run, photo, tmp_path, model, pictures, mask):
-    status, out, err = run(photo, "--mask", mask, "-o", tmp_path / "filled.png", "--seed", 7, "--prior-weight", 0)
-    expected = Inpainter.from_pretrained(model)(pictures[0], masks.named(mask, 16), steps=3, seed=7, prior_weight=0)
+    settings = {"seed": 7, "prior_weight": 0.0, "truncation": 0.5}
+    options = [text for name, value in settings.items() for text in ("--" + name.replace("_", "-"), value)]
+    status, out, err = run(photo, "--mask", mask, "-o", tmp_path / "filled.png", *options)
+    expected = Inpainter.from_pretrained(model)(pictures[0], masks.named(mask, 16), steps=3, **settings)
     assert status == 0, err
     assert (read(tmp_path / "filled.png") == expected.images[0]).all()
     assert "filled.png" in out
