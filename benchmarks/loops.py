@@ -89,7 +89,8 @@ def with_chosen_codes(inpainter: Inpainter, problem: Problem) -> Problem:
     visible = np.where(problem.holes[..., None], 0, problem.pictures)
     settings = {"window": losses.WINDOW, "norm": "l1"}
     proposed = torch.zeros(count, 1, dtype=torch.bool)
-    inpainter._choose_codes(codes, proposed, visible, problem.holes, [0] * count, list(range(count)), **settings)
+    chosen = (codes, proposed, visible, problem.holes, [0] * count, list(range(count)))
+    inpainter._choose_codes(*chosen, truncation=1, **settings)
     return replace(problem, codes=codes[:, 0], proposed=proposed[:, 0])
 
 
