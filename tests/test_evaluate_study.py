@@ -69,17 +69,14 @@ def test_best_is_the_mean_picture_of_refined_candidates(evaluated):
     assert column(rows["best"]) == pytest.approx(psnr(average, evaluated.images), abs=0.1)
 
 
-def test_fast_average_is_the_mean_picture_of_starts_and_of_the_mirrored_pictures_starts(evaluated):
-    rows = evaluated("--methods", "fast-refined", "fast-average", "--starts", 2)
-
-    def candidates(seed: int) -> list[np.ndarray]:
-        pictures, seen_in_mirror = evaluated.images, evaluated.images[:, :, ::-1].copy()
-        mirrored = evaluated.model(seen_in_mirror, masks.center(16), seed=seed).images
-        return [evaluated.model(pictures, masks.center(16), seed=seed).images, mirrored[:, :, ::-1]]
-
-    average = np.mean([*candidates(0), *candidates(1)], axis=0).round().astype(np.uint8)
-    assert column(rows["fast-average"]) == pytest.approx(psnr(average, evaluated.images), abs=0.1)
-    assert len(list(evaluated.folder.glob("cells/center-fast-refined*"))) == 2 * 4  # batches, candidates
+def test_both_ways_is_the_mean_of_a_filling_and_of_the_mirror_image_s_mirrored_back(evaluated):
+    rows = evaluated("--methods", "fast-refined", "both-ways")
+    pictures, hole = evaluated.images, masks.center(16)
+    plain = evaluated.model(pictures, hole).images
+    turned = evaluated.model(pictures[:, :, ::-1].copy(), hole).images[:, :, ::-1]
+    average = np.mean([plain, turned], axis=0).round().astype(np.uint8)
+    assert column(rows["both-ways"]) == pytest.approx(psnr(average, pictures), abs=0.1)
+    assert len(list(evaluated.folder.glob("cells/center-fast-refined*"))) == 2 * 2  # batches, ways
 
 
 @pytest.mark.parametrize(("method", "settings"), [("fast", {"refine": 0}), ("fast-refined", {})])

@@ -45,16 +45,16 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "encoder": {"mode": "fast", "steps": 0, "learning_rate": None},  # the proposal alone
     "vae": {},
 }
+BOTH_WAYS = "both-ways"  # the mean of a picture's filling and of its mirror image's
 REFINED = "refined"  # goes on from the codes that "ours" found
 OF_STARTS = {
     "mean-of-starts": "ours",
     "best-of-starts": "ours",
     "average-of-starts": "ours",
     "best": REFINED,
-    "fast-average": "fast-refined",
 }
 MIRRORED = "-mirrored"  # after the name of a search: of the mirrored pictures, whose fillings are mirrored back
-METHODS = (*SEARCHES, "no-blend", REFINED, *OF_STARTS, *baselines.BASELINES)
+METHODS = (*SEARCHES, "no-blend", REFINED, BOTH_WAYS, *OF_STARTS, *baselines.BASELINES)
 
 # The code that decides what a search and a baseline make of a picture: files of the library.
 SEARCH_CODE = (
@@ -114,8 +114,9 @@ def labels(methods: list[str], starts: list[int]) -> dict[str, tuple[str, int]]:
 def runs_of(method: str, starts: int) -> tuple[str, ...]:
     """The runs that a method is made from; "ours" with another seed is "ours+1", "ours+2", ..."""
     if run := OF_STARTS.get(method):
-        several = (run, *(f"{run}+{k}" for k in range(1, starts)))
-        return (*several, *(name + MIRRORED for name in several)) if method == "fast-average" else several
+        return (run, *(f"{run}+{k}" for k in range(1, starts)))
+    if method == BOTH_WAYS:
+        return ("fast-refined", "fast-refined" + MIRRORED)
     return ("ours",) if method == "no-blend" else (method,)
 
 
@@ -134,7 +135,8 @@ def outcome(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: ND
 
     "mean-of-starts" scores every candidate and takes the mean, what a single start is worth on average;
     "best-of-starts" keeps the candidate with the lowest loss; "average-of-starts" averages the pictures, and
-    so does "best", of refined candidates, and "fast-average", of refined fast ones and their mirrored kin.
+    so does "best", of refined candidates, and "both-ways", of what "fast-refined" makes of a picture and of its mirror
+    image.
     """
     losses = np.stack([cell.losses for cell in cells])  # (K, N, 2)
     fillings = np.stack([cell.images for cell in cells])  # (K, N, H, W, 3)
@@ -146,7 +148,7 @@ def outcome(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: ND
         case "best-of-starts":
             best, each = losses.sum(axis=2).argmin(axis=0), np.arange(len(images))
             return Outcome((fillings[best, each],), losses[best, each])
-        case "average-of-starts" | "best" | "fast-average":
+        case "average-of-starts" | "best" | "both-ways":
             average = fillings.mean(axis=0).round().astype(np.uint8)
             return Outcome((average,), np.full_like(losses[0], np.nan))
     return Outcome((fillings[0],), losses[0])
