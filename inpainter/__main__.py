@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from . import Inpainter, Progress, Result, blending, masks
+from . import Inpainter, Progress, Result, blending, fill_both_ways, masks
 from .images import fit, fit_note, read_hole, read_image
 from .search import PRIOR_WEIGHT
 from .settings import MODES, choose_mode
@@ -75,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--refine", type=int, metavar="N", help="steps that then fit G to each picture (default 20; paper: 0)"
     )
+    p.add_argument(
+        "--both-ways", action="store_true", help="also fill the mirror image; the mean is better, takes twice the time"
+    )
     p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
     p.add_argument("--json", action="store_true", help="print losses and notes as JSON, one object a picture")
@@ -100,7 +104,8 @@ def main(argv: list[str] | None = None) -> int:
 def run(model: Inpainter, jobs: list[Job], find_hole: HoleFinder, arguments: argparse.Namespace) -> int:
     """Fills all pictures, group by group; a picture that fails is reported and the others go on."""
     failures = 0
-    with tqdm(total=len(jobs) * arguments.steps, unit="step", disable=arguments.quiet or None) as bar:
+    work = arguments.steps * (1 + arguments.both_ways)  # a picture
+    with tqdm(total=len(jobs) * work, unit="step", disable=arguments.quiet or None) as bar:
         for first in range(0, len(jobs), GROUP):
             ready = []
             for job in jobs[first : first + GROUP]:
@@ -108,7 +113,7 @@ def run(model: Inpainter, jobs: list[Job], find_hole: HoleFinder, arguments: arg
                     ready.append(read(job, find_hole, model.size))
                 except ValueError as error:
                     failures += complain(error)
-                    bar.total -= arguments.steps
+                    bar.total -= work
             if ready:
                 failures += fill(model, ready, arguments, bar)
     return 1 if failures else 0
@@ -120,7 +125,8 @@ def fill(model: Inpainter, jobs: list[Job], arguments: argparse.Namespace, bar: 
     def advance(step: int, progress: Progress) -> None:
         bar.update(len(progress.pictures) / arguments.starts if step else 0)
 
-    result = model(
+    search = partial(fill_both_ways, model) if arguments.both_ways else model
+    result = search(
         np.stack([job.picture for job in jobs]),
         np.stack([job.hole for job in jobs]),
         mode=arguments.mode,

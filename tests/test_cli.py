@@ -9,7 +9,7 @@ import pytest
 from conftest import BUNDLED, ROOT, tiny_dcgan
 from PIL import Image
 
-from inpainter import Inpainter, __main__, masks
+from inpainter import Inpainter, __main__, fill_both_ways, masks
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,13 @@ def test_it_fills_what_the_library_fills(run, photo, tmp_path, model, pictures, 
     assert status == 0, err
     assert (read(tmp_path / "filled.png") == expected.images[0]).all()
     assert "filled.png" in out
+
+
+def test_both_ways_is_the_librarys(run, photo, tmp_path, model, pictures):
+    status, _, err = run(photo, "--mask", "half", "--both-ways", "--json", "-o", tmp_path / "filled.png")
+    expected = fill_both_ways(Inpainter.from_pretrained(model), pictures[0], masks.half(16), steps=3)
+    assert status == 0, err
+    assert (read(tmp_path / "filled.png") == expected.images[0]).all()
 
 
 def test_the_fast_search_can_be_asked_for_in_fewer_steps(run, photo, tmp_path, model, pictures):

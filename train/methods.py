@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import inpainter
 from inpainter import Inpainter, Progress, baselines, metrics, refining
 from inpainter.images import to_tensor, to_uint8
+from inpainter.mirroring import mirrored
 from inpainter.objective import quick_dtype
 from inpainter.results import compose
 from inpainter.settings import MODES
@@ -195,11 +196,6 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
     if encoder is not None:
         depends["encoder"] = weights_digest(encoder)
     return Run(name, compute, settings["steps"], depends)
-
-
-def mirrored(images: NDArray) -> NDArray:
-    """Images (N, H, W, ...) or masks, right and left exchanged."""
-    return np.ascontiguousarray(images[:, :, ::-1])
 
 
 def counting(advance: Advance) -> Callable[[int, Progress], None]:
