@@ -22,16 +22,17 @@ from .outcomes import damaged
 from .runs import SEARCH, SWITCHES, fill
 
 EXPLANATION = """Fills the hole in the picture as they stand in the first tab, once with each method that is installed:
-the search with its usual settings, the search without each of its parts, and methods to compare with. They
-are scored against the original."""
+the search with its usual settings, the mean with what it makes of the mirror image, the search without each of
+its parts, and methods to compare with. They are scored against the original."""
 NOTHING_YET = '<p class="hint">Press Compare. It takes about ten seconds; what is finished is shown at once.</p>'
 SCORES = (
     '<p class="hint">dB: PSNR over the pixels of the hole only; SSIM: structural similarity of the whole picture. '
     "Both are higher for what is closer to the original. The time is of this method alone.</p>"
 )
 
-SEARCHES: dict[str, dict[str, Any]] = {  # what each changes in the call of the inpainter
+SEARCHES: dict[str, dict[str, Any]] = {  # what each changes in the settings of `runs.fill`
     "Latent search": {},
+    "Mean of both ways": {"both_ways": True},
     "First proposal": {"steps": 0},
     "Without refinement": {"refine": 0},
     "Without the prior loss": {"prior_weight": 0.0},
