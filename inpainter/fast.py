@@ -28,7 +28,9 @@ from .search import PRIOR_WEIGHT, Callback, SearchState, box, descend
 STEPS = 150
 LEARNING_RATE = 0.2  # of the first step from a random code
 PROPOSED_LEARNING_RATE = 0.05  # of the first step from a proposal, which is near already
-ANCHOR = 4.0  # weight of the squared distance from a proposal, against the context loss summed over pixels
+# Weight of the squared distance from a proposal, against the context loss summed over pixels. From 1 to 4, held-out
+# halves of faces gain 0.3 dB and of cars 0.6, centres 0.3 and 0.5; pattern holes in house numbers lose 0.2.
+ANCHOR = 4.0
 BETAS = (0.9, 0.95)
 CANDIDATES = 64
 PRIOR_EVERY = 8  # steps

@@ -48,12 +48,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
 }
 BOTH_WAYS = "both-ways"  # the mean of a picture's filling and of its mirror image's
 REFINED = "refined"  # goes on from the codes that "ours" found
-OF_STARTS = {
-    "mean-of-starts": "ours",
-    "best-of-starts": "ours",
-    "average-of-starts": "ours",
-    "best": REFINED,
-}
+OF_STARTS = {"mean-of-starts": "ours", "best-of-starts": "ours", "average-of-starts": "ours", "best": REFINED}
 MIRRORED = "-mirrored"  # after the name of a search: of the mirrored pictures, whose fillings are mirrored back
 METHODS = (*SEARCHES, "no-blend", REFINED, BOTH_WAYS, *OF_STARTS, *baselines.BASELINES)
 
