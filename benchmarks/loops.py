@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from inpainter import Inpainter, blending, fast, losses, metrics, refining
+from inpainter import Inpainter, blending, metrics
 from inpainter import images as img
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, SearchState, search
+from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, SearchState, fast, losses, search
+from inpainter.search import refine as refining
 
 SEARCHED_AT_ONCE = 16  # pictures of a whole search
 

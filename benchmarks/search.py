@@ -31,11 +31,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 
 from benchmarks.loops import Loop, Problem, evaluate, paper, quick, refined, run_search, textbook, with_chosen_codes
 from benchmarks.measuring import peak_memory, seconds
-from inpainter import Inpainter, fast, masks
+from inpainter import Inpainter, masks
 from inpainter import images as img
 from inpainter.hub import locate
-from inpainter.objective import quick_dtype
-from inpainter.search import STEPS
+from inpainter.search import STEPS, fast
+from inpainter.search.kernels.objective import quick_dtype
 
 TOLERANCE = 0.01  # of the total loss, between the textbook loop and the paper's mode; see `agreement`
 AGREEMENT_STEPS = 25
@@ -79,7 +79,7 @@ def agreement(loops: dict[str, Loop], model: torch.nn.Module, problem: Problem, 
 def read_pictures(model: str, data: str | None, count: int, size: int) -> NDArray[np.uint8]:
     """The last `count` pictures of a folder or zip, or the first examples in the model's folder: (N, H, W, 3)."""
     if data:
-        from train.data import load_images
+        from train.data.loading import load_images
 
         return load_images(data, size)[-count:].permute(0, 2, 3, 1).numpy().copy()
     files = sorted((locate(model) / "examples").glob("*.png"))[:count]

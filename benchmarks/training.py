@@ -21,9 +21,9 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
 from inpainter.models import DCGAN, DCGANConfig
-from train.batches import batch_indices, prepare, step_generator
-from train.gan import GANTrainer
-from train.trainer import initialise
+from train.data.batches import batch_indices, prepare, step_generator
+from train.loop.trainer import initialise
+from train.recipes.gan import GANTrainer
 
 SEED = 0
 

@@ -7,9 +7,9 @@
 """
 
 from . import masks, metrics
-from .mirroring import fill_both_ways
 from .models import ModelError
 from .pipeline import Inpainter, Progress, Result
+from .search.mirror import fill_both_ways
 
 __all__ = ["Inpainter", "ModelError", "Progress", "Result", "fill_both_ways", "masks", "metrics"]
 __version__ = "0.1.0"

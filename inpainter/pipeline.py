@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import fast, hub, losses, refining
+from . import hub
 from . import images as img
 from .models import Encoder, LatentModel
 from .models.base import PretrainedModel
 from .results import Progress, Result, compose
-from .search import PRIOR_WEIGHT, SearchState, search
+from .search import PRIOR_WEIGHT, SearchState, fast, losses, search
+from .search import refine as refining
 from .settings import check_settings, choose_mode, one_each
 
 
@@ -130,9 +131,9 @@ class Inpainter:
             truncation: the share of the box of codes that is searched, see `inpainter.search.box`; 1, as in the
                 paper, is all of it. Codes without a bound, such as a VAE's, have no box.
             feature_weight: of the difference between D's features of G(z) and of the picture, in the search, see
-                `inpainter.losses.feature_loss`; 0, as in the paper, leaves it out. Only for models with a
+                `inpainter.search.losses.feature_loss`; 0, as in the paper, leaves it out. Only for models with a
                 discriminator; a step takes several times as long.
-            refine: steps that adapt the generator to each picture after the search, see `inpainter.refining`;
+            refine: steps that adapt the generator to each picture after the search, see `inpainter.search.refine`;
                 0 for none. None: 20 in fast mode, none in the paper's. None are taken when there was no
                 search, or the callback ended it.
             batch_size: most rows (pictures times starts) to search at once.

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import blending, fast, search
+from . import blending, search
+from .search import fast
 
 MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # and their usual number of steps
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inpainter import Result, blending, masks, metrics
-from inpainter.losses import WINDOW
 from inpainter.search import PRIOR_WEIGHT
+from inpainter.search.losses import WINDOW
 from inpainter.settings import MODES
 
 from . import editor

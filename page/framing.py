@@ -12,9 +12,8 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from inpainter import faces
+from inpainter.blending import faces, paste_back
 from inpainter.images import read_image
-from inpainter.photos import paste_back
 
 from . import editor, views
 from .errors import errors_as_messages

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from inpainter import Inpainter
+from inpainter.hub.records import dataset_of
 from inpainter.models.base import CONFIG_NAME
-from inpainter.records import dataset_of
 
 BUNDLED = Path(__file__).parent.parent / "hub_models"
 FOLDER = Path(os.environ.get("INPAINTER_MODELS", BUNDLED))  # another folder of model folders

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from inpainter import images
-from inpainter.photos import Square
+from inpainter.blending import Square
 
 PHOTO_SIDE = 1024  # pixels; enough to zoom in on a face, little enough to keep for every visitor
 MAX_ZOOM = 12

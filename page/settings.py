@@ -6,8 +6,8 @@ from typing import Self
 import gradio as gr
 from gradio.components import Component
 
-from inpainter import losses, masks
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
+from inpainter import masks
+from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, losses
 from inpainter.settings import MODES
 
 MAX_STEPS, MAX_STARTS, MAX_CANDIDATES = 1500, 8, 6

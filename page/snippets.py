@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from inpainter.losses import WINDOW
-from inpainter.photos import Square
+from inpainter.blending import Square
 from inpainter.search import LEARNING_RATE
+from inpainter.search.losses import WINDOW
 
 from .settings import Settings
 
@@ -46,7 +46,7 @@ from PIL import Image
 
 from inpainter import Inpainter, masks
 from inpainter.images import read_image
-from inpainter.photos import Square, paste_back
+from inpainter.blending import Square, paste_back
 """
 PHOTO_READ = """photo = np.asarray(read_image("photo.png"))
 square = {square}  # what the model sees of it

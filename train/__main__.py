@@ -4,7 +4,8 @@ import argparse
 import logging
 import sys
 
-from . import average, context_encoder, encoder, evaluate, gan, score, select, vae
+from .evaluation import evaluate, scores, select
+from .recipes import average, context_encoder, encoder, gan, vae
 
 COMMANDS = {
     "gan": gan,
@@ -12,7 +13,7 @@ COMMANDS = {
     "encoder": encoder,
     "context-encoder": context_encoder,
     "evaluate": evaluate,
-    "score": score,
+    "score": scores,
     "select": select,
     "average": average,
 }

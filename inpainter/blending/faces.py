@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .photos import Square
+from .photo import Square
 
 SEARCH_SIDE = 960  # pixels; photos are searched at this size, which shows every face worth filling
 MIN_FACE = 60  # pixels, at that size

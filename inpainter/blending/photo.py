@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .blending import harmonic_solver
+from .poisson import harmonic_solver
 
 # Sweeps over a level of the coarse-to-fine solver, by its side in pixels: what is left to correct on
 # the finer ones is only what the coarser ones could not show, which dies out within a few pixels.

@@ -1,8 +1,8 @@
 """Models on the Hugging Face Hub and in folders: finding, pulling and publishing them."""
 
-from .exporting import checksum, export_onnx
+from .export import checksum, export_onnx
 from .finding import Found, bundled, find, load, load_encoder, locate
-from .publishing import check, pull, push, push_model, sample_grid, save
+from .publish import check, pull, push, push_model, sample_grid, save
 from .spaces import push_space
 
 __all__ = [

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
-from .. import cards
 from ..models import ModelError
-from . import exporting, finding, publishing, spaces
+from . import cards, export, finding, publish, spaces
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--revision", help="branch to publish on, made when missing (default main)")
     command.add_argument("--create-pr", action="store_true", help="propose a pull request instead")
     command.set_defaults(
-        run=lambda a: publishing.push(
+        run=lambda a: publish.push(
             a.folder, a.repo_id, private=a.private, revision=a.revision, create_pr=a.create_pr
         )
     )
@@ -32,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("repo_id", metavar="user/name")
     command.add_argument("folder", type=Path)
     command.add_argument("--revision", help="branch, tag or commit (default main)")
-    command.set_defaults(run=lambda a: publishing.pull(a.repo_id, a.folder, revision=a.revision))
+    command.set_defaults(run=lambda a: publish.pull(a.repo_id, a.folder, revision=a.revision))
 
     command = commands.add_parser("list", help="the models on this machine: bundled and in the cache")
     command.set_defaults(run=lambda a: "\n".join(local_models()) or "no models")
@@ -45,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("onnx", help="write the generator as an ONNX file beside the weights")
     command.add_argument("folder", type=Path)
-    command.set_defaults(run=lambda a: exporting.export_onnx(a.folder))
+    command.set_defaults(run=lambda a: export.export_onnx(a.folder))
 
     command = commands.add_parser("push-space", help="publish the page, with its models, as a Gradio Space")
     command.add_argument("repo_id", metavar="user/name")

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
-from .hub.finding import load, load_encoder
-from .models import Encoder, LatentModel, ModelError
+from ..models import Encoder, LatentModel, ModelError
+from .finding import load, load_encoder
 from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
 
 CARD_NAME = "README.md"

@@ -18,12 +18,12 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 
-from .. import cards
 from ..images import image_grid, to_uint8
 from ..models import Encoder, LatentModel, ModelError
 from ..models.base import CONFIG_NAME, WEIGHTS_NAME
 from ..models.encoder import FOLDER
-from .exporting import ONNX_NAME, check_onnx, checksum
+from . import cards
+from .export import ONNX_NAME, check_onnx, checksum
 from .finding import (
     ENCODER_NAMES,
     TRANSFER_ERRORS,

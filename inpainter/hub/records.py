@@ -9,8 +9,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
-from .models import ModelError
-from .models.base import CONFIG_NAME
+from ..models import ModelError
+from ..models.base import CONFIG_NAME
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 import yaml
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, SpaceCard
 
-from ..cards import CARD_NAME, local_pictures
 from ..models import ModelError
+from .cards import CARD_NAME, local_pictures
 from .finding import check_repo_id
-from .publishing import check, client, make_repo, upload_errors
+from .publish import check, client, make_repo, upload_errors
 
 PROJECT = Path(__file__).resolve().parents[2]
 

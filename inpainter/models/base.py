@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -82,6 +83,14 @@ class PretrainedModel(nn.Module, PyTorchModelHubMixin):
         check_weights(weights, model.state_dict(), model_id)
         model.load_state_dict(weights, assign=True)
         return model.float().to(map_location).eval().requires_grad_(False)
+
+
+def prior_loss(logits: Tensor) -> Tensor:
+    """log(1 - D(G(z))) from D's logits (CVPR eq. 5, without its factor lambda).
+
+    As -softplus(logit), which is the same number but never overflows. Shape as given.
+    """
+    return -F.softplus(logits)
 
 
 class LatentModel(PretrainedModel):

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import losses
-from .base import LatentModel, ModelError
+from .base import LatentModel, ModelError, prior_loss
 
 D_NORMS = ("batch", "none")
 MAX_IMAGE_SIZE, MAX_LATENT_SIZE, MAX_CHANNELS = 512, 4096, 4096
@@ -82,7 +81,7 @@ class DCGAN(LatentModel):
         return self.generator(z)
 
     def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
-        return losses.prior_loss(self.discriminator(images).squeeze(1))
+        return prior_loss(self.discriminator(images).squeeze(1))
 
     def features(self, images: Tensor) -> list[Tensor]:
         layers = []

@@ -20,10 +20,10 @@ step size that falls to zero.
 import torch
 from torch import Tensor
 
+from ..models import Encoder, LatentModel
 from . import losses
-from .models import Encoder, LatentModel
-from .objective import ROWS_AT_ONCE, generate, objective
-from .search import PRIOR_WEIGHT, Callback, SearchState, box, descend
+from .kernels.objective import ROWS_AT_ONCE, generate, objective
+from .loop import PRIOR_WEIGHT, Callback, SearchState, box, descend
 
 STEPS = 150
 LEARNING_RATE = 0.2  # of the first step from a random code

@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..models import EncoderConfig, LatentModel
 from . import losses
-from .graphs import replayed
-from .models import EncoderConfig, LatentModel
-from .objective import AutogradObjective, Evaluation, FoldedObjective, objective
+from .kernels.graphs import replayed
+from .kernels.objective import AutogradObjective, Evaluation, FoldedObjective, objective
 
 STEPS = 1500
 PRIOR_WEIGHT = 0.003  # lambda, against the context loss summed over pixels and channels
@@ -68,7 +68,7 @@ def search(
         prior_weight: lambda, one for all or one per row (N,).
         learning_rate: Adam's step size.
         window, norm: as in `losses.importance_weights` and `losses.context_loss`.
-        feature_weight: of the feature loss, as in `objective.objective`; 0, as in the paper, leaves it out.
+        feature_weight: of the feature loss, as in `kernels.objective.objective`; 0, as in the paper, leaves it out.
         truncation: as for `box`.
         callback: called as callback(step, state) before the first step and after each one; returning
             True ends the search there.

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..models.base import prior_loss as prior_loss  # there, for the models need it
+
 WINDOW = 7  # pixels; the paper's best window (CVPR section 4)
 
 
@@ -63,14 +65,6 @@ def context_gradient(generated: Tensor, pictures: Tensor, weights: Tensor, norm:
     """The gradient of `context_loss` with respect to `generated`: arguments as there, float (N, 3, H, W)."""
     difference = generated - pictures
     return weights * difference.sign() if norm == "l1" else 2 * weights.square() * difference
-
-
-def prior_loss(logits: Tensor) -> Tensor:
-    """log(1 - D(G(z))) from D's logits (CVPR eq. 5, without its factor lambda).
-
-    As -softplus(logit), which is the same number but never overflows. Shape as given.
-    """
-    return -F.softplus(logits)
 
 
 def feature_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:

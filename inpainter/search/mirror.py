@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import images as img
-from .pipeline import Inpainter
-from .results import Result, compose
+from .. import images as img
+from ..pipeline import Inpainter
+from ..results import Result, compose
 
 
 def fill_both_ways(

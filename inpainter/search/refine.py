@@ -21,10 +21,10 @@ Generative Models*, ICML 2021.
 import torch
 from torch import Tensor, nn
 
+from ..models import LatentModel, ModelError
 from . import losses
-from .models import LatentModel, ModelError
-from .objective import AutogradObjective, quick_dtype
-from .search import descend
+from .kernels.objective import AutogradObjective, quick_dtype
+from .loop import descend
 
 STEPS = 20
 LEARNING_RATE = 0.03  # the features of a trained G are around 0.5

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from inpainter import Inpainter, ModelError, baselines, masks
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig, fill
-from train import __main__, context_encoder, holes
+from train import __main__
+from train.data import holes
+from train.recipes import context_encoder
 
 TINY = ContextEncoderConfig(image_size=16, bottleneck=12, channels=(16, 8))
 

@@ -7,8 +7,8 @@ import pytest
 from conftest import BUNDLED
 from PIL import Image
 
-from inpainter import faces
-from inpainter.photos import Square
+from inpainter.blending import faces
+from inpainter.blending.photo import Square
 
 EXAMPLES = sorted(BUNDLED.glob("examples/*.png"))
 

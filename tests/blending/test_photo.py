@@ -5,7 +5,7 @@ import pytest
 
 from inpainter import masks
 from inpainter.blending import harmonic_solver
-from inpainter.photos import Square, _rim, enlarge_hole, harmonic_fill, paste_back
+from inpainter.blending.photo import Square, _rim, enlarge_hole, harmonic_fill, paste_back
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_large_holes_relaxed_near_their_rim_come_as_close(monkeypatch):
     y, x = np.mgrid[:300, :300] / 300
     values = (80 * np.sin(9 * x + 5 * y) + 20 * np.sin(90 * x * y))[..., None].astype(np.float32)
     exact = harmonic_solver(hole.tobytes(), hole.shape)(values[~hole].astype(float))
-    monkeypatch.setattr("inpainter.photos.SWEEPS", ((40, 40), (80, 12)))
+    monkeypatch.setattr("inpainter.blending.photo.SWEEPS", ((40, 40), (80, 12)))
     error = np.abs(filled(values, hole) - exact)
     assert error.mean() < 1.5 and error.max() < 15  # of levels that span 200
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from inpainter import blending, masks
+from inpainter import masks
+from inpainter.blending import poisson as blending
 
 
 def dense_solution(picture: np.ndarray, generated: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -15,8 +15,9 @@ from hub_server import metadata_problems, running_hub
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
-from inpainter import ModelError, cards
+from inpainter import ModelError
 from inpainter import hub as models
+from inpainter.hub import cards
 from inpainter.models import DCGAN, DCGANConfig
 
 EVALUATION = {

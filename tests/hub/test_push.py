@@ -11,9 +11,9 @@ from hub_server import READ_TOKEN, WRITE_TOKEN, running_hub
 from huggingface_hub import constants
 from PIL import Image
 
-from inpainter import Inpainter, ModelError, cards, masks
+from inpainter import Inpainter, ModelError, masks
 from inpainter import hub as models
-from inpainter.hub import finding, spaces
+from inpainter.hub import cards, finding, spaces
 from inpainter.hub.__main__ import main
 from train import __main__ as train
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from helpers import tiny_vae
 from PIL import Image
-from test_vae import tiny_vae
 
 from inpainter import Inpainter, masks, metrics
 from inpainter.images import to_tensor

@@ -23,7 +23,7 @@ import gradio as gr
 from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
-from inpainter.photos import Square
+from inpainter.blending import Square
 from inpainter.settings import MODES
 from page import compare, editor, explore, files, framing, gpu, live, runs, snippets, views
 from page.models import models_in

@@ -3,13 +3,13 @@ from itertools import pairwise
 
 import pytest
 import torch
-from test_search import problem
+from helpers import problem
 
-from inpainter import losses, masks
-from inpainter.fast import BETAS, CANDIDATES, PRIOR_EVERY, best_codes, fast_search
-from inpainter.graphs import replayed
+from inpainter import masks
 from inpainter.images import to_tensor
-from inpainter.search import search
+from inpainter.search import losses, search
+from inpainter.search.fast import BETAS, CANDIDATES, PRIOR_EVERY, best_codes, fast_search
+from inpainter.search.kernels.graphs import replayed
 
 
 @pytest.mark.parametrize("steps", [20, 60])

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_dcgan
-from test_search import problem
-from test_vae import tiny_vae
+from helpers import problem, tiny_vae
 
-from inpainter import Inpainter, losses, masks
-from inpainter.fast import fast_search
+from inpainter import Inpainter, masks
 from inpainter.models import ModelError
-from inpainter.objective import AutogradObjective, FoldedObjective, objective
-from inpainter.search import search
+from inpainter.search import losses, search
+from inpainter.search.fast import fast_search
+from inpainter.search.kernels.objective import AutogradObjective, FoldedObjective, objective
 from inpainter.settings import MODES
 
 WEIGHT = 300.0

@@ -3,9 +3,11 @@ import torch
 from conftest import tiny_dcgan
 from torch import nn
 
-from inpainter import folding, losses, masks
+from inpainter import masks
 from inpainter.models import VAE, VAEConfig
-from inpainter.objective import AutogradObjective, FoldedObjective, generate, objective
+from inpainter.search import losses
+from inpainter.search.kernels import folding
+from inpainter.search.kernels.objective import AutogradObjective, FoldedObjective, generate, objective
 
 
 @pytest.fixture(params=["packed", "plain"])
@@ -59,7 +61,7 @@ def test_more_rows_than_are_taken_at_once_are_each_their_own(monkeypatch):
     model, pictures, holes, z = problem()
     arguments = (model, pictures, holes, 5.0, 7, "l1")
     whole = FoldedObjective(*arguments, dtype=torch.float32)(z)
-    monkeypatch.setattr("inpainter.objective.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("inpainter.search.kernels.objective.ROWS_AT_ONCE", 2)
     parted = FoldedObjective(*arguments, dtype=torch.float32)(z)
     for name in ("images", "context_loss", "prior_loss", "loss", "gradient"):
         torch.testing.assert_close(getattr(parted, name), getattr(whole, name), rtol=1e-4, atol=1e-4)

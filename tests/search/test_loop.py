@@ -1,17 +1,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import problem
 
-from inpainter import losses, masks
-from inpainter.search import search
-
-
-def problem(tiny, count: int = 3):
-    """Pictures the generator can make exactly, their hole, and other codes to start from."""
-    draws = torch.Generator().manual_seed(0)
-    target = tiny.model.sample_latents(count, draws)
-    hole = torch.from_numpy(masks.center(16)).expand(count, 16, 16)
-    return tiny.model.generate(target), hole, tiny.model.sample_latents(count, draws)
+from inpainter.search import losses, search
 
 
 def test_the_search_lowers_the_loss_of_every_picture(tiny):
@@ -41,7 +33,7 @@ def textbook(tiny, pictures, hole, z, steps: int, weight: float):
 @pytest.mark.parametrize("weight", [0.003, 2.0])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 2e-2)], ids=str)
 def test_the_search_is_the_textbook_loop(tiny, weight, dtype, tolerance, monkeypatch):
-    monkeypatch.setattr("inpainter.objective.quick_dtype", lambda device: dtype)
+    monkeypatch.setattr("inpainter.search.kernels.objective.quick_dtype", lambda device: dtype)
     problem_ = problem(tiny)
     for steps in (0, 1, 30):
         own = search(tiny.model, *problem_, steps=steps, prior_weight=weight, learning_rate=0.03)

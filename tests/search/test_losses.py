@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_cdt
 
-from inpainter import losses, masks
+from inpainter import masks
+from inpainter.search import losses
 
 
 def weights_of(hole: np.ndarray, window: int | None = 7) -> np.ndarray:

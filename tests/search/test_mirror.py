@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inpainter import fill_both_ways, masks
-from inpainter.mirroring import mirrored
+from inpainter.search.mirror import mirrored
 from inpainter.settings import MODES
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from inpainter import Inpainter, __main__, masks
 from inpainter.models import DCGAN, VAE, DCGANConfig, LatentModel, ModelError, VAEConfig
-from inpainter.refining import STEPS, refine, split
+from inpainter.search.refine import STEPS, refine, split
 
 HOLE = masks.center(16)
 

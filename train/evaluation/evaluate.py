@@ -25,8 +25,8 @@ from inpainter.baselines.context_encoder import ContextEncoder
 from inpainter.images import device_from_name
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS
 
+from ..data.loading import load_images
 from . import cells, figures, perceptual, report
-from .data import load_images
 from .features import Network
 from .methods import (
     METHODS,

@@ -1,4 +1,4 @@
-"""Features of pictures, from EfficientNet-Lite0 trained on ImageNet, for the scores of `train.score`.
+"""Features of pictures, from EfficientNet-Lite0 trained on ImageNet, for the scores of `train.evaluation.scores`.
 
 Its weights come with a package of the index (extra `eval`), so that scoring needs no other download.
 They are the official ones, which saw ImageNet at 224x224 in [-1, 1].
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from . import cache
+from ..data import cache
 
 logger = logging.getLogger(__name__)
 

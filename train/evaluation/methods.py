@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 import inpainter
-from inpainter import Inpainter, Progress, baselines, metrics, refining
+from inpainter import Inpainter, Progress, baselines, metrics
 from inpainter.images import to_tensor, to_uint8
-from inpainter.mirroring import mirrored
-from inpainter.objective import quick_dtype
 from inpainter.results import compose
+from inpainter.search import refine as refining
+from inpainter.search.kernels.objective import quick_dtype
+from inpainter.search.mirror import mirrored
 from inpainter.settings import MODES
 
 from .cells import Cell, digest
@@ -56,17 +57,17 @@ METHODS = (*SEARCHES, "no-blend", REFINED, BOTH_WAYS, *OF_STARTS, *baselines.BAS
 SEARCH_CODE = (
     "pipeline.py",
     "results.py",
-    "search.py",
-    "fast.py",
-    "refining.py",
-    "objective.py",
-    "folding.py",
-    "losses.py",
-    "blending.py",
+    "search/loop.py",
+    "search/fast.py",
+    "search/refine.py",
+    "search/kernels/objective.py",
+    "search/kernels/folding.py",
+    "search/losses.py",
+    "blending/poisson.py",
     "images.py",
     "models/*.py",
 )
-BASELINE_CODE = ("baselines/*.py", "blending.py", "images.py", "models/*.py")
+BASELINE_CODE = ("baselines/*.py", "blending/poisson.py", "images.py", "models/*.py")
 
 Advance = Callable[[int], None]
 Distance = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  # of filled pictures from the intact ones: (N,)
@@ -203,7 +204,7 @@ def counting(advance: Advance) -> Callable[[int, Progress], None]:
 
 
 def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:
-    """Refinement of what the search of the same `settings` and seed found, `inpainter.refining.STEPS` steps."""
+    """Refinement of what the search of the same `settings` and seed found, `inpainter.search.refine.STEPS` steps."""
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: Cell) -> Cell:
         started = time.perf_counter()

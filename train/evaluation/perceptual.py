@@ -1,7 +1,7 @@
 """How far filled pictures are from the intact ones in the features of a network: a perceptual distance.
 
 Each picture is compared with its own original: the Euclidean distance between the features of the two,
-as `train.features` makes them. A Fréchet distance between the two sets, as `train.score` takes from
+as `features` makes them. A Fréchet distance between the two sets, as `scores` takes from
 thousands of samples, would say little here: a hundred pictures do not determine a covariance of 1280
 features, and it does not ask whether a picture was filled as itself. Like LPIPS it is a distance in deep
 features, but of one layer without learned weights: it compares with others of the same network alone.

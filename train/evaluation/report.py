@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from inpainter.hub.records import amend_training
 from inpainter.images import device_from_name
-from inpainter.records import amend_training
 
 from . import features
 from .methods import effective_precision

@@ -1,6 +1,6 @@
 """Measures how good, how varied and how new a generator's samples are, without an internet connection.
 
-All in the features of EfficientNet-Lite0 (`train.features`); the distances are not FIDs, which are
+All in the features of EfficientNet-Lite0 (`train.evaluation.features`); the distances are not FIDs, which are
 defined with Inception-v3, and compare only with each other, for equal numbers of pictures. Where there is
 a connection, or the weights of Inception-v3 are already there, --fid measures the FID as well.
 """
@@ -19,14 +19,14 @@ from PIL import Image
 from torch import Tensor
 
 from inpainter import hub, metrics
+from inpainter.hub.records import amend_training
 from inpainter.images import device_from_name, image_grid, to_uint8
 from inpainter.models import LatentModel
-from inpainter.records import amend_training
 
+from ..data.loading import load_images, split
+from ..loop.options import add_held_out, number
 from . import features
-from .data import load_images, split
 from .features import Network
-from .options import add_held_out, number
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Chooses among the snapshots of a training, on pictures that it did not see.
 
 Each snapshot of `--keep-every` gets two numbers: how far its samples are from the held-out pictures (the
-feature distance of `train.score`), and how well a short search with it fills holes in them (PSNR of the
+feature distance of `train.evaluation.scores`), and how well a short search with it fills holes in them (PSNR of the
 hole alone, mean over the four masks). The snapshot with the lowest sum of its places by both is the best.
 Pictures of what each fills are for the eye, which has the last word.
 """
@@ -26,14 +26,14 @@ from inpainter import Inpainter, hub, masks, metrics
 from inpainter.images import device_from_name
 from inpainter.models.base import WEIGHTS_NAME
 
+from ..data.loading import load_images, split
+from ..loop.options import add_held_out, number
+from ..loop.run import SNAPSHOTS_NAME
 from . import cells, features, figures, report
-from .data import load_images, split
 from .evaluate import holes_of
 from .features import Network
 from .methods import autocast, counting
-from .options import add_held_out, number
-from .runs import SNAPSHOTS_NAME
-from .score import sample, warn_if_seen
+from .scores import sample, warn_if_seen
 
 logger = logging.getLogger(__name__)
 

@@ -49,7 +49,7 @@ def add_held_out(parser: argparse.ArgumentParser) -> None:
 
 
 def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, least_held_out: int = 0) -> None:
-    """Adds the options that `runs.train` takes; the networks' own, `--channels` among them, come beside them."""
+    """Adds the options that `run.train` takes; the networks' own, `--channels` among them, come beside them."""
     parser.add_argument(
         "--data", required=True, help="folder or zip of images, a Hugging Face dataset, or a release as downloaded"
     )

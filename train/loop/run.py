@@ -25,9 +25,9 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from ..data.batches import batch_indices, prepare, step_generator
+from ..data.loading import load_images, split
 from . import checkpoints, watch
-from .batches import batch_indices, prepare, step_generator
-from .data import load_images, split
 from .options import SETTINGS, make_accelerator
 from .trainer import Trainer
 

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from inpainter import hub
-from inpainter.cards import SAMPLES_NAME
+from inpainter.hub.cards import SAMPLES_NAME
 from inpainter.models import LatentModel
 from inpainter.models.base import PretrainedModel
 

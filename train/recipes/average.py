@@ -16,10 +16,10 @@ import torch
 from inpainter import hub
 from inpainter.models import LatentModel
 
-from .options import number
-from .runs import SNAPSHOTS_NAME
-from .select import snapshots
-from .trainer import measure_statistics
+from ..evaluation.select import snapshots
+from ..loop.options import number
+from ..loop.run import SNAPSHOTS_NAME
+from ..loop.trainer import measure_statistics
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,11 @@ from inpainter.baselines import context_encoder
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.models.dcgan import discriminator
 
-from . import figures, holes, options, runs
-from .options import number
-from .trainer import Trainer, initialise
+from ..data import holes
+from ..evaluation import figures
+from ..loop import options, run
+from ..loop.options import number
+from ..loop.trainer import Trainer, initialise
 
 ADVERSARIAL_WEIGHT = 0.001
 SPEED_UP = 10  # of the step size of the network that fills, relative to the discriminator's
@@ -39,7 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     channels = tuple(arguments.channels)
     config = ContextEncoderConfig(image_size=4 * 2 ** len(channels), bottleneck=arguments.bottleneck, channels=channels)
     recipe = {name: getattr(arguments, name) for name in ("learning_rate", "seed")}
-    runs.train(
+    run.train(
         arguments,
         lambda accelerator: ContextEncoderTrainer(ContextEncoder(config), accelerator, **recipe),
         more=("bottleneck",),

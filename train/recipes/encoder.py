@@ -17,15 +17,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpainter import blending, hub, losses, masks
+from inpainter import blending, hub, masks
 from inpainter import images as img
 from inpainter.models import LatentModel
 from inpainter.models.base import CONFIG_NAME, WEIGHTS_NAME
 from inpainter.models.encoder import FOLDER, Encoder, EncoderConfig
+from inpainter.search import losses
 
-from . import figures, holes, options, runs
-from .options import number
-from .trainer import Trainer
+from ..data import holes
+from ..evaluation import figures
+from ..loop import options, run
+from ..loop.options import number
+from ..loop.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +66,7 @@ def main(arguments: argparse.Namespace) -> None:
         channels=tuple(arguments.channels),
     )
     arguments.generator = hub.checksum(folder)  # a setting: the encoder of another generator cannot be resumed
-    runs.train(
+    run.train(
         arguments,
         lambda accelerator: EncoderTrainer(
             Encoder(config),

@@ -18,9 +18,9 @@ from torch import Tensor
 from inpainter.models import DCGAN, DCGANConfig
 from inpainter.models.dcgan import D_NORMS
 
-from . import options, runs
-from .augment import CHANGES, diff_augment
-from .trainer import GeneratorTrainer
+from ..data.augment import CHANGES, diff_augment
+from ..loop import options, run
+from ..loop.trainer import GeneratorTrainer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -79,7 +79,7 @@ def main(arguments: argparse.Namespace) -> None:
         plain_from = arguments.images // batch - math.ceil(arguments.plain_last / batch)
         return GANTrainer(DCGAN(config), accelerator, **recipe, plain_from=plain_from)
 
-    runs.train(arguments, make_trainer, (*options.GENERATOR_SETTINGS, "loss", "r1", "augment", "d_norm"))
+    run.train(arguments, make_trainer, (*options.GENERATOR_SETTINGS, "loss", "r1", "augment", "d_norm"))
 
 
 @dataclass

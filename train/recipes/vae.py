@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from inpainter.models import VAE, VAEConfig
 from inpainter.models.dcgan import discriminator
 
-from . import options, runs
-from .trainer import GeneratorTrainer, initialise
+from ..loop import options, run
+from ..loop.trainer import GeneratorTrainer, initialise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     config, recipe = options.shape(arguments, VAEConfig), options.recipe(arguments)
-    runs.train(
+    run.train(
         arguments, lambda accelerator: VAETrainer(VAE(config), accelerator, **recipe), options.GENERATOR_SETTINGS
     )
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import losses
+from ...models import DCGAN, VAE, LatentModel
+from .. import losses
 from .folding import chain
-from .models import DCGAN, VAE, LatentModel
 
 ROWS_AT_ONCE = 16  # on a CPU; more are hardly faster, and take memory
 BYTES_AT_ONCE = 2**31  # on a GPU

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from train.augment import CHANGES, SHIFT, cutout, diff_augment, translation
+from train.data.augment import CHANGES, SHIFT, cutout, diff_augment, translation
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from train import cache, data, sources
+from train.data import cache, sources
+from train.data import loading as data
 
 
 @pytest.fixture

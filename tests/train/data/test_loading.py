@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from inpainter.images import MAX_PIXELS
-from train import data, sources
+from train.data import loading as data
+from train.data import sources
 
 
 def picture(width: int = 16, height: int = 16, seed: int = 0) -> Image.Image:

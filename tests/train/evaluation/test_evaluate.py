@@ -7,7 +7,8 @@ from conftest import tiny_dcgan
 from PIL import Image
 
 from inpainter import Inpainter, masks, metrics
-from train import __main__, perceptual
+from train import __main__
+from train.evaluation import perceptual
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from PIL import Image
 
 from inpainter import Inpainter, baselines, masks, metrics
 from inpainter.models.vae import VAE, VAEConfig
-from train import __main__, cells, evaluate, figures, methods, perceptual, report
+from train import __main__
+from train.evaluation import cells, evaluate, figures, methods, perceptual, report
 
 
 @pytest.fixture

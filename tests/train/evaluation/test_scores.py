@@ -12,9 +12,12 @@ import torch
 from conftest import tiny_dcgan
 from PIL import Image
 
-from inpainter import ModelError, cards, hub, metrics
-from inpainter.records import dataset_of
-from train import __main__, cache, features, score
+from inpainter import ModelError, hub, metrics
+from inpainter.hub import cards
+from inpainter.hub.records import dataset_of
+from train import __main__
+from train.data import cache
+from train.evaluation import features, scores
 
 
 def pooled(images: torch.Tensor) -> np.ndarray:
@@ -55,8 +58,8 @@ def real() -> tuple[torch.Tensor, torch.Tensor]:
     return images[:120], images[120:]
 
 
-def measured(model, real, samples: int = 100) -> score.Score:
-    return score.score(model, pooled, score.Reference.of(pooled, *real), samples)[0]
+def measured(model, real, samples: int = 100) -> scores.Score:
+    return scores.score(model, pooled, scores.Reference.of(pooled, *real), samples)[0]
 
 
 def test_a_model_that_copies_its_training_pictures_has_a_memorisation_of_zero(real):
@@ -83,11 +86,11 @@ def test_the_feature_distance_grows_with_noise_from_the_floor_of_real_pictures(r
 
 def test_samples_depend_on_the_seed_alone(real):
     model = tiny_dcgan()
-    first = score.sample(model, 130, seed=3)
+    first = scores.sample(model, 130, seed=3)
     assert first.shape == (130, 3, 16, 16)
     assert first.dtype == torch.uint8
-    assert torch.equal(first, score.sample(model, 130, seed=3))
-    assert not torch.equal(first, score.sample(model, 130, seed=4))
+    assert torch.equal(first, scores.sample(model, 130, seed=3))
+    assert not torch.equal(first, scores.sample(model, 130, seed=4))
 
 
 def test_the_grid_shows_the_closest_pairs_first(real):
@@ -95,7 +98,7 @@ def test_the_grid_shows_the_closest_pairs_first(real):
     samples[7] = train[33]
     index, distance = np.arange(len(samples)), np.full(len(samples), 5.0)
     index[7], distance[7] = 33, 0
-    grid = np.asarray(score.closest_pairs(samples, train, index, distance))
+    grid = np.asarray(scores.closest_pairs(samples, train, index, distance))
     twice = train[33].permute(1, 2, 0).numpy().repeat(2, axis=0).repeat(2, axis=1)
     assert np.array_equal(grid[:32, :64], np.concatenate([twice, twice], axis=1))
     assert grid.shape == (6 * (32 + 8) - 8, 4 * (64 + 8) - 8, 3)
@@ -229,7 +232,7 @@ def inception(monkeypatch):
 def test_the_fid_compares_samples_with_training_pictures_in_inceptions_features(setting, real, inception, capsys):
     folder, run = setting
     assert run("--fid", "--record") == 0
-    samples = score.sample(hub.load(folder / "model"), 50, seed=0)
+    samples = scores.sample(hub.load(folder / "model"), 50, seed=0)
     expected = metrics.frechet_distance(*(images.float().mean((2, 3))[:, :2].numpy() for images in (samples, real[0])))
     assert f"FID (Inception-v3), 50 samples to 120 training pictures: {expected:.2f}" in capsys.readouterr().out
     quality = json.loads((folder / "model" / "config.json").read_text())["training"]["sample_quality"]

@@ -10,7 +10,8 @@ from PIL import Image
 
 from inpainter import Inpainter, hub
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
-from train import __main__, features, score, select
+from train import __main__
+from train.evaluation import features, scores, select
 
 
 def pooled(images: torch.Tensor) -> np.ndarray:
@@ -26,7 +27,7 @@ def run(tmp_path, monkeypatch):
     for name, model in (("0000100", tiny_dcgan(1)), ("0000200", tiny_dcgan(2))):
         hub.save(model, tmp_path / "run" / "snapshots" / name)
     (tmp_path / "data").mkdir()
-    for index, image in enumerate(score.sample(tiny_dcgan(2), 30, seed=5)):
+    for index, image in enumerate(scores.sample(tiny_dcgan(2), 30, seed=5)):
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "data" / f"{index:02d}.png")
     return tmp_path / "run"
 

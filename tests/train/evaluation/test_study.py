@@ -9,7 +9,8 @@ from conftest import tiny_dcgan
 from PIL import Image
 
 from inpainter import Inpainter, masks, metrics
-from train import __main__, perceptual, report
+from train import __main__
+from train.evaluation import perceptual, report
 
 
 def mean_colours(images: torch.Tensor) -> np.ndarray:

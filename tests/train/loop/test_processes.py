@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from conftest import ROOT
 
 from inpainter.models import DCGAN, DCGANConfig
-from train.batches import batch_indices, prepare, step_generator
-from train.data import load_images
-from train.trainer import initialise
+from train.data.batches import batch_indices, prepare, step_generator
+from train.data.loading import load_images
+from train.loop.trainer import initialise
 
 STEPS, BATCH, PROCESSES = 2, 4, 2
 RATE = 1e-3

@@ -9,35 +9,19 @@ import sys
 import numpy as np
 import pytest
 import torch
+from helpers import TINY, assert_identical, state
 from safetensors.torch import load_file
 
 from inpainter import Inpainter
 from inpainter.models.base import WEIGHTS_NAME
-from train import __main__, checkpoints, runs
-from train.gan import GANTrainer
-
-TINY = ("--channels", 16, 8, "--latent-size", 8)
+from train import __main__
+from train.loop import checkpoints, run
+from train.recipes.gan import GANTrainer
 
 
 def train(archive, out, images: int, *more) -> int:
     arguments = ["gan", "--data", archive, "--out", out, "--images", images, "--batch-size", 8, "--held-out", 8]
     return __main__.main([str(a) for a in (*arguments, *TINY, *more)])
-
-
-def state(out) -> dict:
-    return torch.load(out / "checkpoint.pt", weights_only=True)
-
-
-def assert_identical(one, other, where="") -> None:
-    """Bit for bit, at any depth; the time that training took is its own."""
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for name in one.keys() - {"seconds"}:
-            assert_identical(one[name], other[name], f"{where}.{name}")
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
-    else:
-        assert one == other, where
 
 
 def test_a_run_leaves_a_checkpoint_log_curves_samples_and_a_model_that_fills(archive, tmp_path):
@@ -70,7 +54,8 @@ def training_record(folder) -> dict:
 
 def test_the_last_images_go_without_augmentation_exactly_also_on_resume_and_on_record(archive, tmp_path, monkeypatch):
     policies = []
-    monkeypatch.setattr("train.gan.diff_augment", lambda images, policy, random: policies.append(policy) or images)
+    noted = lambda images, policy, random: policies.append(policy) or images  # noqa: E731
+    monkeypatch.setattr("train.recipes.gan.diff_augment", noted)
     options = ("--augment", "colour", "--plain-last", 20)
     train(archive, tmp_path / "whole", 48, *options)
     assert policies == 3 * 3 * [("colour",)] + 3 * 3 * [()]  # 20 images are part of three batches
@@ -167,7 +152,7 @@ def interruptible():
 
 
 def test_a_second_signal_has_its_usual_effect(interruptible):
-    with pytest.raises(KeyboardInterrupt), runs.stopping_signals() as received:
+    with pytest.raises(KeyboardInterrupt), run.stopping_signals() as received:
         os.kill(os.getpid(), signal.SIGINT)
         assert received == [signal.SIGINT]
         os.kill(os.getpid(), signal.SIGINT)
@@ -263,8 +248,8 @@ def test_nan_stops_the_run_and_the_checkpoint_from_before_remains(archive, tmp_p
     assert train(archive, tmp_path, 24, "--resume") == 1
     assert "NaN" in capsys.readouterr().err
     assert_identical(state(tmp_path), before)
-    assert train(archive, tmp_path, 8 * runs.CHECK_STEPS * 2, "--resume") == 1  # and it does not wait for a save
-    assert f"by step {runs.CHECK_STEPS}" in capsys.readouterr().err
+    assert train(archive, tmp_path, 8 * run.CHECK_STEPS * 2, "--resume") == 1  # and it does not wait for a save
+    assert f"by step {run.CHECK_STEPS}" in capsys.readouterr().err
 
 
 def test_data_smaller_than_a_batch_is_refused(archive, tmp_path, capsys):

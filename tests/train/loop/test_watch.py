@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from train import watch
+from train.loop import watch
 
 HEALTHY = {"d_loss": 0.6, "g_loss": 3.5, "d_accuracy": 0.88, "diversity": 0.94}
 CHANCE = {"d_loss": 1.386, "g_loss": 0.693, "d_accuracy": 0.5, "diversity": 0.9}

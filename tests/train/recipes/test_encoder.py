@@ -11,9 +11,9 @@ from hub_server import READ_TOKEN, WRITE_TOKEN, running_hub
 from inpainter import Inpainter, ModelError, hub, masks
 from inpainter import images as img
 from inpainter.models import Encoder, EncoderConfig
-from train import holes
 from train.__main__ import main as train
-from train.encoder import errors
+from train.data import holes
+from train.recipes.encoder import errors
 
 
 def tiny_encoder(**changes) -> Encoder:

@@ -10,9 +10,10 @@ from accelerate import Accelerator
 from inpainter import ModelError, hub
 from inpainter.models import DCGAN, DCGANConfig
 from inpainter.search import search
-from train import data, gan
-from train.batches import batch_indices, prepare, step_generator
-from train.gan import GANTrainer
+from train.data import loading as data
+from train.data.batches import batch_indices, prepare, step_generator
+from train.recipes import gan
+from train.recipes.gan import GANTrainer
 
 TINY = DCGANConfig(image_size=16, latent_size=8, channels=(16, 8))
 
@@ -182,7 +183,7 @@ def test_a_preset_decides_what_is_not_given(given, expected, monkeypatch):
     parser = argparse.ArgumentParser()
     gan.add_arguments(parser)
     arguments = parser.parse_args(["--data", "d", "--out", "o", *given])
-    monkeypatch.setattr("train.runs.train", lambda arguments, make_trainer, more: None)
+    monkeypatch.setattr("train.loop.run.train", lambda arguments, make_trainer, more: None)
     gan.main(arguments)
     assert (arguments.loss, arguments.r1, arguments.augment) == expected
     assert (arguments.learning_rate, arguments.beta1, arguments.batch_size, arguments.ema) == (2e-4, 0.5, 64, 0.999)

@@ -6,26 +6,16 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from helpers import SHAPE, TINY, assert_identical, state, tiny_vae
 from safetensors.torch import load_file, save_file
-from test_train import TINY, assert_identical, state
 
-from inpainter import Inpainter, ModelError, cards
+from inpainter import Inpainter, ModelError
+from inpainter.hub import cards
 from inpainter.models import DCGAN, VAE, DCGANConfig, VAEConfig
 from inpainter.search import search
-from train import __main__, vae
-from train.batches import step_generator
-
-SHAPE = {"image_size": 16, "latent_size": 8, "channels": (16, 8)}
-
-
-def tiny_vae() -> VAE:
-    torch.manual_seed(0)
-    model = VAE(VAEConfig(**SHAPE))
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):  # statistics a trained model would have
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.02, 0.1)
-    return model.eval().requires_grad_(False)
+from train import __main__
+from train.data.batches import step_generator
+from train.recipes import vae
 
 
 @pytest.fixture

@@ -1,0 +1,6 @@
+"""Blending a generated image into a hole, and a filled face into its photo."""
+
+from .photo import Square, paste_back
+from .poisson import MODES, compose, harmonic_solver
+
+__all__ = ["MODES", "Square", "compose", "harmonic_solver", "paste_back"]

@@ -1,0 +1,1 @@
+"""What makes the search fast, and nobody needs to read to understand it."""

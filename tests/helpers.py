@@ -1,0 +1,43 @@
+"""What several files of tests call: small models, problems, and comparisons."""
+
+import torch
+
+from inpainter import masks
+from inpainter.models import VAE, VAEConfig
+
+SHAPE = {"image_size": 16, "latent_size": 8, "channels": (16, 8)}
+TINY = ("--channels", 16, 8, "--latent-size", 8)  # of a training
+
+
+def tiny_vae() -> VAE:
+    torch.manual_seed(0)
+    model = VAE(VAEConfig(**SHAPE))
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # statistics a trained model would have
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.02, 0.1)
+    return model.eval().requires_grad_(False)
+
+
+def problem(tiny, count: int = 3):
+    """Pictures the generator can make exactly, their hole, and other codes to start from."""
+    draws = torch.Generator().manual_seed(0)
+    target = tiny.model.sample_latents(count, draws)
+    hole = torch.from_numpy(masks.center(16)).expand(count, 16, 16)
+    return tiny.model.generate(target), hole, tiny.model.sample_latents(count, draws)
+
+
+def state(out) -> dict:
+    return torch.load(out / "checkpoint.pt", weights_only=True)
+
+
+def assert_identical(one, other, where="") -> None:
+    """Bit for bit, at any depth; the time that training took is its own."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for name in one.keys() - {"seconds"}:
+            assert_identical(one[name], other[name], f"{where}.{name}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    else:
+        assert one == other, where

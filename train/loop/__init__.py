@@ -1,0 +1,1 @@
+"""The training loop: the run, the trainer, checkpoints, and watching."""
