@@ -114,7 +114,7 @@ class Inpainter:
             images: PIL image, list of them, or uint8 (H, W, 3) / (N, H, W, 3). Other sizes than the
                 model's are cropped to the centre square and resized; `Result.notes` says so.
             hole: bool (H, W) or (N, H, W), or PIL: True or non-zero = missing.
-            mode: "fast" (see `inpainter.fast`), or "paper" for the method exactly as published: from a random
+            mode: "fast" (see `inpainter.search.fast`), or "paper" for the method exactly as published: from a random
                 code, with a constant step size. None: fast, but the paper's if `steps` or
                 `learning_rate` is given, as these are its settings.
             steps: search steps; None: 150 in fast mode, 1500 in the paper's.

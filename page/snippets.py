@@ -45,8 +45,8 @@ PHOTO_IMPORTS = """import numpy as np
 from PIL import Image
 
 from inpainter import Inpainter, masks
-from inpainter.images import read_image
 from inpainter.blending import Square, paste_back
+from inpainter.images import read_image
 """
 PHOTO_READ = """photo = np.asarray(read_image("photo.png"))
 square = {square}  # what the model sees of it

@@ -1,4 +1,4 @@
-"""`python -m train COMMAND`: each command is a module of this package with `add_arguments` and `main`."""
+"""`python -m train COMMAND`: each command is a module of `recipes` or `evaluation` with `add_arguments` and `main`."""
 
 import argparse
 import logging

@@ -53,7 +53,7 @@ def fast_search(
     truncation: float = 1,
     callback: Callback | None = None,
 ) -> SearchState:
-    """As `search.search`, to about the same loss in fewer and cheaper steps.
+    """As `loop.search`, to about the same loss in fewer and cheaper steps.
 
     Args:
         learning_rate: Adam's step size in all steps; None: from 0.2 (0.05 from a proposal) to zero over the steps.
@@ -77,7 +77,7 @@ def fast_search(
 
 @torch.no_grad()
 def propose(encoder: Encoder, pictures: Tensor, hole: Tensor, truncation: float = 1) -> Tensor:
-    """The codes that an encoder proposes for pictures and holes as of `search.search`: float32 (N, latent_size).
+    """The codes that an encoder proposes for pictures and holes as of `loop.search`: float32 (N, latent_size).
 
     Those beyond the searched share of the box are moved to its rim.
     """
@@ -101,7 +101,7 @@ def best_codes(
 
     Args:
         candidates: float32 (K, latent_size), K at least `count`.
-        The others as for `search.search`.
+        The others as for `loop.search`.
     """
     weights = losses.importance_weights(hole, window)
     pictures = pictures.masked_fill(hole[:, None], 0)

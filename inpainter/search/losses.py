@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.base import prior_loss as prior_loss  # there, for the models need it
+from ..models.base import prior_loss as prior_loss  # defined there because the models use it
 
 WINDOW = 7  # pixels; the paper's best window (CVPR section 4)
 

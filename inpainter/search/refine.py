@@ -47,7 +47,7 @@ def refine(
 
     Args:
         model: in evaluation mode, without parameter gradients; it is not changed.
-        pictures, hole, window, norm: as for `search.search`.
+        pictures, hole, window, norm: as for `loop.search`.
         z: float32 (N, latent_size), what a search found.
         steps: 0 evaluates the codes.
         learning_rate: Adam's step size.
