@@ -5,10 +5,11 @@ import logging
 import sys
 
 from .evaluation import evaluate, scores, select
-from .recipes import average, context_encoder, encoder, gan, vae
+from .recipes import average, comod, context_encoder, encoder, gan, vae
 
 COMMANDS = {
     "gan": gan,
+    "comod": comod,
     "vae": vae,
     "encoder": encoder,
     "context-encoder": context_encoder,

@@ -1,16 +1,19 @@
 """Generator families, by the name that a model's `config.json` gives."""
 
 from .base import LatentModel, ModelError
+from .comod import CoMod, CoModConfig
 from .dcgan import DCGAN, DCGANConfig
 from .encoder import Encoder, EncoderConfig
 from .vae import VAE, VAEConfig
 
-FAMILIES: dict[str, type[LatentModel]] = {"dcgan": DCGAN, "vae": VAE}
+FAMILIES: dict[str, type[LatentModel]] = {"comod": CoMod, "dcgan": DCGAN, "vae": VAE}
 
 __all__ = [
     "DCGAN",
     "FAMILIES",
     "VAE",
+    "CoMod",
+    "CoModConfig",
     "DCGANConfig",
     "Encoder",
     "EncoderConfig",

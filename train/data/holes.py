@@ -21,10 +21,35 @@ def draw(count: int, size: int, random: torch.Generator, kinds: tuple[str, ...] 
     return torch.from_numpy(np.stack(holes))
 
 
+def draw_shares(count: int, size: int, random: torch.Generator, shares: dict[str, float]) -> NDArray[np.bool_]:
+    """Holes whose kinds come with the shares given: bool (count, size, size)."""
+    kinds = list(shares)
+    chosen = torch.multinomial(torch.tensor(list(shares.values())), count, replacement=True, generator=random).tolist()
+    seeds = torch.randint(2**31, (count,), generator=random).tolist()
+    return np.stack([one(kinds[kind], size, seed) for kind, seed in zip(chosen, seeds, strict=True)])
+
+
+def boxes(size: int, seed: int = 0) -> NDArray[np.bool_]:
+    """One to three boxes of 10 to 60 % of the side each: bool (size, size)."""
+    random = np.random.default_rng(seed)
+    hole = np.zeros((size, size), dtype=bool)
+    for _ in range(random.integers(1, 4)):
+        height, width = (random.uniform(0.1, 0.6, 2) * size).round().astype(int).clip(1)
+        top, left = random.integers(0, size - height + 1), random.integers(0, size - width + 1)
+        hole[top : top + height, left : left + width] = True
+    return hole
+
+
 def one(kind: str, size: int, seed: int) -> NDArray[np.bool_]:
     """A hole of the kind named: bool (size, size)."""
     if kind == "strokes":
         return strokes(size, seed)
+    if kind == "boxes":
+        return boxes(size, seed)
+    if kind == "all":
+        return np.ones((size, size), dtype=bool)
+    if kind == "random":
+        return masks.random(size, 0.3 + 0.6 * (seed % 1000) / 999 if seed else 0.8, seed)
     return masks.half(size, masks.SIDES[seed % 4]) if kind == "half" else masks.named(kind, size, seed)
 
 
