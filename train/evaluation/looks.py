@@ -179,7 +179,7 @@ def main(arguments: argparse.Namespace) -> None:
     about = {
         "data": Path(arguments.data).name,
         "model": str(arguments.model),
-        "images_seen": inpainter.model.config.training.get("images", ""),
+        "images_seen": inpainter.model.config.training.get("images_seen", ""),
         "settings": "proposal " * arguments.proposal + " ".join(arguments.set),
         "pictures": count,
     }
