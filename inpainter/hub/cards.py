@@ -4,7 +4,6 @@ Everything comes from `config.json` (its `training` record, and the `evaluation`
 model's tensors, so that a card cannot disagree with the model that it describes.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
+from .. import files
 from ..models import Encoder, LatentModel, ModelError
 from .finding import load, load_encoder
 from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
@@ -64,9 +64,7 @@ def write_card(folder: str | Path, repo_id: str | None = None, license: str | No
     model = load(folder)
     shown = {"samples": (folder / SAMPLES_NAME).is_file(), "encoder": load_encoder(folder, model)}
     text = make_card(model, folder.resolve().name, repo_id, license, **shown)
-    scratch = folder / f".{CARD_NAME}.tmp"
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, folder / CARD_NAME)
+    files.write_text(folder / CARD_NAME, text)
     return folder / CARD_NAME
 
 

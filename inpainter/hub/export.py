@@ -1,12 +1,12 @@
 """The generator as an ONNX file, for people outside Python."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from .. import files
 from ..models import LatentModel, ModelError
 from ..models.base import WEIGHTS_NAME
 from .finding import load
@@ -50,9 +50,7 @@ def export_onnx(folder: str | Path) -> Path:
     except ImportError as error:
         raise ModelError("an ONNX file needs packages that are missing: pip install 'inpainter[onnx]'.") from error
     program.model.metadata_props["weights_sha256"] = checksum(folder)
-    scratch = folder / f".{ONNX_NAME}.tmp"
-    program.save(scratch, external_data=False)
-    os.replace(scratch, folder / ONNX_NAME)
+    files.write_bytes(folder / ONNX_NAME, program.model_proto.SerializeToString())
     return folder / ONNX_NAME
 
 

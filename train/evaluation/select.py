@@ -9,7 +9,6 @@ Pictures of what each fills are for the eye, which has the last word.
 import argparse
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from inpainter import Inpainter, hub, masks, metrics
+from inpainter import Inpainter, files, hub, masks, metrics
 from inpainter.images import device_from_name
 from inpainter.models.base import WEIGHTS_NAME
 
@@ -192,9 +191,7 @@ def write(path: Path, settings: dict[str, Any], scores: dict[str, dict[str, Any]
     """Writes the scores of a run's snapshots, best first; a kill leaves the old file or the new one."""
     ordered = ranked(scores)
     result = {"best": next(iter(ordered)), "rule": RULE, "settings": settings, "snapshots": ordered}
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    files.write_text(path, json.dumps(result, indent=2) + "\n")
 
 
 def mean_psnr(score: dict[str, Any]) -> float:
