@@ -24,7 +24,7 @@ from inpainter.models import CoMod, CoModConfig
 from inpainter.models.comod import GAIN, Conv, damaged, grown, leaky
 
 from ..data import holes
-from ..looks import figures
+from ..looks import sheets
 from ..looks.features import build, read_weights
 from ..loop import options, run
 from ..loop.options import number
@@ -235,7 +235,7 @@ class CoModTrainer(Trainer):
             if name not in ("all", "again"):
                 error = ((made.clamp(-1, 1) - held_out) / 2).square().mean(1)[hole].view(len(made), -1).mean(1)
                 found[f"psnr_{name}"] = round(float((-10 * error.log10()).mean()), 2)
-        return figures.labelled(rows), found
+        return sheets.labelled(rows), found
 
     def summary(self) -> dict[str, Any]:
         return {"holes": list(KINDS)}
