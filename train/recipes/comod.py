@@ -151,11 +151,12 @@ class CoModTrainer(Trainer):
             penalty = R1_STEPS * self.r1 / 2 * gradient_penalty(D, real_input)
         self.update(self.d_optimizer, d_loss + penalty)
 
-        wanted = self.perceptual(real)
-        found = self.perceptual(composed)
+        dy, dx = torch.randint(-1, 3, (2,), generator=random).tolist()  # else its strides leave their grid in the fillings
+        wanted = self.perceptual(real.roll((dy, dx), (2, 3)))
+        found = self.perceptual(composed.roll((dy, dx), (2, 3)))
         judged = j_loss = d_loss.new_zeros(())
         if self.judge_weight:
-            J, touched = self.judge, [F.adaptive_max_pool2d(gone, f.shape[2:]) for f in found[JUDGED_LAYERS]]
+            J, touched = self.judge, [F.adaptive_max_pool2d(gone.roll((dy, dx), (2, 3)), f.shape[2:]) for f in found[JUDGED_LAYERS]]
             j_loss = J.loss(wanted[JUDGED_LAYERS], touched, -1) + J.loss([f.detach() for f in found[JUDGED_LAYERS]], touched, 1)
             j_penalty = 0
             if self.step % R1_STEPS == 0:
