@@ -20,7 +20,8 @@ from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, 
 CARD_NAME = "README.md"
 SAMPLES_NAME = "samples.png"
 
-METHOD = "[Semantic Image Inpainting with Deep Generative Models](https://arxiv.org/abs/1607.07539) (Yeh et al., CVPR 2017)"
+PAPER = "https://arxiv.org/abs/1607.07539"
+METHOD = f"[Semantic Image Inpainting with Deep Generative Models]({PAPER}) (Yeh et al., CVPR 2017)"
 COMOD = "[co-modulated GAN](https://arxiv.org/abs/2103.10428) (Zhao et al., ICLR 2021)"
 
 # How a family fills a hole, and what it saw in training.
@@ -195,7 +196,7 @@ def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
     size = model.config.image_size
     shows = f" of {dataset.shows} ({dataset.title})" if dataset else ""
     count = sum(parameter.numel() for parameter in model.parameters())
-    text = f"A generator of {size}x{size} images{shows}, with the prior that judges them: {count:,} parameters, float16.\n"
+    text = f"A generator of {size}x{size} images{shows}, and a prior that judges them: {count:,} parameters, float16.\n"
     text += SUMMARIES.get(model.config.family, SUMMARY)
     return text + (f"\n![Samples of the generator, not selected]({SAMPLES_NAME})\n" if samples else "")
 
@@ -298,7 +299,7 @@ def _licence(dataset: Dataset | None, license: str | None) -> str:
     weights = f"Licence of the weights: {license}. " if license else ""
     if dataset:
         terms = f"{dataset.terms} See {dataset.home}."
-        pictures = f"Its pictures, those in `examples/` among them where there are any, belong to others: {dataset.owners}."
+        pictures = f"The pictures in `examples/`, where there are any, belong to others: {dataset.owners}."
     else:
         terms = "The terms of the training data are not recorded; ask the owner before use."
         pictures = "Pictures in `examples/` belong to whoever made them."

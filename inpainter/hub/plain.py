@@ -58,7 +58,7 @@ def modulated(name, x, style):  # StyleGAN2's convolution: of 3x3, of 1x1 to col
     return x + W[name + ".bias"][:, None, None]
 
 def G(z, picture, hole):  # (n, latent_size) in [-1, 1]; (n, 3, size, size) in [-1, 1]; bool (n, size, size)
-    x = torch.cat([picture.masked_fill(hole[:, None], 0), hole[:, None] - 0.5], 1)
+    x = torch.cat([picture.masked_fill(hole[:, None], 0), hole[:, None].float() - 0.5], 1)
     seen = [leaky(conv("encoder.look.0", x))]
     for i in range(levels - 1):
         x = F.avg_pool2d(x, 2)
@@ -78,7 +78,7 @@ def G(z, picture, hole):  # (n, latent_size) in [-1, 1]; (n, 3, size, size) in [
     return image
 
 picture, hole = torch.zeros(4, 3, size, size), torch.ones(4, size, size, dtype=torch.bool)  # nothing is left
-images = G(torch.rand(4, config["latent_size"]) * 2 - 1, picture, hole)  # paste them: torch.where(hole, images, picture)
+images = G(torch.rand(4, config["latent_size"]) * 2 - 1, picture, hole)
 """,
 }
 PLAIN_TORCH["vae"] = PLAIN_TORCH["dcgan"].replace(
