@@ -75,6 +75,7 @@ class CoMod(LatentModel):
     Unbound, it is bound to pictures of which nothing is left, and so an unconditional generator.
     """
 
+    conditional = True
     latent_bound = 1.0
 
     def __init__(self, config: CoModConfig = CoModConfig()):
@@ -134,7 +135,7 @@ class BoundCoMod:
 
 
 def damaged(pictures: Tensor, hole: Tensor, hide: bool = True) -> Tensor:
-    """What the networks see: pictures (N, 3, H, W), grey in the hole if it is to be hidden, and the hole: (N, 4, H, W)."""
+    """The networks' input (N, 4, H, W): pictures (N, 3, H, W), grey in the hole if it is to be hidden, and the hole."""
     hole = hole[:, None]
     shown = pictures.masked_fill(hole, 0) if hide else pictures
     return torch.cat([shown, hole.to(shown.dtype) - 0.5], 1).contiguous(memory_format=torch.channels_last)
