@@ -75,6 +75,7 @@ class CoMod(LatentModel):
     Unbound, it is bound to pictures of which nothing is left, and so an unconditional generator.
     """
 
+    conditional = True
     latent_bound = 1.0
 
     def __init__(self, config: CoModConfig = CoModConfig()):
