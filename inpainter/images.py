@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from . import masks
+from . import files, masks
 
 MIN_SIDE = 8  # pixels; below this a picture shows nothing to go by
 MAX_PIXELS = 80_000_000  # a 12,000x6,600 photo; decoded it takes 240 MB
@@ -33,6 +33,8 @@ def open_image(source: str | Path | BinaryIO) -> Image.Image:
     """
     name = os.path.basename(source) if isinstance(source, (str, Path)) else "the picture"
     try:
+        if isinstance(source, (str, Path)):
+            files.check_regular(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is ours to check
             image = Image.open(source)
