@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from .filling import Filler, Job
 from .local import EngineError, default_workers
 from .sources import SCALE_EXTRA
-from .work import Done, Part, Work
+from .work import Advance, Part, Work
 
 FILLING = 0.45  # of a core, by Ray's books, so that cores that are left can take over those of a machine that died
 WAITING = 0.05  # of a core, for reading and writing
@@ -30,9 +30,7 @@ class FillPart:
         return _through(batch, lambda raws: [self.fill(raw) for raw in raws])
 
 
-def run(
-    work: Work, parts: Iterable[Part], workers: int | None, address: str | None, advance: Callable[[Done], None]
-) -> None:
+def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | None, advance: Advance) -> None:
     """Does all parts on a Ray cluster.
 
     Args:
@@ -84,21 +82,22 @@ def stream(ray, work: Work, parts: list[Part], workers: int | None):
     """Yields what was done, part by part, as it is."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    context.issue_detectors_config.high_memory_detector_config.detection_time_interval_s = -1  # it only warns
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     on_gpus = work.job.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) > 0
-    count = min(len(parts), workers or int(ray.cluster_resources()["GPU" if on_gpus else "CPU"]))
+    count = max(1, min(len(parts), workers or int(ray.cluster_resources().get("GPU" if on_gpus else "CPU", 1))))
+    waiting = {"batch_size": 1, "num_cpus": WAITING, "compute": ray.data.TaskPoolStrategy(size=count)}
     rows = ray.data.from_items([{"part": pickle.dumps(part)} for part in parts], override_num_blocks=len(parts))
-    rows = rows.map_batches(lambda batch: _through(batch, work.read), batch_size=1, num_cpus=WAITING)
+    rows = rows.map_batches(lambda batch: _through(batch, work.read), **waiting)
     rows = rows.map_batches(
         FillPart,
         fn_constructor_args=(work.job,),
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=max(1, count), max_tasks_in_flight_per_actor=2),
+        compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=2),
         num_cpus=FILLING,
         num_gpus=1 if on_gpus else None,
-        scheduling_strategy="SPREAD",
     )
-    rows = rows.map_batches(lambda batch: _through(batch, work.write), batch_size=1, num_cpus=WAITING)
+    rows = rows.map_batches(lambda batch: _through(batch, work.write), **waiting)
     for row in rows.iter_rows():
         yield pickle.loads(row["part"])  # of our own making, in this run
 

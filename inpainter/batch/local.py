@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -13,7 +13,7 @@ import torch
 
 from .filling import Filler
 from .sources import Raw
-from .work import Done, Part, Work
+from .work import Advance, Done, Part, Work
 
 DEATHS = 3  # of the process that fills a picture, after which the picture is a failure
 
@@ -32,15 +32,13 @@ class Worker:
     position: int = -1  # of the picture it is at; -1 before the first
 
 
-def run(
-    work: Work, parts: Iterable[Part], workers: int | None, address: str | None, advance: Callable[[Done], None]
-) -> None:
+def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | None, advance: Advance) -> None:
     """Does all parts; a process that dies is replaced, and what it was busy with is done again.
 
     Args:
         workers: processes; None: one a usable core, or one a GPU.
         address: None; there is only this machine.
-        advance: called with what was done, picture by picture.
+        advance: called with what was done, part by part.
 
     Raises:
         EngineError: when the model cannot be loaded, or the output cannot be written to.
