@@ -9,7 +9,10 @@ from PIL import Image
 
 from ..images import open_image, read_image
 
-ORIENTATION = 0x0112  # the EXIF tag that says how to turn the picture; what is written is upright
+# EXIF tags that are not kept: the orientation, as what is written is upright, and those that say how a TIFF lays out
+# its pixels, from its size and compression to its strips, tiles and tables.
+DROPPED = {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 318, 319, 320}
+DROPPED |= {*range(322, 348), 512, 513, 514, 529, 530, 531, 532, 34675}
 KEPT_MODES = {"RGB", "RGBA", "P", "L", "1"}  # whose colour profile still fits what is written
 
 # Encoders by format; all but JPEG's keep every pixel.
@@ -37,17 +40,19 @@ class Form:
 
 def decode(data: bytes) -> tuple[NDArray[np.uint8], Form]:
     """Reads a picture's file: uint8 (H, W, 3), upright, and its form. Raises ValueError like `read_image`."""
+    pixels = np.asarray(read_image(BytesIO(data)))
     with open_image(BytesIO(data)) as image:
         about = {}
         if image.mode in KEPT_MODES and image.info.get("icc_profile"):
             about["icc_profile"] = image.info["icc_profile"]
         if exif := image.getexif():
-            exif.pop(ORIENTATION, None)
+            for tag in DROPPED & exif.keys():
+                del exif[tag]
             about["exif"] = exif.tobytes()
         if dpi := image.info.get("dpi"):
             about["dpi"] = tuple(float(value) for value in dpi)
         form = Form(image.format, image.mode in ("L", "1"), about)
-    return np.asarray(read_image(BytesIO(data))), form
+    return pixels, form
 
 
 def encode(pixels: NDArray[np.uint8], form: Form, format: str) -> bytes:

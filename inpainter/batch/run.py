@@ -127,10 +127,7 @@ def checked(items: Iterator[Item], output: Output) -> Iterator[Item]:
     for item in items:
         target = output.target(item.key)
         if target in targets:
-            both = (
-                f"{targets[target]} and {item.key}" if targets[target] != item.key else f"two pictures named {target}"
-            )
-            raise StorageError(f"duplicate keys: {both} would both be written to {target}.")
+            raise StorageError(f"duplicate keys: {targets[target]} and {item.key} would both be written as {target}.")
         targets[target] = item.key
         yield item
 
