@@ -78,7 +78,7 @@ def serve_deadly(work, pipe):
 
 
 def test_a_picture_that_kills_its_process_again_and_again_is_a_row_with_an_error(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "TARGET", serve_deadly)
+    monkeypatch.setattr(local, "_serve", serve_deadly)
     summary = fill(make_photos(tmp_path / "in", 8), tmp_path / "out", mask="center", model=model, workers=1, **STEPS)
     assert (summary.filled, summary.failed) == (7, 1)
     assert summary.errors == [("007.png", "the process that was filling it died 3 times.")]
