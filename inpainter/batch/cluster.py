@@ -65,7 +65,7 @@ def connect(address: str | None, cores: int):
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(num_cpus=cores, include_dashboard=False, **quiet)
+        ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
         return ray
     try:
         if address != "auto":
