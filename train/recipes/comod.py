@@ -133,7 +133,10 @@ class CoModTrainer(Trainer):
         hole, trust = hole.to(self.device), trust.to(self.device)
         real, hole, trust = (torch.cat([t[:-pairs], t[:pairs]]) for t in (real, hole, trust))
         real = real.contiguous(memory_format=torch.channels_last)
-        z = self.model.sample_latents(len(real), random).to(self.device)
+        z = self.model.sample_latents(len(real), random)
+        few = slice(pairs, pairs + len(z) // 4)
+        z[few] *= torch.rand(len(z[few]), 1, generator=random)  # from smaller boxes, so that z = 0 is known as well
+        z = z.to(self.device)
         gone = hole[:, None].float()
         share = gone.mean((1, 2, 3))  # (N,)
         sure = (trust.sum((1, 2, 3)) / gone.sum((1, 2, 3)).clamp(min=1))[:, None]  # how determined the filling is
