@@ -6,14 +6,12 @@ import sys
 from tqdm import tqdm
 
 from .. import masks
-from ..settings import MODES
+from ..settings import MODES, PRECISIONS
 from .local import EngineError
 from .outputs import KINDS
 from .pictures import FORMATS
 from .run import ENGINES, Summary, fill
 from .work import PART
-
-SETTINGS = ("mode", "steps", "prior_weight", "blend", "starts", "truncation", "refine")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,14 +41,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--key-column", dest="key_columns", action="append", help="of Parquet; may be given several times")
     p.add_argument("--part-size", type=int, help=f"pictures that are written together (default {PART})")
     p.add_argument("--device", help="auto, cpu, cuda, ... (default auto)")
-    p.add_argument("--seed", type=_seed, help="one for all; default key: each picture's own, from its key")
-    p.add_argument("--mode", choices=MODES)
+    p.add_argument("--seed", type=int, help="one for all (default: each picture's own, from its key)")
+    p.add_argument("--mode", choices=MODES, help="(default fast)")
     p.add_argument("--steps", type=int, help="search steps")
     p.add_argument("--prior-weight", type=float, help="lambda; 0 = off")
-    p.add_argument("--blend", choices=("poisson", "overlay"))
+    p.add_argument("--blend", choices=("poisson", "overlay"), help="(default poisson)")
     p.add_argument("--starts", type=int, help="codes to start from; the best is kept")
     p.add_argument("--truncation", type=float, help="share of the box of codes that is searched")
     p.add_argument("--refine", type=int, metavar="N", help="steps that then fit G to each picture")
+    p.add_argument("--precision", choices=PRECISIONS, help="of the search (default auto)")
+    p.add_argument("--both-ways", action="store_true", help="average with the result for the mirrored picture")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     return p
 
@@ -77,10 +77,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"... and {summary.failed - len(summary.errors):,} more, all in the output's rows", file=sys.stderr)
     print(summary)
     return 1 if summary.failed else 0
-
-
-def _seed(text: str) -> int | str:
-    return text if text == "key" else int(text)
 
 
 def _complain(problem: object) -> int:

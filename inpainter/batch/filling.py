@@ -1,16 +1,15 @@
 """Filling a part of the pictures: the one function that every engine runs."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from .. import Inpainter, hub
+from .. import Inpainter, Settings, hub
 from ..blending import Square, faces, paste_back
 from ..blending.photo import enlarge_hole, harmonic_fill
 from ..images import fit
@@ -20,6 +19,7 @@ from .pictures import decode, encode, written_format
 from .sources import Raw
 
 SEEDS = 2**63
+DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Job:
     model: str
     checksum: str  # of the model's files
     holes: Holes
-    settings: dict[str, Any] = field(default_factory=dict)  # of `Inpainter`, without the seed
-    seed: int | str = "key"  # "key": each picture's own, from its key; or one number for all
+    settings: Settings = DEFAULTS
+    own_seeds: bool = True  # each picture's from its key, instead of the settings'
     find_faces: bool = False
     format: str = "lossless"
     device: str = "auto"
@@ -94,13 +94,13 @@ class Filler:
         square = choose_square(photo, hole, self.job.find_faces)
         hole = hole[square.slices] if hole.shape == photo.shape[:2] else enlarge_hole(hole, square.side)
         picture, coarse_hole = fit(photo[square.slices], hole, size)
-        row.seed = seed_of(raw.key) if self.job.seed == "key" else self.job.seed
-        result = self.inpainter(picture, coarse_hole, seed=row.seed, **self.job.settings)
+        row.seed = seed_of(raw.key) if self.job.own_seeds else self.job.settings.seed
+        result = self.inpainter(picture, coarse_hole, self.job.settings, seed=row.seed)
         if square.side == size:
             filled = photo.copy()
             filled[square.slices] = np.where(hole[..., None], result.images[0], photo[square.slices])
         else:
-            filled = paste_back(photo, square, result.generated[0], hole, self.job.settings.get("blend", "poisson"))
+            filled = paste_back(photo, square, result.generated[0], hole, self.job.settings.blend)
         row.context_loss, row.prior_loss = float(result.context_loss[0]), float(result.prior_loss[0])
         row.image = encode(filled, form, written_format(raw.key, self.job.format))
 

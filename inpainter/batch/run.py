@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..settings import Settings, whole
 from . import cluster, local
-from .filling import Job, model_checksum
+from .filling import DEFAULTS, Job, model_checksum
 from .holes import holes_of
 from .manifest import check_apart, claim, manifest
 from .outputs import KINDS, Output, output_at
@@ -48,7 +49,7 @@ def fill(
     workers: int | None = None,
     address: str | None = None,
     mask_seed: int = 0,
-    seed: int | str = "key",
+    seed: int | None = None,
     find_faces: bool = False,
     format: str = "lossless",
     kind: str | None = None,
@@ -58,7 +59,8 @@ def fill(
     device: str = "auto",
     revision: str | None = None,
     progress: Callable[[Summary], None] | None = None,
-    **settings: Any,
+    settings: Settings = DEFAULTS,
+    **fields: Any,
 ) -> Summary:
     """Fills every picture of a folder, zip or Parquet; what an earlier run into the same output filled is skipped.
 
@@ -75,14 +77,16 @@ def fill(
         workers: None: as many as there are cores, or GPUs.
         address: of a Ray cluster; None: one is started on this machine for the run.
         mask_seed: of the masks "random" and "pattern".
-        seed: "key": each picture's own, from its key (`filling.seed_of`); or one for all.
+        seed: None: each picture has its own, from its key (`filling.seed_of`); or one for all. In fast mode, 0 takes
+            the proposal of the model or its encoder, if it has one.
         find_faces: the model sees the largest face in a picture instead of its middle.
         format: "lossless": the original's, PNG for JPEG and GIF; "original"; or "png", "webp", "tiff".
         kind: "files" or "parquet"; None: as the input.
         image_column, key_columns: of a Parquet input; without key columns, a row's file and number are its key.
         part_size: pictures that are read, filled and written together; those of a file of Parquet output.
         progress: called with the summary as it stands, at the start and after every part.
-        settings: of `Inpainter`, without `seed`.
+        settings, fields: as in `Inpainter.__call__`, with one value for all pictures; a photo cannot be filled with
+            blend "none".
 
     Returns:
         The `Summary`: pictures that could not be filled are counted there, with the reasons, and are rows with an
@@ -92,7 +96,8 @@ def fill(
         StorageError, ValueError: when nothing can be filled; in one sentence.
         EngineError: when the run cannot go on; what is finished is kept.
     """
-    _check(engine, format, kind, part_size, workers)
+    settings = settings.with_fields(**fields, seed=seed or 0)
+    _check(engine, format, kind, part_size, workers, settings)
     source = source_at(input, image_column, key=key_columns)
     holes = holes_of(mask, source, mask_seed)
     if holes.column:
@@ -101,7 +106,7 @@ def fill(
     target = output_at(store_at(output), kind, format)
     check_apart(source, target.store)
     checksum = model_checksum(model, revision)
-    job = Job(model, checksum, holes, settings, seed, find_faces, format, device, revision)
+    job = Job(model, checksum, holes, settings, seed is None, find_faces, format, device, revision)
     items = list(checked(holes.matched(source.items()), target))
     if not items:
         raise StorageError(f"{input}: there are no pictures here.")
@@ -132,10 +137,14 @@ def checked(items: Iterator[Item], output: Output) -> Iterator[Item]:
         yield item
 
 
-def _check(engine: str, format: str, kind: str | None, part_size: int, workers: int | None) -> None:
+def _check(engine: str, format: str, kind: str | None, part_size: int, workers: int | None, settings: Settings) -> None:
     for name, value, known in (("engine", engine, (*ENGINES,)), ("format", format, FORMATS), ("kind", kind, KINDS)):
         if value is not None and value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
-    for name, value in (("part_size", part_size), ("workers", workers)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000):
-            raise ValueError(f"{name} must be a whole number from 1 to 1,000,000, got {value!r}.")
+    whole("part_size", part_size, 1, 1_000_000)
+    if workers is not None:
+        whole("workers", workers, 1, 100_000)
+    if settings.blend == "none":
+        raise ValueError("blend must be poisson or overlay: many pictures are filled at their own size.")
+    if isinstance(settings.prior_weight, tuple):
+        raise ValueError(f"prior_weight must be one number for all pictures, got {settings.prior_weight!r:.80}.")

@@ -1,9 +1,8 @@
 """Ray: the same bytes as one process, and sentences where there is no Ray."""
 
 import builtins
-import os
-import signal
 
+import psutil
 import pytest
 import ray
 from batch.conftest import STEPS, make_photos, pictures_of, rows_of
@@ -19,12 +18,9 @@ def local_ray():
     ray.shutdown()
 
 
-@ray.remote(num_cpus=0.01)
-def processes_that_fill() -> list[int]:
-    """The process ids of actors that hold a model."""
-    import psutil
-
-    return [process.pid for process in psutil.process_iter() if "FillPart" in process.name() + "".join(process.cmdline())]
+def filling_processes() -> list[psutil.Process]:
+    """The actors that hold a model, of this test's own cluster."""
+    return [child for child in psutil.Process().children(recursive=True) if "FillPart" in "".join(child.cmdline())]
 
 
 def test_ray_gives_the_bytes_of_one_process_also_when_an_actor_is_killed(local_ray, model, tmp_path):
@@ -35,8 +31,8 @@ def test_ray_gives_the_bytes_of_one_process_also_when_an_actor_is_killed(local_r
 
     def kill(summary):
         if summary.filled >= 8 and not killed:
-            killed.extend(ray.get(processes_that_fill.remote())[:1])
-            os.kill(killed[0], signal.SIGKILL)
+            killed.append(filling_processes()[0])
+            killed[0].kill()
 
     (photos / "023.png").write_bytes(b"no picture")
     summary = fill(photos, tmp_path / "ray", engine="ray", workers=2, address="auto", progress=kill, **settings)

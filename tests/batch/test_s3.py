@@ -49,7 +49,9 @@ def test_parquet_and_masks_in_a_bucket(filled, photos, tmp_path, bucket):
     assert sum(pq.read_table(s3.open(part)).num_rows for part in parts) == 12
     again = filled(f"{bucket}/table", tmp_path / "out", mask="half", key_columns=["key"], kind="files")
     assert again.filled == 12
-    assert pictures_of(tmp_path / "out").keys() == {file.relative_to(photos).as_posix() for file in photos.rglob("*.png")}
+    assert pictures_of(tmp_path / "out").keys() == {
+        file.relative_to(photos).as_posix() for file in photos.rglob("*.png")
+    }
 
 
 @pytest.mark.parametrize("place", ["s3://nobodys", "s3://archive/nothing"])
@@ -65,5 +67,3 @@ def test_a_storage_that_does_not_answer_is_one_sentence(filled, tmp_path, bucket
     with pytest.raises(StorageError, match="s3://archive/x: .*(connect|reach)") as caught:
         filled("s3://archive/x", tmp_path / "out", mask="center")
     assert "\n" not in str(caught.value)
-
-
