@@ -137,4 +137,4 @@ def _serve(work: Work, pipe: Connection) -> None:
 
 
 def _refused(raw: Raw) -> Raw:
-    return Raw(raw.key, error=f"the process that was filling it died {DEATHS} times.")
+    return Raw(raw.key, error="the process that was filling it died, again and again.")

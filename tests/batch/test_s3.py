@@ -49,9 +49,7 @@ def test_parquet_and_masks_in_a_bucket(filled, photos, tmp_path, bucket):
     assert sum(pq.read_table(s3.open(part)).num_rows for part in parts) == 12
     again = filled(f"{bucket}/table", tmp_path / "out", mask="half", key_columns=["key"], kind="files")
     assert again.filled == 12
-    assert pictures_of(tmp_path / "out").keys() == {
-        file.relative_to(photos).as_posix() for file in photos.rglob("*.png")
-    }
+    assert pictures_of(tmp_path / "out").keys() == pictures_of(photos).keys()
 
 
 @pytest.mark.parametrize("place", ["s3://nobodys", "s3://archive/nothing"])
@@ -64,6 +62,6 @@ def test_a_bucket_that_is_not_there_is_one_sentence(filled, tmp_path, bucket, pl
 def test_a_storage_that_does_not_answer_is_one_sentence(filled, tmp_path, bucket, monkeypatch):
     s3 = fsspec.filesystem("s3", endpoint_url="http://127.0.0.1:9", config_kwargs={"retries": {"max_attempts": 0}})
     monkeypatch.setattr(storage, "_filesystem", lambda url: (s3, url.removeprefix("s3://")))
-    with pytest.raises(StorageError, match="s3://archive/x: .*(connect|reach)") as caught:
+    with pytest.raises(StorageError, match=r"s3://archive/x: .*(connect|reach)") as caught:
         filled("s3://archive/x", tmp_path / "out", mask="center")
     assert "\n" not in str(caught.value)
