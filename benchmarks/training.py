@@ -21,7 +21,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
 from inpainter.models import DCGAN, DCGANConfig
-from train.data.batches import batch_indices, prepare, step_generator
+from train.data.loading import batch_indices, prepare, step_generator
 from train.loop.trainer import initialise
 from train.recipes.gan import GANTrainer
 

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from conftest import ROOT
 
 from inpainter.models import DCGAN, DCGANConfig
-from train.data.batches import batch_indices, prepare, step_generator
-from train.data.loading import load_images
+from train.data.loading import batch_indices, load_images, prepare, step_generator
 from train.loop.trainer import initialise
 
 STEPS, BATCH, PROCESSES = 2, 4, 2

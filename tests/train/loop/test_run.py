@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from inpainter import Inpainter
 from inpainter.models.base import WEIGHTS_NAME
 from train import __main__
-from train.loop import checkpoints, run
+from train.loop import run, trainer
 from train.recipes.gan import GANTrainer
 
 
@@ -110,7 +110,7 @@ def test_a_kill_between_snapshot_and_checkpoint_loses_neither(archive, tmp_path,
     def killed(path, state):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "save", killed)
+    monkeypatch.setattr(run, "save_checkpoint", killed)
     assert train(archive, tmp_path, 32, "--keep-every", 16) == 130
     monkeypatch.undo()
     assert train(archive, tmp_path, 32, "--keep-every", 16, "--resume") == 0
@@ -167,7 +167,7 @@ def test_an_existing_run_is_not_overwritten_by_accident(archive, tmp_path, capsy
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_kill_while_writing_a_checkpoint_leaves_the_previous_one(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    checkpoints.save(path, {"step": 1})
+    trainer.save_checkpoint(path, {"step": 1})
     child = os.fork()
     if not child:
 
@@ -177,12 +177,12 @@ def test_a_kill_while_writing_a_checkpoint_leaves_the_previous_one(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
 
         torch.save = half
-        checkpoints.save(path, {"step": 2})
+        trainer.save_checkpoint(path, {"step": 2})
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     assert (tmp_path / "checkpoint.tmp").read_bytes() == b"half a checkpoint"
-    assert checkpoints.load(path, {}) == {"step": 1}
-    checkpoints.save(path, {"step": 2})
-    assert checkpoints.load(path, {}) == {"step": 2}
+    assert trainer.load_checkpoint(path, {}) == {"step": 1}
+    trainer.save_checkpoint(path, {"step": 2})
+    assert trainer.load_checkpoint(path, {}) == {"step": 2}
 
 
 @pytest.mark.parametrize(

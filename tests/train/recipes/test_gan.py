@@ -11,7 +11,7 @@ from inpainter import ModelError, hub
 from inpainter.models import DCGAN, DCGANConfig
 from inpainter.search import search
 from train.data import loading as data
-from train.data.batches import batch_indices, prepare, step_generator
+from train.data.loading import batch_indices, prepare, step_generator
 from train.recipes import gan
 from train.recipes.gan import GANTrainer
 
