@@ -1,6 +1,5 @@
 """The generator as an ONNX file, for people outside Python."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 
 from .. import files
 from ..models import LatentModel, ModelError
-from ..models.base import WEIGHTS_NAME
+from ..models.base import checksum
 from .finding import load
 
 ONNX_NAME = "generator.onnx"
@@ -59,9 +58,3 @@ def check_onnx(folder: Path) -> None:
     path = folder / ONNX_NAME
     if path.is_file() and checksum(folder).encode() not in path.read_bytes():
         raise ModelError(f"{path}: it was made from other weights; make it again with the onnx command, or remove it.")
-
-
-def checksum(folder: Path) -> str:
-    """SHA-256 of a folder's weights, as the Hub shows it."""
-    with open(folder / WEIGHTS_NAME, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

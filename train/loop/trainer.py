@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from inpainter import ModelError, files, hub
 from inpainter.hub.cards import SAMPLES_NAME
 from inpainter.models import LatentModel
-from inpainter.models.base import PretrainedModel
+from inpainter.models.base import PretrainedModel, replaced
 
 from . import watch
 
@@ -95,8 +95,8 @@ class Trainer:
 
     def write(self, model: PretrainedModel, folder: Path, pictures: Image.Image) -> None:
         """Writes the model folder of the published model, whole or not at all; `pictures` are those of `look`."""
-        with files.staged_folder(folder) as staged:
-            model._save_pretrained(staged)  # without the placeholder card that the public method would add
+        with replaced(folder) as staged:
+            model._save_pretrained(staged)
             pictures.save(staged / SAMPLES_NAME)
 
     def summary(self) -> dict[str, Any]:

@@ -54,9 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--r1", type=weight, default=0.1, metavar="GAMMA", help="of D's penalty (default %(default)s)")
     parser.add_argument("--pixel-weight", type=weight, default=2.0, help="of the truth under the hole")
     parser.add_argument("--perceptual-weight", type=weight, default=1.0, help="of the distance in pretrained features")
-    parser.add_argument(
-        "--judge-weight", type=weight, default=0.0, help="of a second D, which sees pretrained features"
-    )
+    parser.add_argument("--judge-weight", type=weight, default=0.0, help="of a second D, of pretrained features")
     parser.add_argument("--grow", metavar="MODEL", help="start from a trained model of half the size")
     parser.add_argument(
         "--looks-every",
@@ -66,9 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name in NETWORKS:
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(
-            option, type=number(int, 1), nargs="+", metavar="WIDTH", help="from the picture down to 4x4"
-        )
+        parser.add_argument(option, type=number(int, 1), nargs="+", metavar="WIDTH", help="from the picture to 4x4")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -162,16 +158,17 @@ class CoModTrainer(GeneratorTrainer):
         measured, real_features = self.train_discriminator(batch, composed.detach())
         losses = {}  # by name: weight and value
         if self.perceptual_weight or self.judge_weight:
-            wanted, found = self.pretrained(batch.real), self.pretrained(composed)
+            # The same features at shifted places each time: else their strides leave a grid in the fillings.
+            shift = torch.randint(-1, 3, (2,), generator=random).tolist()
+            real, made, gone = (t.roll(shift, (2, 3)) for t in (batch.real, composed, batch.gone))
+            wanted, found = self.pretrained(real), self.pretrained(made)
             losses["perceptual_loss"] = self.perceptual_weight, (distance(found, wanted) * batch.sure).mean()
             if self.judge_weight:
-                where = touched(batch.gone, found[JUDGED])
+                where = touched(gone, found[JUDGED])
                 measured["judge_loss"] = self.train_judge(found[JUDGED], wanted[JUDGED], where)
-                losses["judged_loss"] = (
-                    self.judge_weight,
-                    self.judge.requires_grad_(False).loss(found[JUDGED], where, -1),
-                )
-                self.judge.requires_grad_(True)
+                judge = self.judge.requires_grad_(False)
+                losses["judged_loss"] = self.judge_weight, judge.loss(found[JUDGED], where, -1)
+                judge.requires_grad_(True)
         losses |= self.generator_losses(batch, images, composed, real_features)
         self.update(self.g_optimizer, sum(weight * loss for weight, loss in losses.values()))
         self.follow()

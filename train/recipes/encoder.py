@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpainter import blending, hub, masks
+from inpainter import blending, files, hub, masks
 from inpainter import images as img
 from inpainter.models import LatentModel
 from inpainter.models.base import CONFIG_NAME, WEIGHTS_NAME
@@ -86,9 +86,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 def attach(encoder: Path, folder: Path) -> None:
     """Puts an encoder into the folder of the model that it was trained for."""
-    (folder / FOLDER).mkdir(exist_ok=True)
-    for name in (WEIGHTS_NAME, CONFIG_NAME):
-        shutil.copyfile(encoder / name, folder / FOLDER / name)
+    with files.staged_folder(folder / FOLDER) as staged:
+        for name in (WEIGHTS_NAME, CONFIG_NAME):
+            shutil.copyfile(encoder / name, staged / name)
 
 
 @dataclass

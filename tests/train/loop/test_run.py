@@ -18,6 +18,8 @@ from train import __main__
 from train.loop import run, trainer
 from train.recipes.gan import GANTrainer
 
+AUGMENT = ("--augment", "colour", "translation")
+
 
 def train(archive, out, images: int, *more) -> int:
     arguments = ["gan", "--data", archive, "--out", out, "--images", images, "--batch-size", 8, "--held-out", 8]
@@ -40,7 +42,7 @@ def test_a_run_leaves_a_checkpoint_log_curves_samples_and_a_model_that_fills(arc
 
 
 def test_resumed_equals_uninterrupted_bit_for_bit(archive, tmp_path):
-    options = ("--preset", "small-data", "--r1", 1)
+    options = (*AUGMENT, "--r1", 1)
     train(archive, tmp_path / "whole", 96, *options)
     train(archive, tmp_path / "parts", 40, *options)  # in the middle of the second epoch
     assert train(archive, tmp_path / "parts", 96, "--resume", *options) == 0
@@ -71,10 +73,10 @@ def test_the_last_images_go_without_augmentation_exactly_also_on_resume_and_on_r
 
 
 def test_resumed_in_the_middle_of_the_plain_part_equals_uninterrupted(archive, tmp_path):
-    options = ("--preset", "small-data", "--plain-last", 32)
+    options = (*AUGMENT, "--plain-last", 32)
     train(archive, tmp_path / "whole", 64, *options)
-    train(archive, tmp_path / "parts", 24, "--preset", "small-data")
-    train(archive, tmp_path / "parts", 48, "--preset", "small-data", "--plain-last", 16, "--resume")
+    train(archive, tmp_path / "parts", 24, *AUGMENT)
+    train(archive, tmp_path / "parts", 48, *AUGMENT, "--plain-last", 16, "--resume")
     assert train(archive, tmp_path / "parts", 64, "--resume", *options) == 0
     assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
 
@@ -179,7 +181,7 @@ def test_a_kill_while_writing_a_checkpoint_leaves_the_previous_one(tmp_path):
         torch.save = half
         trainer.save_checkpoint(path, {"step": 2})
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert (tmp_path / "checkpoint.tmp").read_bytes() == b"half a checkpoint"
+    assert (tmp_path / ".checkpoint.pt.partial").read_bytes() == b"half a checkpoint"
     assert trainer.load_checkpoint(path, {}) == {"step": 1}
     trainer.save_checkpoint(path, {"step": 2})
     assert trainer.load_checkpoint(path, {}) == {"step": 2}
