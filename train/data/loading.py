@@ -52,12 +52,12 @@ def load_images(path: str | Path, size: int, *, cache_above: int = CACHE_ABOVE) 
     images = np.empty((0, 3, size, size), np.uint8)
     if count * 3 * size * size > cache_above:
         file = cache.path_of("images", str(path), size, source.stamp)
-        found = cache.read(file)
-        if found is None and cache.write(file, decoded(source, size, unused, str(path)), unused):
+        found = cache.read_rows(file)
+        if found is None and cache.write_rows(file, decoded(source, size, unused, str(path))):
             logger.info("%s: decoded pictures kept in %s", path, file)
-            found = cache.read(file)
+            found = cache.read_rows(file)
         if found is not None:
-            images, unused = found
+            images = found
     else:
         images = np.empty((count, 3, size, size), np.uint8)
         filled = 0
@@ -69,7 +69,8 @@ def load_images(path: str | Path, size: int, *, cache_above: int = CACHE_ABOVE) 
         raise ValueError(f"{path}: no readable image among its {count}: {'; '.join(unused[:3])}.")
     if len(images) < count:
         left_out = count - len(images)
-        logger.warning("%s: left out %d unreadable file(s) of %d: %s", path, left_out, count, "; ".join(unused[:10]))
+        names = "; ".join(unused[:10]) or "named when they were first read"
+        logger.warning("%s: left out %d unreadable file(s) of %d: %s", path, left_out, count, names)
     return torch.from_numpy(images)
 
 
