@@ -84,7 +84,7 @@ class HoleBank:
         count: how many holes are drawn.
     """
 
-    def __init__(self, size: int, seed: int, shares: dict[str, float], discount: float, count: int = 4096):
+    def __init__(self, size: int, seed: int, shares: dict[str, float], discount: float, count: int):
         random = torch.Generator().manual_seed(seed)
         self.holes = torch.from_numpy(draw_shares(count, size, random, shares))  # bool (K, H, W)
         self.trust = torch.stack([trust(hole, discount) for hole in self.holes])[:, None]  # float16 (K, 1, H, W)

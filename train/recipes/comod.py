@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "random": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
+HOLES = 4096  # drawn once
 DISCOUNT = 0.93  # per pixel of 64 from what is known: how much less the truth counts
 PAIRS = 8  # one in so many rows of a batch is a second filling of another
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
@@ -136,7 +137,7 @@ class CoModTrainer(GeneratorTrainer):
         self.d_optimizer = self.adam(self.model.discriminator)
         self.parts |= {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         self.size = self.model.config.image_size
-        self.bank = holes.HoleBank(self.size, self.seed, KINDS, DISCOUNT)
+        self.bank = holes.HoleBank(self.size, self.seed, KINDS, DISCOUNT, HOLES)
         if self.perceptual_weight or self.judge_weight:
             self.pretrained = Pretrained().to(self.device)
         if self.judge_weight:
