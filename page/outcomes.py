@@ -55,8 +55,7 @@ class Outcome:
 
     def best(self) -> int:
         """The candidate that ended with the lowest loss."""
-        loss = self.result.context_loss + self.result.prior_loss
-        return int(loss[: self.settings.candidates].argmin())
+        return int(self.result.loss[: self.settings.candidates].argmin())
 
     def psnr(self, filled: NDArray[np.uint8]) -> float:
         """PSNR in dB of a filled picture against the original, over the pixels of the hole."""

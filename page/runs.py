@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inpainter import Progress, Result, fill_both_ways
+from inpainter import Progress, Result
 from inpainter.images import to_uint8
 
 from .gpu import on_gpu
@@ -98,17 +97,11 @@ def fill(
 ) -> Iterator[Preview | Result]:
     """Fills the hole in pictures (N, H, W, 3) with a model: `settings` are those of `Inpainter`, `steps` among them.
 
-    With `both_ways` among them as well, it fills the mirror images, too, and ends with the mean.
-
     Yields and raises as `stream`.
     """
 
-    model = model_named(name)
-    fill_hole = partial(fill_both_ways, model) if settings.get("both_ways") else model
-    taken = {key: value for key, value in settings.items() if key != "both_ways"}
-
     def search(callback: Callable[[int, Progress], bool]) -> Result:
-        return fill_hole(pictures, hole, callback=callback, **taken)
+        return model_named(name)(pictures, hole, callback=callback, **settings)
 
     yield from stream(search, settings["steps"], stop, previews)
 

@@ -111,7 +111,7 @@ def img(image: NDArray[np.uint8], alt: str) -> str:
 
 def candidate_caption(outcome: Outcome, candidate: int) -> str:
     """What tells candidates apart: their number, loss and likeness to the original."""
-    loss = outcome.result.context_loss[candidate] + outcome.result.prior_loss[candidate]
+    loss = outcome.result.loss[candidate]
     best = ", best" if candidate == outcome.best() else ""
     return f"{candidate + 1}{best}: loss {loss:.1f} · {outcome.psnr(outcome.result.images[candidate]):.1f} dB"
 
@@ -148,7 +148,8 @@ def loss_table(outcome: Outcome, chosen: int) -> str:
     """The losses with which a candidate's searches ended."""
     rows = "".join(
         f'<tr><th scope="row">{outcome.title(row).capitalize()}</th><td>{outcome.result.context_loss[row]:.1f}</td>'
-        f"<td>{f'{outcome.result.prior_loss[row]:.2g}' if outcome.prior_weight(row) else 'off'}</td></tr>"
+        f"<td>{f'{weight * outcome.result.prior_loss[row]:.2g}' if (weight := outcome.prior_weight(row)) else 'off'}"
+        "</td></tr>"
         for row in outcome.rows_of(chosen)
     )
     head = '<tr><td></td><th scope="col">Context loss</th><th scope="col">λ &times; prior loss</th></tr>'

@@ -91,6 +91,7 @@ class LatentModel(PretrainedModel):
     """
 
     config: Any  # a dataclass with at least family, image_size, latent_size and training
+    conditional: bool = False  # whether G sees the damaged picture: then z = 0 is a proposal, and `bound` comes first
     latent_bound: float | None = None  # the search keeps each coordinate of a code in [-bound, bound]; None: free
 
     def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
@@ -105,10 +106,12 @@ class LatentModel(PretrainedModel):
         """Penalty of unlikely images, one unweighted value per image: (N,). Lower is more real."""
         raise NotImplementedError
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """The features (N, C, H, W) of images in each hidden layer of a discriminator; `ModelError` without one."""
-        family = self.config.family
-        raise ModelError(f"feature_weight must be 0 for a model without a discriminator, as of the family {family!r}.")
+    def bound(self, pictures: Tensor, hole: Tensor) -> Self:
+        """The model of the fillings of pictures (N, 3, H, W) with holes bool (N, H, W), one row of codes a picture.
+
+        Itself, unless the generator is conditional.
+        """
+        return self
 
 
 def replaced(folder: str | Path, keep=lambda name: not of_a_model(name)):

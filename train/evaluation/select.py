@@ -31,7 +31,7 @@ from ..loop.options import add_held_out, number
 from ..loop.run import SNAPSHOTS_NAME, snapshots
 from . import cells, report
 from .evaluate import holes_of
-from .methods import autocast, counting
+from .methods import counting
 from .scores import sample, warn_if_seen
 
 logger = logging.getLogger(__name__)
@@ -151,16 +151,16 @@ class Trial:
     def _fill(self, model: Inpainter, holes: NDArray[np.bool_], advance: Callable[[int], None]) -> NDArray[np.uint8]:
         """Fillings (starts, N, H, W, 3) by the paper's search, each row with a seed of its own."""
         images, holes = (np.concatenate([array] * self.starts) for array in (self.images, holes))
-        with autocast(model.device, "bfloat16"):
-            result = model(
-                images,
-                holes,
-                mode="paper",
-                steps=self.steps,
-                seed=range(len(images)),
-                batch_size=BATCH,
-                callback=counting(advance),
-            )
+        result = model(
+            images,
+            holes,
+            mode="paper",
+            steps=self.steps,
+            seed=range(len(images)),
+            precision="bfloat16",
+            batch_size=BATCH,
+            callback=counting(advance),
+        )
         return result.images.reshape(self.starts, *self.images.shape)
 
 

@@ -180,8 +180,10 @@ class CoModTrainer(GeneratorTrainer):
         pairs = len(real) // PAIRS
         drawn = (real, *(t.to(self.device) for t in self.bank.draw(len(real), random)))
         real, hole, trust = (torch.cat([t[:-pairs], t[:pairs]]) for t in drawn)
-        z = self.model.sample_latents(len(real), random).to(self.device)
-        return Batch(real.contiguous(memory_format=torch.channels_last), hole, trust, z)
+        z = self.model.sample_latents(len(real), random)
+        few = slice(pairs, pairs + len(z) // 4)
+        z[few] *= torch.rand(len(z[few]), 1, generator=random)  # from smaller boxes, so that z = 0 is known as well
+        return Batch(real.contiguous(memory_format=torch.channels_last), hole, trust, z.to(self.device))
 
     def train_discriminator(self, batch: Batch, composed: Tensor) -> tuple[dict[str, Tensor], list[Tensor]]:
         """One update of D on composed pictures (N, 3, H, W); what was measured, and D's features of the real ones."""

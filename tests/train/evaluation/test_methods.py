@@ -144,7 +144,7 @@ def test_starts_are_searches_with_the_next_seeds_and_each_rule_does_what_it_says
     holes = np.stack([hole] * 5)
     results = [model(images, hole, mode="paper", steps=3, seed=seed) for seed in range(3)]
     candidates = np.stack([result.images for result in results])  # (starts, pictures, H, W, 3)
-    losses = np.stack([result.context_loss + result.prior_loss for result in results])
+    losses = np.stack([result.loss for result in results])
     expected = {
         "mean-of-starts": np.mean([metrics.psnr(c, images, holes) for c in candidates], axis=0),
         "best-of-starts": metrics.psnr(candidates[losses.argmin(axis=0), np.arange(5)], images, holes),
