@@ -1,11 +1,10 @@
 """The command line: `python -m inpainter photo.png --mask center -o filled.png`."""
 
 import argparse
-import errno
+import io
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from . import Inpainter, Progress, Result, Settings, blending, masks
+from . import Inpainter, Progress, Result, Settings, blending, files, masks
 from .images import fit, fit_note, read_hole, read_image
 from .settings import MODES, usual_steps
 
@@ -216,23 +215,9 @@ def read(job: Job, find_hole: HoleFinder, size: int) -> Job:
 def write(image: NDArray[np.uint8], target: Path, overwrite: bool) -> None:
     """Writes beside the target and moves into place: whole or not at all."""
     suffix = target.suffix.lower()
-    descriptor, scratch = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=suffix)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            Image.fromarray(image).save(file, Image.registered_extensions()[suffix], **OUTPUT_OPTIONS[suffix])
-        os.chmod(scratch, 0o666 & ~umask())  # mkstemp's files are the owner's alone
-        if target.exists() and not overwrite:  # it has appeared since `plan` looked
-            raise FileExistsError(errno.EEXIST, "exists already")
-        os.replace(scratch, target)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
-
-
-def umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, Image.registered_extensions()[suffix], **OUTPUT_OPTIONS[suffix])
+    files.write_bytes(target, data.getbuffer(), overwrite=overwrite)
 
 
 def report(job: Job, result: Result, row: int, arguments: argparse.Namespace) -> None:
