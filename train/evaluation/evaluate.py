@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "bfloat16"),
         default="auto",
-        help="of the convolutions (default auto: bfloat16 where the processor has it, else float32)",
+        help="of the convolutions (default auto: float32; in fast searches, bfloat16 where the processor has it)",
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="folder for the tables, per-image CSV, figures and finished cells")

@@ -161,7 +161,7 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
         if refused:
             return refusal(images, refused)
         started = time.perf_counter()
-        options = settings | {"precision": effective_precision(model.device, precision), "batch_size": len(images)}
+        options = settings | {"precision": precision, "batch_size": len(images)}
         result = model(images, holes, callback=counting(advance), **options)
         losses = np.stack([result.context_loss, result.loss - result.context_loss], axis=1).astype(np.float64)
         return Cell(result.images, result.generated, result.latents, losses, time.perf_counter() - started)
@@ -189,7 +189,7 @@ def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision
         pictures, missing = to_tensor(images, model.device), torch.from_numpy(holes).to(model.device)
         codes = torch.from_numpy(origin.latents).to(model.device)
         generated = refining.refine(
-            model.model, pictures, missing, codes, precision=effective_precision(model.device, precision)
+            model.model, pictures, missing, codes, precision=effective_precision(model.device, precision, "fast")
         )
         context_loss = losses.context_loss(generated, pictures, losses.importance_weights(missing))
         prior_loss = settings["prior_weight"] * model.model.prior_loss(generated, codes)
@@ -208,15 +208,16 @@ def depends_on(model: Inpainter, settings: dict[str, Any], precision: str) -> di
     return {
         **settings,
         "model": weights_digest(model.model),
-        "precision": effective_precision(model.device, precision),
+        "precision": effective_precision(model.device, precision, settings.get("mode", "fast")),
         "device": model.device.type,
         "code": code_digest(NOT_OF_SEARCHES),
     }
 
 
-def effective_precision(device: torch.device, precision: str) -> str:
+def effective_precision(device: torch.device, precision: str, mode: str = "paper") -> str:
     """In what the search computes, for a `precision` of "auto" or "bfloat16"."""
-    return quick_precision(device) if precision == "auto" else precision
+    auto = quick_precision(device) if mode == "fast" else "float32"
+    return auto if precision == "auto" else precision
 
 
 def code_digest(without: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:
