@@ -163,7 +163,7 @@ class CoModTrainer(GeneratorTrainer):
             shift = torch.randint(-1, 3, (2,), generator=random).tolist()
             real, made, gone = (t.roll(shift, (2, 3)) for t in (batch.real, composed, batch.gone))
             wanted, found = self.pretrained(real), self.pretrained(made)
-            losses["perceptual_loss"] = self.perceptual_weight, (distance(found, wanted) * batch.sure).mean()
+            losses["perceptual_loss"] = self.perceptual_weight, (distance(found, wanted) * batch.sure.square()).mean()
             if self.judge_weight:
                 where = touched(gone, found[JUDGED])
                 measured["judge_loss"] = self.train_judge(found[JUDGED], wanted[JUDGED], where)
@@ -224,7 +224,7 @@ class CoModTrainer(GeneratorTrainer):
             "g_loss": (1.0, F.softplus(-logits).mean()),
             "known_loss": (KNOWN_WEIGHT, (error * (1 - batch.gone)).mean()),
             "pixel_loss": (self.pixel_weight, (error * batch.trust).mean()),
-            "match_loss": (FEATURE_WEIGHT, feature_match(features, real_features, batch.sure)),
+            "match_loss": (FEATURE_WEIGHT, feature_match(features, real_features, batch.sure.square())),
             "alike_loss": (PAIR_WEIGHT, alike(images, batch.gone, batch.sure)),
         }
 
