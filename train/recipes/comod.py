@@ -52,10 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weight = number(float, 0)
     parser.add_argument("--learning-rate", type=weight, default=2e-3, help="of Adam (default %(default)s)")
     parser.add_argument("--ema", type=number(float, 0, 1), default=0.998, help="decay per step of the average of G")
-    parser.add_argument("--r1", type=weight, default=0.1, metavar="GAMMA", help="of D's penalty (default %(default)s)")
+    parser.add_argument("--r1", type=weight, default=0.03, metavar="GAMMA", help="of D's penalty (default %(default)s)")
     parser.add_argument("--pixel-weight", type=weight, default=2.0, help="of the truth under the hole")
     parser.add_argument("--perceptual-weight", type=weight, default=1.0, help="of the distance in pretrained features")
-    parser.add_argument("--judge-weight", type=weight, default=0.0, help="of a second D, of pretrained features")
+    parser.add_argument("--judge-weight", type=weight, default=1.0, help="of a second D, of pretrained features")
     parser.add_argument("--grow", metavar="MODEL", help="start from a trained model of half the size")
     parser.add_argument(
         "--looks-every",
