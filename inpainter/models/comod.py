@@ -23,7 +23,6 @@ from .dcgan import MAX_CHANNELS, MAX_LATENT_SIZE, check_size
 SLOPE = 0.2  # of the leaky ReLUs
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # by which a layer's output is multiplied to keep its variance through one
 MAPPING_RATE = 0.01  # of the mapping network's learning rate, as in StyleGAN
-SECOND_FROM = 64  # channels; sizes at least so wide have a second convolution
 LEAST_SIZE, LARGEST_SIZE = 32, 256
 
 
@@ -165,9 +164,7 @@ class Generator(nn.Module):
         self.first = ModulatedConv(seen[-1], made[0], style)
         self.up = nn.ModuleList([ModulatedUp(wide, narrow, style) for wide, narrow in pairwise(made)])
         self.skip = nn.ModuleList([Conv(a, b, 1) for a, b in zip(seen[-2::-1], made[1:], strict=True)])
-        self.second = nn.ModuleList(
-            [ModulatedConv(c, c, style) if c >= SECOND_FROM else nn.Identity() for c in made[1:]]
-        )
+        self.second = nn.ModuleList([ModulatedConv(c, c, style) for c in made[1:]])
         self.colour = nn.ModuleList([ToColour(c, style) for c in made])
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
@@ -197,8 +194,7 @@ class Generator(nn.Module):
         layers = zip(self.up, self.skip, self.second, self.colour[1:], styles[1:], features[1:], strict=True)
         for up, skip, second, colour, w, seen in layers:
             x = leaky(up(x, w) + skip(seen)) * GAIN
-            if isinstance(second, ModulatedConv):
-                x = leaky(second(x, w)) * GAIN
+            x = leaky(second(x, w)) * GAIN
             image = F.interpolate(image, scale_factor=2, mode="bilinear") + colour(x, w).float()
         return image
 
