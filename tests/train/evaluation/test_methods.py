@@ -14,7 +14,7 @@ import inpainter
 from inpainter import Inpainter, baselines, masks, metrics
 from inpainter.models.vae import VAE, VAEConfig
 from train import __main__
-from train.evaluation import cells, evaluate, figures, methods, perceptual, report
+from train.evaluation import cells, figures, methods, perceptual, report, request
 
 
 @pytest.fixture
@@ -251,8 +251,8 @@ def test_one_start_is_not_several(folder, capsys):
 
 
 def test_data_sets_of_the_same_name_are_told_apart():
-    assert evaluate.set_names(["a/test.zip", "b/other.zip"]) == ["test", "other"]
-    assert len(set(evaluate.set_names(["a/test.zip", "b/test.zip"]))) == 2
+    assert request.set_names(["a/test.zip", "b/other.zip"]) == ["test", "other"]
+    assert len(set(request.set_names(["a/test.zip", "b/test.zip"]))) == 2
 
 
 def test_failures_are_the_lowest_scores_worst_first():
