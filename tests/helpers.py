@@ -5,7 +5,7 @@ import socket
 import torch
 
 from inpainter import masks
-from inpainter.models import VAE, VAEConfig
+from inpainter.models import VAE, CoMod, CoModConfig, VAEConfig
 
 SHAPE = {"image_size": 16, "latent_size": 8, "channels": (16, 8)}
 TINY = ("--channels", 16, 8, "--latent-size", 8)  # of a training
@@ -19,6 +19,13 @@ def tiny_vae() -> VAE:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.02, 0.1)
     return model.eval().requires_grad_(False)
+
+
+def tiny_comod(seed: int = 0) -> CoMod:
+    """A 32x32 CoMod with random weights."""
+    torch.manual_seed(seed)
+    widths = {f"{part}_channels": (4, 6, 8, 8) for part in ("encoder", "decoder", "discriminator")}
+    return CoMod(CoModConfig(image_size=32, latent_size=6, style_size=5, **widths)).eval().requires_grad_(False)
 
 
 def problem(tiny, count: int = 3):
