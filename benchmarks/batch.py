@@ -118,14 +118,10 @@ def on_three_nodes(photos: Path, out: Path, options: argparse.Namespace, parts: 
             killed.append(nodes[1])
             cluster.remove_node(nodes[1], allow_graceful=False)
 
-    settings = {
-        "model": options.model,
-        "steps": options.steps,
-        "refine": options.refine,
-        "part_size": options.part_size,
-    }
+    settings = {"model": options.model, "mask": options.mask, "part_size": options.part_size}
+    settings |= {"mode": options.mode, "steps": options.steps, "refine": options.refine}
     try:
-        summary = fill(photos, out, mask=options.mask, engine="ray", address=cluster.address, progress=kill, **settings)
+        summary = fill(photos, out, engine="ray", address=cluster.address, progress=kill, **settings)
         check(killed and summary.failed == 0, f"{summary}, {len(killed)} nodes killed")
     finally:
         ray.shutdown()
@@ -243,6 +239,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--model", default="dcgan-celeba")
     parser.add_argument("--mask", choices=masks.NAMES, default="center")
+    parser.add_argument("--mode", choices=MODES, default="fast")
     parser.add_argument("--mode", choices=MODES, default="fast")
     parser.add_argument("--steps", type=int, default=2, help="few suffice to compare bytes (default %(default)s)")
     parser.add_argument("--refine", type=int, default=1)
