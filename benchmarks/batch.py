@@ -240,7 +240,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", default="dcgan-celeba")
     parser.add_argument("--mask", choices=masks.NAMES, default="center")
     parser.add_argument("--mode", choices=MODES, default="fast")
-    parser.add_argument("--mode", choices=MODES, default="fast")
     parser.add_argument("--steps", type=int, default=2, help="few suffice to compare bytes (default %(default)s)")
     parser.add_argument("--refine", type=int, default=1)
     parser.add_argument("--part-size", type=int, default=20)
