@@ -19,6 +19,9 @@ from . import files, masks
 
 MIN_SIDE = 8  # pixels; below this a picture shows nothing to go by
 MAX_PIXELS = 80_000_000  # a 12,000x6,600 photo; decoded it takes 240 MB
+MAX_BYTES = 500_000_000  # of a picture file
+
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values for a picture on its side
 
 Picture = Image.Image | NDArray[np.uint8]
 Pictures = Picture | Sequence[Picture]
@@ -29,12 +32,13 @@ def open_image(source: str | Path | BinaryIO) -> Image.Image:
     """Opens an image file without decoding it.
 
     Raises:
-        ValueError: when it is missing, is not an image or is larger than `MAX_PIXELS`.
+        ValueError: when it is missing, not a regular file (a pipe, a device), not an image, or larger than
+            `MAX_PIXELS` or `MAX_BYTES`.
     """
     name = os.path.basename(source) if isinstance(source, (str, Path)) else "the picture"
     try:
         if isinstance(source, (str, Path)):
-            files.check_regular(source)
+            files.check_regular(source, MAX_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is ours to check
             image = Image.open(source)
@@ -61,14 +65,44 @@ def read_image(source: str | Path | BinaryIO) -> Image.Image:
     Raises:
         ValueError: as `open_image`, and when the file is truncated or the picture is too small.
     """
+    picture, _ = open_picture(source)
+    return picture
+
+
+def open_picture(source: str | Path | BinaryIO, max_side: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """Reads a picture as `read_image` does, reduced while it is decoded if it may be small.
+
+    Args:
+        source: a file or its path.
+        max_side: the longer side is reduced to this, before colours are converted, so that a large picture is never
+            held in several forms at once; None: as it is.
+
+    Returns:
+        The picture, and the (width, height) of the upright original.
+
+    Raises:
+        ValueError: as `read_image`.
+    """
     with open_image(source) as image:
         name = os.path.basename(image.filename) if getattr(image, "filename", "") else "the picture"
+        size = image.size
+        if max_side is not None:
+            image.draft(None, (max_side, max_side))  # JPEGs are decoded at a half, a quarter or an eighth
         _decode(image, name)
-        return to_rgb(image, name)
+        _check_sides(*image.size, name)
+        size = size[::-1] if image.getexif().get(ORIENTATION) in SIDEWAYS else size
+        if max_side is not None and max(image.size) > max_side and not image.mode.startswith("I;16"):
+            if image.mode in ("P", "1"):  # their levels are no colours, and cannot be averaged
+                image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+            image.thumbnail((max_side, max_side), Image.Resampling.BOX)
+        picture = to_rgb(image, name)
+        if max_side is not None and max(picture.size) > max_side:
+            picture.thumbnail((max_side, max_side), Image.Resampling.BOX)
+        return picture, size
 
 
 def read_hole(source: str | Path | BinaryIO) -> NDArray[np.bool_]:
-    """Reads a mask file: bool (H, W), every pixel that is not black is missing."""
+    """Reads a mask file: bool (H, W), missing where it is 128 or brighter; see `masks.from_image`."""
     with open_image(source) as image:
         _decode(image, "the mask")
         return masks.from_image(ImageOps.exif_transpose(image))
@@ -136,10 +170,11 @@ def fit(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int) -> tuple
     """Crops a picture and its hole to the centre square, resizes both to the model's size.
 
     A model pixel is missing as soon as any part of it is. What is under the hole reaches no known
-    pixel: the resizing averages known pixels only.
+    pixel: a hole of the model's size is enlarged to the square first, and the resizing averages known pixels only.
 
     Args:
-        picture: uint8 (H, W, 3). hole: bool, (H, W) or already (size, size).
+        picture: uint8 (H, W, 3).
+        hole: bool (H, W), or (size, size): of the centre square.
 
     Returns:
         uint8 (size, size, 3), zero under the hole, and bool (size, size).
@@ -154,10 +189,20 @@ def fit(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int) -> tuple
             f"give a mask of the picture's size, or of the model's {size}x{size}."
         )
     if (height, width) != (size, size):
-        fine_hole = hole if hole.shape == (height, width) else np.zeros((height, width), dtype=bool)
-        picture, coarse_hole = _resize_known(picture, fine_hole, size)
-        hole = coarse_hole if hole.shape == (height, width) else hole
+        left, top, right, bottom = centre_square(width, height)
+        square = picture[top:bottom, left:right]
+        if hole.shape == (height, width):
+            picture, hole = _resize_known(square, hole[top:bottom, left:right], size)
+        else:
+            picture, coarse = _resize_known(square, enlarge_hole(hole, len(square)), size)
+            hole = hole | coarse if len(square) < size else hole  # a picture's pixel is hidden whole or not at all
     return np.where(hole[..., None], 0, picture).astype(np.uint8), hole
+
+
+def enlarge_hole(hole: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Shows a hole (size, size) at another size by nearest neighbour: bool (side, side)."""
+    nearest = (np.arange(side) * 2 + 1) * len(hole) // (2 * side)
+    return hole[nearest][:, nearest]
 
 
 def fit_note(picture: NDArray[np.uint8], size: int) -> str:
@@ -205,6 +250,8 @@ def device_from_name(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "meta":
+            raise RuntimeError("it holds no numbers")
     except (RuntimeError, AssertionError) as error:  # torch says AssertionError when built without CUDA
         raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}).") from error
     return device
@@ -241,15 +288,15 @@ def _as_hole(hole: Image.Image | NDArray[np.bool_]) -> NDArray[np.bool_]:
     if not isinstance(hole, np.ndarray):
         raise TypeError(f"hole must be a boolean array or a PIL image, got {type(hole).__name__}.")
     if hole.dtype != bool:
-        raise TypeError(f"hole must be boolean, True = missing, got {hole.dtype}; for a 0/255 array write `array > 0`.")
+        hint = "for a 0/255 array write `array >= 128`"
+        raise TypeError(f"hole must be boolean, True = missing, got {hole.dtype}; {hint}.")
     if hole.ndim != 2:
         raise ValueError(f"hole must have shape (H, W) or (N, H, W), got {hole.shape}.")
     return hole
 
 
 def _resize_known(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int) -> tuple[NDArray, NDArray]:
-    left, top, right, bottom = centre_square(picture.shape[1], picture.shape[0])
-    picture, hole = picture[top:bottom, left:right], hole[top:bottom, left:right]
+    """A square picture and its hole at (size, size)."""
 
     def resize(plane: NDArray, kernel: Image.Resampling) -> NDArray:
         return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), kernel))

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from inpainter import Result, blending, masks, metrics
 from inpainter.search import PRIOR_WEIGHT
-from inpainter.search.losses import WINDOW
 from inpainter.settings import MODES
 
 from . import editor
@@ -19,6 +18,8 @@ from .models import MODELS, examples_of, model_named
 from .photo import crop, read_photo
 from .runs import SEARCH, SWITCHES, fill
 from .settings import MAX_STARTS, MAX_STEPS, SEED
+
+AUTO = -1  # of the window
 
 
 def inpaint(
@@ -35,7 +36,7 @@ def inpaint(
     seed: int = 0,
     starts: int = 1,
     learning_rate: float = 0,
-    window: int = WINDOW,
+    window: int = AUTO,
     norm: str = "l1",
     request: gr.Request = None,
 ) -> Iterator[tuple[NDArray[np.uint8], dict[str, Any]]]:
@@ -43,8 +44,8 @@ def inpaint(
 
     Streams (picture, {"step"}) while searching, then the filled picture and its losses, its PSNR in dB
     over the hole against the picture as it was given, and notes. The hole is a mask picture in which
-    all that is not black is missing, or else one of the presets. A window of 0 weighs all known pixels
-    alike; a learning rate of 0 leaves the step size to the mode.
+    128 or brighter of 255 is missing, or else one of the presets. A window of 0 weighs all known pixels
+    alike, one of -1 scales with the picture; a learning rate of 0 leaves the step size to the mode.
     """
     with errors_as_messages(), SWITCHES.switch(request.session_hash) as switch:
         if not picture:
@@ -62,7 +63,7 @@ def inpaint(
             "seed": int(seed),
             "starts": int(starts),
             "learning_rate": learning_rate or None,
-            "window": int(window) or None,
+            "window": "auto" if window == AUTO else int(window) or None,
             "norm": norm,
         }
         for item in fill(model, original[None], missing, settings, switch):
@@ -107,7 +108,7 @@ def add_endpoints() -> None:
         steps, starts = gr.Number(MODES["fast"], precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
         prior_weight = gr.Number(PRIOR_WEIGHT, label="prior_weight")
         learning_rate = gr.Number(0, label="learning_rate")
-        window = gr.Number(WINDOW, precision=0, label="window")
+        window = gr.Number(AUTO, precision=0, label="window")
         norm = gr.Dropdown(["l1", "l2"], value="l1", label="norm")
         blend = gr.Dropdown(list(blending.MODES), value="poisson", label="blend")
         seed = gr.Number(0, label="seed", **SEED)

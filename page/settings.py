@@ -7,7 +7,7 @@ import gradio as gr
 from gradio.components import Component
 
 from inpainter import masks
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, losses
+from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
 from inpainter.settings import MODES
 
 MAX_STEPS, MAX_STARTS, MAX_CANDIDATES = 1500, 8, 6
@@ -21,7 +21,7 @@ PRESETS = {"Centre": "center", "Pattern": "pattern", "Random 80 %": "random", "H
 SEEDED = ("pattern", "random")
 SIDES = masks.SIDES
 SEARCHES = {"Fast": "fast", "As in the paper": "paper"}
-WEIGHTS = {"Near the hole (CVPR 2017)": losses.WINDOW, "All alike (2016)": None}
+WEIGHTS = {"Near the hole (CVPR 2017)": "auto", "All alike (2016)": None}
 NORMS = {"L1, as in the paper": "l1", "L2": "l2"}
 BLENDS = {"Poisson blending": "poisson", "Overlay": "overlay"}
 
@@ -34,7 +34,7 @@ class Settings:
     steps: int = MODES["fast"]
     prior_weight: float = PRIOR_WEIGHT
     learning_rate: float = LEARNING_RATE  # of the paper's search; the fast one has steps of its own
-    window: int | None = losses.WINDOW
+    window: int | str | None = "auto"
     norm: str = "l1"
     candidates: int = 1
     seed: int = 0

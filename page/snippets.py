@@ -5,7 +5,6 @@ from typing import Any
 
 from inpainter.blending import Square
 from inpainter.search import LEARNING_RATE
-from inpainter.search.losses import WINDOW
 
 from .settings import Settings
 
@@ -25,7 +24,7 @@ result = model(
     prior_weight={prior_weight},
     blend="{blend}",
     seed={seed},{step_size}
-    window={window},
+    window={window!r},
     norm="{norm}",
 )
 {save}
@@ -130,7 +129,7 @@ def command(choices: Choices) -> str:
     named = choices.preset and (choices.preset != "half" or choices.side == "left")  # the only half it knows
     settings = choices.settings
     usual = settings.step_size.get("learning_rate", LEARNING_RATE) == LEARNING_RATE
-    usual = usual and (settings.window, settings.norm) == (WINDOW, "l1")
+    usual = usual and (settings.window, settings.norm) == ("auto", "l1")
     remark = "" if usual else "# The step size and the context loss are not among the options here.\n"
     mask = choices.preset if named else "mask.png"
     outputs = (
@@ -148,6 +147,7 @@ def client(choices: Choices, address: str) -> str:
     if choices.preset is None:
         hole = 'mask=handle_file("mask.png")'
     settings = choices.settings
-    fields = choices.fields | {"hole": hole, "window": settings.window or 0, "seeds": settings.seeds}
+    fields = choices.fields | {"hole": hole, "seeds": settings.seeds}
+    fields["window"] = -1 if settings.window == "auto" else settings.window or 0
     step_size = "".join(f"\n        {name}={value}," for name, value in settings.step_size.items())
     return CLIENT.format(**fields, step_size=step_size, address=address)

@@ -123,6 +123,15 @@ class BoundCoMod:
         """Maps codes (N, latent_size), one a picture, to images (N, 3, H, W), nominally in [-1, 1]."""
         return self.model.generator.fill(z, *self.seen)
 
+    def styles(self, z: Tensor) -> Tensor:
+        """The style of each size that codes (N, latent_size) give: (N, sizes, 2 * style_size)."""
+        style = torch.cat([self.model.generator.style(z), self.seen[0]], 1)
+        return style[:, None].expand(-1, len(self.model.generator.colour), -1)
+
+    def decode(self, styles: Tensor) -> Tensor:
+        """Maps styles (N, sizes, 2 * style_size) to images (N, 3, H, W)."""
+        return self.model.generator.decode(styles.unbind(1), self.seen[1])
+
     def compose(self, images: Tensor) -> Tensor:
         """The pictures with their holes filled from images (N, 3, H, W)."""
         return torch.where(self.hole, images, self.pictures)

@@ -115,8 +115,8 @@ def test_models_lists_what_can_be_asked_for(client):
     ("arguments", "expected"),
     [
         ({"steps": 0}, "steps must be 1 to 1500"),
-        ({"prior_weight": -1}, "prior_weight must be zero or more"),
-        ({"learning_rate": -1}, "learning_rate must be positive"),
+        ({"prior_weight": -1}, "prior_weight must be a finite number of zero or more"),
+        ({"learning_rate": -1}, "learning_rate must be a finite number of more than zero"),
         ({"starts": 1000}, "starts 1 to 8"),
         ({"seed": 10**20}, "greater than maximum"),
         ({"model": "nobody"}, "nobody"),
