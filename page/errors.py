@@ -11,6 +11,13 @@ def errors_as_messages():
     """Turns what the library refuses into a toast, or an answer; the page stays as it was."""
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         # A toast renders HTML, and the sentence may quote the name of an uploaded file.
-        raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
+        raise gr.Error(html.escape(sentence(error), quote=False), print_exception=False) from error
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, if it is ours to say; wrong types that Python itself noticed get a sentence of their own."""
+    if isinstance(error, ValueError) or (type(error) is TypeError and str(error).endswith(".")):
+        return str(error)
+    return "A value is of the wrong type: give numbers as numbers, names as text and pictures as files."

@@ -1,157 +1,109 @@
-"""What a visitor can set, between which bounds, and the fields for it."""
+"""The settings of a fill as the page's fields give them, and the fields themselves."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import gradio as gr
 from gradio.components import Component
 
-from inpainter import masks
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, losses
+from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
 from inpainter.settings import MODES
 
-MAX_STEPS, MAX_STARTS, MAX_CANDIDATES = 1500, 8, 6
-# Of a live run: on centre masks 100 steps reach the PSNR of 300, in about a second of one core.
-LIVE_STEPS = 100
-SEED = {"precision": 0, "minimum": 0, "maximum": 2**31 - 1}  # of a field for a seed
-# Of a gallery to choose from.
-THUMBNAILS = {"height": "auto", "allow_preview": False, "interactive": False, "format": "png", "buttons": []}
+MAX_STEPS, MAX_CANDIDATES = 1500, 6
+LIVE_STEPS = 100  # on centre masks they reach the PSNR of 300, in about a second of one core
+MAX_SEED = 2**31 - 1
+SEED = {"precision": 0, "minimum": 0, "maximum": MAX_SEED}  # of a field for a seed
 
-PRESETS = {"Centre": "center", "Pattern": "pattern", "Random 80 %": "random", "Half": "half"}
-SEEDED = ("pattern", "random")
-SIDES = masks.SIDES
 SEARCHES = {"Fast": "fast", "As in the paper": "paper"}
-WEIGHTS = {"Near the hole (CVPR 2017)": losses.WINDOW, "All alike (2016)": None}
+WINDOWS = {"Near the hole (CVPR 2017)": "auto", "All alike (2016)": None}
 NORMS = {"L1, as in the paper": "l1", "L2": "l2"}
-BLENDS = {"Poisson blending": "poisson", "Overlay": "overlay"}
+BLENDS = {"Poisson blending": "poisson", "Pasted": "overlay"}
+CANDIDATES = {"Auto": 0, "1": 1, "2": 2, "4": 4, "6": 6}
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to search, and how to put what was found into the hole."""
+class Choice:
+    """What a visitor has chosen. Raises ValueError, in one sentence, for what the page does not offer."""
 
     mode: str = "fast"
     steps: int = MODES["fast"]
     prior_weight: float = PRIOR_WEIGHT
-    learning_rate: float = LEARNING_RATE  # of the paper's search; the fast one has steps of its own
-    window: int | None = losses.WINDOW
+    learning_rate: float = LEARNING_RATE  # of the paper's search; the fast one chooses its own
+    window: str | None = "auto"
     norm: str = "l1"
-    candidates: int = 1
+    candidates: int = 0  # 0: as many as suit the model
     seed: int = 0
     blend: str = "poisson"
-    compare: bool = True  # with a search without the prior loss
+
+    def __post_init__(self):
+        named = (("mode", SEARCHES), ("window", WINDOWS), ("norm", NORMS), ("blend", BLENDS))
+        for name, offered in named:
+            if getattr(self, name) not in offered.values():
+                raise ValueError(f"{name} must be one of {', '.join(map(str, offered.values()))}.")
+        numbers = (
+            ("steps", int, 1, MAX_STEPS),
+            ("candidates", int, 0, MAX_CANDIDATES),
+            ("seed", int, 0, MAX_SEED),
+            ("prior_weight", (int, float), 0, 1),
+            ("learning_rate", (int, float), 0.001, 1),
+        )
+        for name, kind, least, most in numbers:
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
+                raise ValueError(f"{name} must be a number from {least} to {most}, got {value!r:.40}.")
 
     @classmethod
-    def from_fields(
-        cls,
-        search: str,
-        steps: int,
-        prior_weight: float,
-        learning_rate: float,
-        weighting: str,
-        norm: str,
-        candidates: int,
-        seed: int | None,
-        blend: str,
-    ) -> Self:
-        """What the page's fields say, by their names in `add_fields`."""
-        return cls(
-            mode=SEARCHES[search],
-            steps=int(steps),
-            prior_weight=prior_weight,
-            learning_rate=learning_rate,
-            window=WEIGHTS[weighting],
-            norm=NORMS[norm],
-            candidates=int(candidates),
-            seed=int(seed or 0),
-            blend=BLENDS[blend],
-        )
+    def from_fields(cls, fields: Any) -> Self:
+        """From what the page sends: an object with some of the names above."""
+        if not isinstance(fields, dict) or not fields.keys() <= cls.__dataclass_fields__.keys():
+            raise ValueError(f"settings must be an object of {', '.join(cls.__dataclass_fields__)}.")
+        return cls(**fields)
 
-    @property
-    def step_size(self) -> dict[str, float]:
-        """The optimiser's step size as an argument of the search, where that takes one."""
-        return {"learning_rate": self.learning_rate} if self.mode == "paper" else {}
-
-    @property
-    def seeds(self) -> list[int]:
-        """One a candidate: each is the search that this seed alone would be."""
-        return [self.seed + number for number in range(self.candidates)]
-
-    @property
-    def prior_weights(self) -> list[float]:
-        """What is compared: with the prior loss, if it is on, and without it."""
-        return [self.prior_weight, 0.0] if self.compare and self.prior_weight else [self.prior_weight]
-
-    def live(self) -> Self:
+    def of_live(self) -> Self:
         """The same for a picture that is filled while it is drawn over: one short search."""
-        return replace(self, mode="fast", steps=LIVE_STEPS, candidates=1, compare=False)
+        return replace(self, mode="fast", steps=min(self.steps, LIVE_STEPS), candidates=1)
+
+    def arguments(self, rows: int = 1) -> dict[str, Any]:
+        """As arguments of `Inpainter`: row i takes the i-th seed from the chosen one on."""
+        step_size = {"learning_rate": self.learning_rate} if self.mode == "paper" else {}
+        return {
+            "mode": self.mode,
+            "steps": self.steps,
+            "prior_weight": self.prior_weight,
+            "blend": self.blend,
+            "seed": [self.seed + row for row in range(rows)],
+            "window": 7 if self.window == "auto" else None,
+            "norm": self.norm,
+            **step_size,
+        }
 
 
 def add_fields() -> dict[str, Component]:
-    """Adds the fields to the page that is being built, by their names in `Settings.from_fields`."""
-    default = Settings()
-    candidates = gr.Slider(
-        1,
-        MAX_CANDIDATES,
-        default.candidates,
-        step=1,
-        label="Candidates",
-        info="Different ways to fill the hole, side by side; each takes about as long again.",
-    )
-    with gr.Accordion("Settings", open=False):
-        search = gr.Radio(
-            list(SEARCHES),
-            value=next(iter(SEARCHES)),
-            label="Search",
-            info="The fast one chooses its start and its step sizes; the paper's starts anywhere.",
+    """Adds the fields to the page that is being built, by their names in `Choice`."""
+    usual = Choice()
+    with gr.Row():
+        search = gr.Radio(list(SEARCHES), value="Fast", label="Search", info="The paper's starts at a random code.")
+        steps = gr.Slider(1, MAX_STEPS, usual.steps, step=1, label="Steps", info="150 fast ones do what 1500 do.")
+        candidates = gr.Radio(
+            list(CANDIDATES), value="Auto", label="Candidates", info="Ways to fill the hole, best first."
         )
-        steps = gr.Slider(
-            1,
-            MAX_STEPS,
-            default.steps,
-            step=1,
-            label="Steps",
-            info=f"{default.steps} of the fast search do what the paper's 1500 do.",
-        )
-        prior_weight = gr.Slider(
-            0,
-            0.03,
-            default.prior_weight,
-            step=0.001,
-            label="Prior weight λ",
-            info="The paper takes 0.003; 0 is off.",
-        )
-        learning_rate = gr.Slider(
-            0.005,
-            0.2,
-            default.learning_rate,
-            step=0.005,
-            label="Step size of the optimiser",
-            visible=False,
-        )
-        weighting = gr.Radio(list(WEIGHTS), value=next(iter(WEIGHTS)), label="Known pixels that count")
+    with gr.Row():
+        weight = gr.Slider(0, 0.03, usual.prior_weight, step=0.001, label="Prior weight λ", info="Paper: 0.003.")
+        window = gr.Radio(list(WINDOWS), value=next(iter(WINDOWS)), label="Known pixels that count")
         norm = gr.Radio(list(NORMS), value=next(iter(NORMS)), label="Context loss")
-        blend = gr.Radio(
-            list(BLENDS),
-            value=next(iter(BLENDS)),
-            label="Blending",
-            info="Of what you see forming, and of the downloads; the comparison shows both.",
+    with gr.Row():
+        blend = gr.Radio(list(BLENDS), value=next(iter(BLENDS)), label="Blending")
+        seed = gr.Number(usual.seed, label="Seed of the search", info="Further candidates take the next ones.", **SEED)
+        rate = gr.Slider(
+            0.005, 0.2, usual.learning_rate, step=0.005, label="Step size", info="Used by the paper's search only."
         )
-        seed = gr.Number(
-            default.seed,
-            label="Seed of the search",
-            info="Where it starts; further candidates take the numbers after it.",
-            **SEED,
-        )
-    search.input(
-        show_mode, search, [steps, learning_rate], api_visibility="private", show_progress="hidden", queue=False
-    )
+    search.input(None, search, steps, js=f'(name) => name === "Fast" ? {MODES["fast"]} : {MODES["paper"]}')
     return {
-        "search": search,
+        "mode": search,
         "steps": steps,
-        "prior_weight": prior_weight,
-        "learning_rate": learning_rate,
-        "weighting": weighting,
+        "prior_weight": weight,
+        "learning_rate": rate,
+        "window": window,
         "norm": norm,
         "candidates": candidates,
         "seed": seed,
@@ -159,7 +111,4 @@ def add_fields() -> dict[str, Component]:
     }
 
 
-def show_mode(search: str):
-    """Another kind of search: (steps, learning_rate)."""
-    mode = SEARCHES[search]
-    return MODES[mode], gr.Slider(visible=mode == "paper")
+WORDS = {"mode": SEARCHES, "window": WINDOWS, "norm": NORMS, "blend": BLENDS, "candidates": CANDIDATES}
