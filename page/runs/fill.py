@@ -48,10 +48,12 @@ def fill(asked: str, request: gr.Request) -> Iterator[tuple]:
         with TURNS.visit(request, wanted.number) as visit:
             for answer, outcome in _answers(wanted, visit):
                 if visit.superseded.is_set():
-                    return
+                    break
                 done = outcome is not None
                 shown = (details.show(outcome), outcome) if done else (gr.skip(), gr.skip())
                 yield json.dumps(tag | answer), *shown
+            if visit.superseded.is_set():
+                yield [gr.skip()] * 3  # to end without a word would empty the components
     except (ValueError, TypeError) as error:
         yield json.dumps(tag | {"state": "failed", "text": sentence(error)}), gr.skip(), gr.skip()
 
