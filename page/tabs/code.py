@@ -1,60 +1,36 @@
 """The tab with code that does what the page is set to do."""
 
-from typing import Any
-
 import gradio as gr
-import numpy as np
 from gradio.components import Component
 
-from . import editor, snippets
-from .photo import Photo, square_at
-from .settings import PRESETS, Settings
+from ..errors import errors_as_messages
+from ..runs.scene import Asked
+from . import snippets
+
+EXPLANATION = """These do what the page is set to do now. Run them one after another in a copy of the project, with your
+own photo beside them if you use one."""
 
 
-def add_tab(scene: list[Component], preset: list[Component], fields: dict[str, Component]) -> None:
-    """Adds the tab to the page that is being built.
-
-    Args:
-        scene: the components that hold the model's name, photo, zoom, across, down, picture and strokes.
-        preset: those of the preset hole, its seed and side.
-        fields: those of the settings, by name.
-    """
+def add_tab(scene: Component) -> None:
+    """Adds the tab to the page that is being built; `scene` holds what the browser last described."""
     with gr.Tab("Use in code") as tab:
-        gr.Markdown(snippets.EXPLANATION)
+        gr.Markdown(EXPLANATION)
         python = gr.Code(language="python", label="Python", interactive=False)
         command = gr.Code(language="shell", label="Command line", interactive=False)
         client = gr.Code(language="python", label="This page's API, with gradio_client", interactive=False)
     tab.select(
-        show_code,
-        [*scene, *preset],
+        show,
+        scene,
         [python, command, client],
-        inputs_kwargs=fields,
+        js="() => window.inpainter.describe()",
         api_visibility="private",
         show_progress="hidden",
-        queue=False,
+        concurrency_limit=None,
     )
 
 
-def show_code(
-    name: str,
-    photo: Photo,
-    zoom: float,
-    across: float,
-    down: float,
-    picture: np.ndarray,
-    strokes: str,
-    preset: str | None,
-    hole_seed: int | None,
-    side: str,
-    request: gr.Request,
-    **fields: Any,
-):
-    """Snippets that do what the page is set to do: (python, command, client)."""
-    kind, size = PRESETS.get(preset), len(picture)
-    if kind and (editor.preset_hole(kind, size, hole_seed, side) != editor.hole_of(strokes, size)).any():
-        kind = None  # it was drawn over
-    settings = Settings.from_fields(**fields)
-    exact = (photo.width, photo.height) == (size, size)
-    square = None if exact else square_at(photo.width, photo.height, (zoom, across, down))
-    choices = snippets.Choices(name, kind, int(hole_seed or 0), side, settings, square)
-    return snippets.python(choices, size), snippets.command(choices), snippets.client(choices, str(request.base_url))
+def show(asked: str, request: gr.Request) -> tuple[str, str, str]:
+    """(python, command, client)."""
+    with errors_as_messages():
+        scene = Asked.parse(asked).scene()
+        return snippets.python(scene), snippets.command(scene), snippets.client(scene, str(request.base_url))

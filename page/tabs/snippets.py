@@ -1,153 +1,155 @@
-"""Code that does what the page is set to do: in Python, on the command line, and through the page's API."""
+"""Code that does what the page is set to do: in Python, on the command line, and through the page's API.
 
-from dataclasses import dataclass
+The three run one after another in a copy of the project: the first writes `mask.png`, and for a photo `square.png`,
+which the others take.
+"""
+
+import base64
+import zlib
 from typing import Any
 
-from inpainter.blending import Square
-from inpainter.search import LEARNING_RATE
-from inpainter.search.losses import WINDOW
+import numpy as np
 
-from .settings import Settings
+from inpainter import masks
 
-EXPLANATION = """These do what the page is set to do now; run the first two in a copy of the project. The command line
-and the API crop a photo to its centre: to fill exactly the square on the page, give them `original.png` (as
-`photo.png`) and `mask.png` from the download of everything after a run."""
+from ..models import offer_named
+from ..runs.scene import Scene
+from ..settings import Choice
 
 PYTHON = """{imports}
 model = Inpainter.from_pretrained("hub_models/{model}")
 {read}
-hole = {hole}  # True or white = missing
-result = model(
-    {pictures},
-    hole,
-    mode="{mode}",
-    steps={steps},
-    prior_weight={prior_weight},
-    blend="{blend}",
-    seed={seed},{step_size}
-    window={window},
-    norm="{norm}",
-)
+hole = {hole}  # True = missing
+Image.fromarray(hole).save("mask.png")
+result = model({pictures}, hole{options})
 {save}
 """
-
-IMPORTS = """from PIL import Image
-
-from inpainter import Inpainter, masks
-"""
-READ = 'picture = Image.open("photo.png")'
-SAVE_ONE = 'Image.fromarray(result.images[0]).save("filled.png")'
-SAVE_ALL = """for number, image in enumerate(result.images, start=1):  # the candidates
-    Image.fromarray(image).save(f"filled-{number}.png")"""
-
-# For a photo of which the model sees a square: it is filled at its full resolution.
-PHOTO_IMPORTS = """import numpy as np
-from PIL import Image
-
-from inpainter import Inpainter, masks
-from inpainter.blending import Square, paste_back
-from inpainter.images import read_image
-"""
-PHOTO_READ = """photo = np.asarray(read_image("photo.png"))
+READ = 'picture = Image.open("{path}")'
+READ_PHOTO = """photo = np.asarray(read_image("{path}"))
 square = {square}  # what the model sees of it
-picture = photo[square.slices]"""
-PHOTO_SAVE = """for number, generated in enumerate(result.generated, start=1):  # one a candidate
-    filled = paste_back(photo, square, generated, result.hole[0], "{blend}")
+picture = Image.fromarray(photo[square.slices])
+picture.save("square.png")"""
+SAVE = """for number, image in enumerate(result.images, start=1):
+    Image.fromarray(image).save(f"filled-{number}.png")"""
+SAVE_PHOTO = """for number, generated in enumerate(result.generated, start=1):
+    filled = paste_back(photo, square, generated, hole, "{blend}")
     Image.fromarray(filled).save(f"filled-{{number}}.png")"""
 
-COMMAND = """python -m inpainter photo.png \\
-    --mask {mask} --mask-seed {hole_seed} \\
-    --model hub_models/{model} \\
-    --mode {mode} --steps {steps} --prior-weight {prior_weight} --blend {blend} --seed {seed} \\
-    -o {output}
+COMMAND = """python -m inpainter {path} --mask mask.png --model hub_models/{model} \\
+    --mode {mode} --steps {steps} --prior-weight {prior_weight} --blend {blend} --seed {seed} -o filled-by-command-{number}.png
 """
 
 CLIENT = """from gradio_client import Client, handle_file
 
 client = Client("{address}")
-for seed in {seeds}:  # one a candidate
+for seed in {seeds}:
     filled, details = client.predict(
-        picture=handle_file("photo.png"),
-        {hole},
+        picture=handle_file("{path}"),
+        mask=handle_file("mask.png"),
         model="{model}",
-        mode="{mode}",
-        steps={steps},
-        prior_weight={prior_weight},
-        blend="{blend}",
-        seed=seed,{step_size}
-        window={window},
-        norm="{norm}",
+        seed=seed,{options}
         api_name="/inpaint",
     )
-    print(filled, details)  # the path of the filled picture, its losses
+    print(filled, details)  # the path of the filled picture; its losses
 """
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What a visitor has chosen.
-
-    `preset` is None for a drawn or uploaded hole, `square` for a picture that is just the model's size.
-    """
-
-    model: str
-    preset: str | None
-    hole_seed: int
-    side: str
-    settings: Settings
-    square: Square | None = None
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Everything by its name in the templates."""
-        return vars(self) | vars(self.settings)
-
-
-def python(choices: Choices, size: int) -> str:
-    """A script that uses the library; `size` is the model's, in pixels."""
-    match choices.preset:
-        case None:
-            hole = 'Image.open("mask.png")'
-        case "center":
-            hole = f"masks.center({size})"
-        case "half":
-            hole = f'masks.half({size}, side="{choices.side}")'
-        case kind:
-            hole = f"masks.{kind}({size}, seed={choices.hole_seed})"
-    seeds = choices.settings.seeds
-    several = {"pictures": f"[picture] * {len(seeds)}", "seed": seeds, "save": SAVE_ALL}
-    one = {"pictures": "picture", "seed": seeds[0], "save": SAVE_ONE}
-    fields = choices.fields | {"hole": hole, "imports": IMPORTS, "read": READ} | (one if len(seeds) == 1 else several)
-    if choices.square:
-        photo = {"imports": PHOTO_IMPORTS, "read": PHOTO_READ.format(**fields), "save": PHOTO_SAVE.format(**fields)}
-        fields |= photo
-    step_size = "".join(f"\n    {name}={value}," for name, value in choices.settings.step_size.items())
-    return PYTHON.format(**fields, step_size=step_size)
-
-
-def command(choices: Choices) -> str:
-    """A command line a candidate, with a remark where they lack a setting."""
-    named = choices.preset and (choices.preset != "half" or choices.side == "left")  # the only half it knows
-    settings = choices.settings
-    usual = settings.step_size.get("learning_rate", LEARNING_RATE) == LEARNING_RATE
-    usual = usual and (settings.window, settings.norm) == (WINDOW, "l1")
-    remark = "" if usual else "# The step size and the context loss are not among the options here.\n"
-    mask = choices.preset if named else "mask.png"
-    outputs = (
-        ["filled.png"] if settings.candidates == 1 else [f"filled-{n + 1}.png" for n in range(settings.candidates)]
+def python(scene: Scene) -> str:
+    """A script that uses the library."""
+    choice, rows = scene.choice, _rows(scene)
+    imports = ["from PIL import Image\n", "from inpainter import Inpainter, masks"]
+    hole, needs = _hole(scene)
+    read, save = READ.format(path=_path(scene)), SAVE
+    if scene.square and scene.photo:
+        read = READ_PHOTO.format(path=_path(scene), square=scene.square)
+        save = SAVE_PHOTO.format(blend=choice.blend)
+        imports += ["from inpainter.blending import Square, paste_back", "from inpainter.images import read_image"]
+        needs = {"import numpy as np"} | needs
+    if needs:
+        standard = "\n".join(sorted(line for line in needs if "numpy" not in line))
+        third = "\n".join(line for line in needs if "numpy" in line)
+        imports[0] = (standard + "\n\n" if standard else "") + (third + "\n" if third else "") + imports[0]
+    options = _options(choice) | ({"seed": [choice.seed + row for row in range(rows)]} if rows > 1 else {})
+    return PYTHON.format(
+        imports="\n".join(imports) + "\n",
+        model=scene.model,
+        read=read,
+        hole=hole,
+        pictures=f"[picture] * {rows}" if rows > 1 else "picture",
+        options="".join(f", {name}={value!r}" for name, value in options.items()),
+        save=save,
     )
+
+
+def command(scene: Scene) -> str:
+    """One command line a candidate, with a remark where they lack a setting."""
+    choice = scene.choice
+    lacking = {"window", "norm", "learning_rate"} & _options(choice).keys()
+    remark = f"# Without {' and '.join(sorted(lacking))}, which the command line does not have.\n" if lacking else ""
+    fields = vars(choice) | {"path": _square(scene), "model": scene.model}
     return remark + "".join(
-        COMMAND.format(**choices.fields | {"mask": mask, "seed": seed, "output": output})
-        for seed, output in zip(settings.seeds, outputs, strict=True)
+        COMMAND.format(**fields | {"seed": choice.seed + row, "number": row + 1}) for row in range(_rows(scene))
     )
 
 
-def client(choices: Choices, address: str) -> str:
+def client(scene: Scene, address: str) -> str:
     """A script that asks the page at `address`."""
-    hole = f'hole="{choices.preset}", hole_seed={choices.hole_seed}, side="{choices.side}"'
-    if choices.preset is None:
-        hole = 'mask=handle_file("mask.png")'
-    settings = choices.settings
-    fields = choices.fields | {"hole": hole, "window": settings.window or 0, "seeds": settings.seeds}
-    step_size = "".join(f"\n        {name}={value}," for name, value in settings.step_size.items())
-    return CLIENT.format(**fields, step_size=step_size, address=address)
+    options = {name: value for name, value in _options(scene.choice).items() if name != "seed"}
+    if "window" in options:
+        options["window"] = 0
+    return CLIENT.format(
+        address=address,
+        path=_square(scene),
+        model=scene.model,
+        seeds=[scene.choice.seed + row for row in range(_rows(scene))],
+        options="".join(f"\n        {name}={value!r}," for name, value in options.items()),
+    )
+
+
+def _options(choice: Choice) -> dict[str, Any]:
+    """What differs from the library's defaults, as its keywords."""
+    usual = Choice(mode=choice.mode)
+    changed = {
+        name: getattr(choice, name)
+        for name in ("mode", "steps", "prior_weight", "blend", "seed", "norm", "window", "learning_rate")
+        if getattr(choice, name) != getattr(usual, name)
+    }
+    if choice.mode == "paper":
+        changed = {"mode": "paper", **changed, "steps": choice.steps}
+    else:
+        changed.pop("learning_rate", None)
+    return changed
+
+
+def _rows(scene: Scene) -> int:
+    return scene.choice.candidates or offer_named(scene.model).candidates
+
+
+def _hole(scene: Scene) -> tuple[str, set[str]]:
+    """An expression for the hole, and what it has to import."""
+    size, (kind, _, which) = len(scene.hole), scene.preset.partition(":")
+    calls = {
+        "center": lambda: (f"masks.center({size})", masks.center(size)),
+        "half": lambda: (f'masks.half({size}, side="{which}")', masks.half(size, which)),
+        "pattern": lambda: (f"masks.pattern({size}, seed={which})", masks.pattern(size, seed=int(which))),
+        "random": lambda: (f"masks.random({size}, seed={which})", masks.random(size, seed=int(which))),
+    }
+    if kind in calls:
+        call, hole = calls[kind]()
+        if (hole == scene.hole).all():  # and not drawn over since
+            return call, set()
+    text = base64.b64encode(zlib.compress(np.packbits(scene.hole).tobytes(), 9)).decode()
+    bits = f'np.frombuffer(zlib.decompress(base64.b64decode("{text}")), np.uint8)'
+    call = f"np.unpackbits({bits}, count={size * size}).reshape({size}, {size}) > 0"
+    return call, {"import base64", "import zlib", "import numpy as np"}
+
+
+def _path(scene: Scene) -> str:
+    if scene.photo:
+        return scene.photo.name
+    return f"hub_models/{scene.model}/examples/{scene.source.partition(':')[2]}"
+
+
+def _square(scene: Scene) -> str:
+    """The picture that the Python script leaves for the others: what the model sees, and no more."""
+    return "square.png" if scene.square and scene.photo else _path(scene)
