@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from inpainter import Inpainter
+from inpainter.images import to_uint8
 from inpainter.models.base import CONFIG_NAME
 
 BUNDLED = Path(__file__).parent.parent / "hub_models"
@@ -95,3 +96,11 @@ def knows_faces(name: str) -> bool:
 def sample_codes(name: str, count: int, seed: int) -> NDArray[np.float32]:
     """Random codes of a model: float32 (count, latent_size), decided by the seed alone."""
     return model_named(name).model.sample_latents(count, torch.Generator().manual_seed(seed)).numpy()
+
+
+@cache
+def sample_picture(name: str) -> NDArray[np.uint8]:
+    """The picture to begin with where a model comes without examples: a sample of it, uint8 (size, size, 3)."""
+    model = model_named(name)
+    with torch.no_grad():
+        return to_uint8(model.model.generate(torch.from_numpy(sample_codes(name, 1, 0)).to(model.device)))[0]

@@ -98,17 +98,8 @@ def add_fields() -> dict[str, Component]:
             0.005, 0.2, usual.learning_rate, step=0.005, label="Step size", info="Used by the paper's search only."
         )
     search.input(None, search, steps, js=f'(name) => name === "Fast" ? {MODES["fast"]} : {MODES["paper"]}')
-    return {
-        "mode": search,
-        "steps": steps,
-        "prior_weight": weight,
-        "learning_rate": rate,
-        "window": window,
-        "norm": norm,
-        "candidates": candidates,
-        "seed": seed,
-        "blend": blend,
-    }
+    fields = {"mode": search, "steps": steps, "prior_weight": weight, "learning_rate": rate, "window": window}
+    return fields | {"norm": norm, "candidates": candidates, "seed": seed, "blend": blend}
 
 
 WORDS = {"mode": SEARCHES, "window": WINDOWS, "norm": NORMS, "blend": BLENDS, "candidates": CANDIDATES}

@@ -166,7 +166,7 @@ function paint() {
   if (view.original) return;
   layers.hole ??= pixels(size, (i) => hole[i] ? [...HOLE, 255] : null);
   const left = page.answer ? view.divider * side : 0;
-  const shown = page.answer && page.answer.picture === pictureOf && page.answer.size === size ? page.answer : null;
+  const shown = page.answer && page.answer.place === page.place() && page.answer.hole.length === size * size ? page.answer : null;
   clipped(0, left, side, () => flat(layers.hole, side));
   clipped(left, side, side, () => {
     if (!shown) return flat(layers.hole, side);

@@ -17,12 +17,13 @@ page.busy = false; // a request for this scene is under way
 page.note = ""; // a sentence about the picture
 page.photo = null; // what Python said of a visitor's own one
 
-let number = 0, timer, watchdog;
+let number = 0, heard = 0, taken = 0, timer, watchdog;
 const listeners = [];
 
 page.onChange = (listener) => listeners.push(listener);
 page.refresh = () => { listeners.forEach((listener) => listener()); markStale(); };
 
+page.place = () => page.scene.picture + JSON.stringify(page.scene.square); // what is seen, whatever is missing
 page.size = () => page.config.models[page.scene.model].size;
 page.current = () => page.answer?.id === page.id ? page.answer : null;
 page.finished = () => page.current()?.state === "done";
@@ -65,8 +66,10 @@ function resample(from) {
 page.describe = (effort = "run") => // what events of the tabs hand to Python; it supersedes what runs
   JSON.stringify({ id: page.id, number: ++number, effort, scene: page.scene });
 
+page.ask = ask;
 function ask(effort) {
   clearTimeout(timer);
+  page.effort = effort;
   page.busy = true;
   page.channels.ask.value = page.describe(effort);
   expectWord();
@@ -75,7 +78,6 @@ function ask(effort) {
 
 page.run = () => {
   if (page.empty()) return page.say("Nothing is missing yet: draw over the part to fill, or choose a hole.");
-  page.answer = null;
   ask("run");
 };
 
@@ -96,16 +98,27 @@ const hearers = {
     if (told.id === "first" && page.answer === null) told.id = page.firstId;
     if (told.id && told.id !== page.id) return; // of a scene that is no longer shown
     expectWord();
-    page.message = told.state === "failed" ? told.text : "";
-    page.busy = !["done", "failed"].includes(told.state);
-    if (!page.busy) clearTimeout(watchdog);
-    if (told.candidates) { page.answer = told; page.chosen = 0; }
-    else page.progress = told.text ?? "";
-    page.refresh();
+    told.order = ++heard;
+    told.place = page.place();
+    told.hole = page.hole.slice();
+    told.images = (told.candidates ?? []).map(({ filled, large }) => Object.assign(new Image(), { src: large ?? filled }));
+    // What is shown is replaced once the new pictures are there, or the original would shine through.
+    Promise.allSettled(told.images.map((image) => image.decode())).then(() => take(told));
   },
 };
 page.hearers = hearers;
 page.hear = (name, text) => { if (text) hearers[name]?.(JSON.parse(text)); };
+
+function take(told) {
+  if ((told.id && told.id !== page.id) || told.order < taken) return;
+  taken = told.order;
+  page.message = told.state === "failed" ? told.text : "";
+  page.progress = told.text ?? "";
+  page.busy = !["done", "failed"].includes(told.state);
+  if (!page.busy) clearTimeout(watchdog);
+  if (told.candidates) { page.answer = told; page.chosen = 0; }
+  page.refresh();
+}
 
 function markStale() {
   for (const part of document.querySelectorAll("[data-scene]:not(#stage)")) {

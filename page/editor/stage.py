@@ -6,7 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from ..models import MODELS, Offer
+from ..models import MODELS, Offer, sample_picture
+from ..pixels import data_uri
+from ..runs.scene import SAMPLE
+from ..settings import WORDS, Choice
 from .presets import VARIANTS, presets
 
 FOLDER = Path(__file__).parent
@@ -49,24 +52,25 @@ def configuration() -> str:
     """What the scripts have to know about models, examples and holes, as JSON."""
     models = {name: _told(offer) for name, offer in MODELS.items()}
     holes = {offer.size: presets(offer.size) for offer in MODELS.values()}
-    return json.dumps({"models": models, "holes": holes, "variants": VARIANTS, "first": opening()})
+    fields = {"names": list(vars(Choice())), "words": WORDS, "usual": vars(Choice())}
+    return json.dumps({"fields": fields, "models": models, "holes": holes, "variants": VARIANTS, "first": opening()})
 
 
 def _told(offer: Offer) -> dict[str, Any]:
-    samples = offer.samples
+    examples = {path.name: str(path) for path in offer.examples}
+    examples = examples or {SAMPLE: data_uri(sample_picture(offer.name))}
     return {
         "subject": offer.subject,
         "size": offer.size,
         "family": offer.family,
-        "examples": {path.name: str(path) for path in offer.examples},
-        "cover": str(offer.examples[0] if offer.examples else samples or ""),
+        "examples": examples,
     }
 
 
 def opening() -> dict[str, Any]:
     """The scene that the page opens with: the first model's first example, its middle missing."""
     offer = next(iter(MODELS.values()))
-    example = offer.examples[0].name if offer.examples else ""
+    example = offer.examples[0].name if offer.examples else SAMPLE
     return {
         "model": offer.name,
         "picture": f"example:{example}",

@@ -1,6 +1,7 @@
 """Whose turn it is: one search at a time, whoever asks, and nobody's searches crowd out another's."""
 
 import itertools
+import math
 import os
 import tempfile
 import threading
@@ -97,11 +98,14 @@ class Turns:
                 self._changed.wait(PATIENCE)
             yield ahead
 
-    def stop(self, session: str | None, *, superseded: bool = False) -> None:
-        """Ends a session's searches at their next step; what they found is kept unless they are `superseded`."""
+    def stop(self, session: str | None, below: float = math.inf, *, superseded: bool = False) -> None:
+        """Ends a session's searches with a number `below` the given one, and those without, at their next step.
+
+        What they found so far is their result, unless they are `superseded`.
+        """
         with self._changed:
             for visit in self._visits:
-                if visit.session == session:
+                if visit.session == session and (visit.number or 0) < below:
                     self._end(visit, superseded)
             self._changed.notify_all()
 
@@ -148,9 +152,14 @@ def address_of(request: gr.Request) -> str:
     return forwarded.split(",")[-1].strip() or (request.client.host if request.client else "")
 
 
-def stop_run(request: gr.Request) -> None:
+def stop_run(number: str, request: gr.Request) -> None:
     """Stop was pressed: what was found so far is the result."""
-    TURNS.stop(request.session_hash)
+    TURNS.stop(request.session_hash, int(number))
+
+
+def supersede(number: str, request: gr.Request) -> None:
+    """The scene has changed, and the new one is not to be filled yet: whatever runs is for nothing."""
+    TURNS.stop(request.session_hash, int(number), superseded=True)
 
 
 def leave(request: gr.Request) -> None:
