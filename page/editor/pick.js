@@ -140,7 +140,7 @@ page.bring = (what, mine = ++ticket) => {
   page.channels.photo.value = JSON.stringify({ ticket: mine, model: page.scene.model, ...what });
 };
 
-page.hearers.photo = (told) => {
+page.hearers.brought = (told) => {
   if (told.ticket !== ticket) return; // something else was picked meanwhile
   if (told.error) return page.say(told.error);
   page.photo = told;

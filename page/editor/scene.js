@@ -8,7 +8,6 @@ const SILENCE = 90000; // milliseconds without a word from the server, after whi
 
 const page = window.inpainter;
 page.channels = {};
-page.config = null;
 page.scene = null; // {model, picture, square, hole, preset, settings}
 page.id = "";
 page.answer = null; // the last one that belonged to its scene when it came
@@ -39,6 +38,7 @@ page.change = (changes, effort = "live") => {
   if ("hole" in changes || before === "") page.hole = unpack(page.scene.hole, page.size());
   if (page.id !== before) {
     page.busy = false;
+    page.message = page.progress = "";
     clearTimeout(timer);
     const wanted = effort === "live" && page.live && !page.empty();
     if (wanted) { page.busy = true; timer = setTimeout(() => ask("live"), SETTLE); }
@@ -48,7 +48,7 @@ page.change = (changes, effort = "live") => {
 };
 
 page.setHole = (hole, preset = "") => page.change({ hole: pack(hole), preset });
-page.usePreset = (name) => page.change({ hole: page.config.holes[page.size()][name], preset: name });
+page.usePreset = (name) => page.commit(unpack(page.config.holes[page.size()][name], page.size()), name);
 
 function resample(from) {
   const to = page.size(), preset = page.config.holes[to][page.scene.preset];

@@ -19,9 +19,10 @@ PICK = (FOLDER / "pick.html").read_text(encoding="utf-8")
 
 
 def head() -> str:
-    """The scripts as one element of the page's head, so that they are there before any component."""
-    parts = [f"(() => {{\n{(FOLDER / name).read_text(encoding='utf-8')}\n}})();" for name in SCRIPTS]
-    return f"<script>\nwindow.inpainter = {{}};\n{'\n'.join(parts)}\n</script>"
+    """The scripts, and what they have to know, as one element that is there before any component."""
+    parts = [f"(() => {{\n{(FOLDER / name).read_text(encoding='utf-8')}}})();\n" for name in SCRIPTS]
+    config = configuration().replace("<", "\\u003c")
+    return f"<script>\nwindow.inpainter = {{ config: {config} }};\n{''.join(parts)}</script>"
 
 
 def add_stage() -> gr.HTML:

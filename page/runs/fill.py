@@ -152,3 +152,8 @@ def first_fill(fields: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:
     return answer | {"id": "first", "number": 0}, outcome
 
 
+
+
+def as_text(answer: dict[str, Any]) -> str:
+    """An answer as the browser is told it."""
+    return json.dumps(answer)

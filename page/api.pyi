@@ -1,0 +1,197 @@
+"""The page's endpoints for programs and agents, with stable names and documented types."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from inpainter import Result, blending, images, masks, metrics
+from inpainter.search import PRIOR_WEIGHT
+from inpainter.settings import MODES
+
+from .errors import errors_as_messages
+from .models import MODELS, offer_named
+from .photo.store import DECODING, read_reduced
+from .pixels import mask_picture, of_its_own
+from .runs.search import search
+from .runs.turns import TURNS
+from .settings import MAX_SEED, MAX_STEPS, SEED
+
+MAX_STARTS = 8
+MAX_WORK = 3000  # steps times starts of one call: about half a minute on one core
+MAX_SIDE = 512
+
+from gradio.events import Dependency
+
+class Picture(gr.File):
+    """A file that the documentation shows one of our pictures for."""
+
+    is_template = True
+
+    def example_payload(self) -> Any:
+        return self.example_value()
+
+    def example_value(self) -> Any:
+        examples = [path for offer in MODELS.values() for path in offer.examples]
+        return gr.FileData(path=str(examples[0])).model_dump() if examples else None
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+def inpaint(
+    picture: str,
+    hole: str = "center",
+    mask: str | None = None,
+    hole_seed: int = 0,
+    side: str = "left",
+    model: str = "",
+    mode: str = "fast",
+    steps: int = 0,
+    prior_weight: float = PRIOR_WEIGHT,
+    blend: str = "poisson",
+    seed: int = 0,
+    starts: int = 1,
+    learning_rate: float = 0,
+    window: int = -1,
+    norm: str = "l1",
+    request: gr.Request = None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008  this is how Gradio is asked for it
+) -> Iterator[tuple[Image.Image | None, dict[str, Any]]]:
+    """Fills the hole in a picture with what plausibly belongs there.
+
+    The picture is cropped to its centre square and resized to the model's size. Streams the step it is at, then the
+    filled picture with its losses, its PSNR in dB over the hole against the picture as given, and notes.
+
+    Args:
+        picture: the picture to fill, of at most 50 megapixels.
+        hole: a preset: center, pattern, random or half; not used when there is a mask.
+        mask: a picture of the hole, white where something is to be filled.
+        hole_seed: decides where the holes of pattern and random are.
+        side: the missing half of half: left, right, top or bottom.
+        model: which model fills; each knows one subject. See list_models.
+        mode: fast, or paper for the search exactly as published.
+        steps: of the search; 0 takes the usual number.
+        prior_weight: the weight of the discriminator's opinion.
+        blend: poisson, overlay (paste) or none (the generated picture itself).
+        seed: decides where the search starts.
+        starts: searches from several codes, of which the best counts.
+        learning_rate: Adam's step size; 0 leaves it to the mode.
+        window: side in pixels of the neighbourhood in which known pixels count; 0 weighs all alike, -1 is the usual.
+        norm: l1 or l2.
+    """
+    with errors_as_messages(), TURNS.visit(request) as visit:
+        if not picture:
+            raise ValueError("There is no picture to fill.")
+        offer = offer_named(model or next(iter(MODELS)))
+        size = offer.size
+        settings = {
+            "mode": mode,
+            "steps": _whole("steps", steps, 0, MAX_STEPS) or MODES.get(mode, MAX_STEPS),
+            "prior_weight": prior_weight,
+            "blend": blend,
+            "seed": _whole("seed", seed, 0, MAX_SEED),
+            "starts": _whole("starts", starts, 1, MAX_STARTS),
+            "norm": norm,
+        }
+        window = _whole("window", window, -1, 2 * size + 1)
+        settings |= {} if window < 0 else {"window": window or None}
+        settings |= {"learning_rate": learning_rate} if learning_rate else {}
+        if settings["steps"] * settings["starts"] > MAX_WORK:
+            raise ValueError(f"steps times starts must be at most {MAX_WORK}, got {settings['steps']} x {starts}.")
+        original = _fitted(picture, size)
+        missing = _hole(mask, hole, hole_seed, side, size)
+        for ahead in TURNS.wait(visit):
+            yield None, {"step": 0, "ahead": ahead}
+        for item in search(offer.name, original[None], missing, settings, visit.switch):
+            if isinstance(item, Result):
+                yield of_its_own(item.images[0]), details(item, original)
+            else:
+                progress(item.step / settings["steps"], desc=f"Step {item.step} of {settings['steps']}")
+                yield None, {"step": item.step}
+
+
+def details(result: Result, original: np.ndarray) -> dict[str, Any]:
+    """What is known of a filled picture, for a program."""
+    return {
+        "context_loss": float(result.context_loss[0]),
+        "prior_loss": float(result.prior_loss[0]),
+        "psnr": float(metrics.psnr(result.images[0], original, result.hole[0])) if result.hole.any() else None,
+        "notes": list(result.notes),
+    }
+
+
+def make_hole(hole: str = "center", size: int = 64, seed: int = 0, side: str = "left") -> Image.Image:
+    """One of the preset holes as a picture, white = missing.
+
+    Args:
+        hole: center, pattern, random or half.
+        size: side of the picture in pixels.
+        seed: decides where the holes of pattern and random are.
+        side: the missing half of half: left, right, top or bottom.
+    """
+    with errors_as_messages():
+        return of_its_own(mask_picture(_preset(hole, _whole("size", size, 8, MAX_SIDE), seed, side)))
+
+
+def list_models() -> dict[str, Any]:
+    """The models that can be asked for: what each fills, the side in pixels of its pictures, how many examples."""
+    return {
+        name: {"subject": offer.subject, "size": offer.size, "examples": len(offer.examples)}
+        for name, offer in MODELS.items()
+    }
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value or not least <= value <= most:
+        raise ValueError(f"{name} must be {least} to {most}, got {value!r:.40}.")
+    return int(value)
+
+
+def _fitted(path: str, size: int) -> np.ndarray:
+    """A picture's centre square at the model's size: uint8 (size, size, 3)."""
+    with DECODING:
+        pixels = np.asarray(read_reduced(path)[0])
+    return images.fit(pixels, np.zeros(pixels.shape[:2], dtype=bool), size)[0]
+
+
+def _preset(hole: str, size: int, seed: int, side: str) -> np.ndarray:
+    return masks.half(size, side) if hole == "half" else masks.named(hole, size, _whole("seed", seed, 0, MAX_SEED))
+
+
+def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.ndarray:
+    """The hole bool (size, size): from a mask file of any size, or else a preset."""
+    if not mask:
+        return _preset(hole, size, seed, side)
+    with DECODING:
+        drawn = masks.from_image(read_reduced(mask)[0])
+    return images.fit(np.zeros((*drawn.shape, 3), dtype=np.uint8), drawn, size)[1]
+
+
+def add_endpoints() -> None:
+    """Adds /inpaint, /hole and /models to the page that is being built."""
+    with gr.Column(visible=False):
+        picture, mask = Picture(label="picture"), Picture(label="mask")
+        hole = gr.Dropdown(list(masks.NAMES), value="center", label="hole")
+        hole_seed, size = gr.Number(0, label="hole_seed", **SEED), gr.Number(64, precision=0, label="size")
+        side = gr.Dropdown(list(masks.SIDES), value="left", label="side")
+        model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label="model")
+        mode = gr.Dropdown(list(MODES), value="fast", label="mode")
+        steps, starts = gr.Number(0, precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
+        prior_weight, rate = gr.Number(PRIOR_WEIGHT, label="prior_weight"), gr.Number(0, label="learning_rate")
+        window = gr.Number(-1, precision=0, label="window")
+        norm = gr.Dropdown(["l1", "l2"], value="l1", label="norm")
+        blend = gr.Dropdown(list(blending.MODES), value="poisson", label="blend")
+        seed = gr.Number(0, label="seed", **SEED)
+        filled, facts = gr.Image(format="png", label="filled"), gr.JSON(label="details")
+        trigger = gr.Button()
+    settings = [mode, steps, prior_weight, blend, seed, starts, rate, window, norm]
+    inputs = [picture, hole, mask, hole_seed, side, model, *settings]
+    trigger.click(inpaint, inputs, [filled, facts], api_name="inpaint", concurrency_limit=None)
+    trigger.click(make_hole, [hole, size, hole_seed, side], filled, api_name="hole", concurrency_limit=4)
+    trigger.click(list_models, None, facts, api_name="models")
+
