@@ -1,9 +1,12 @@
 """How a visitor, or a program, learns what was wrong: in one sentence, and never by a traceback."""
 
 import html
+import logging
 from contextlib import contextmanager
 
 import gradio as gr
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -17,7 +20,10 @@ def errors_as_messages():
 
 
 def sentence(error: Exception) -> str:
-    """What an error says, if it is ours to say; wrong types that Python itself noticed get a sentence of their own."""
+    """What an error says, if it is ours to say; what Python itself noticed gets a sentence of ours, and the log the rest."""
     if isinstance(error, ValueError) or (type(error) is TypeError and str(error).endswith(".")):
         return str(error)
-    return "A value is of the wrong type: give numbers as numbers, names as text and pictures as files."
+    if isinstance(error, (TypeError, KeyError, AttributeError, OverflowError)):
+        return "A value is of the wrong type: give numbers as numbers, names as text and pictures as files."
+    log.error("%s", error, exc_info=error)
+    return "Something went wrong here: try again."

@@ -47,7 +47,7 @@ def deliver(asked: str, outcome: Outcome | None) -> str:
         path = own_folder() / name
         path.write_bytes(data)
         answer = {"path": str(path), "name": name}
-    except (ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # the browser waits for an answer
         answer = {"error": sentence(error)}
     return json.dumps({"ticket": fields.get("ticket")} | answer)
 

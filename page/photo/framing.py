@@ -34,7 +34,7 @@ def take_photo(asked: str, outcome: Outcome | None) -> str:
     fields = json.loads(asked)
     try:
         answer = describe(_bring(fields, outcome), offer_named(fields.get("model")).name)
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # the browser waits for an answer
         answer = {"error": sentence(error)}
     return json.dumps({"ticket": fields.get("ticket")} | answer)
 
@@ -56,7 +56,7 @@ def describe(photo: Photo, model: str) -> dict[str, Any]:
     """What the browser shows of a photo, and where it looks first."""
     size = offer_named(model).size
     exact = photo.width == photo.height == size
-    square, note = (_whole(photo), "") if exact else frame(photo, model)
+    square, note = (photo.square(None), "") if exact else frame(photo, model)
     if not exact:
         note = f"{photo.width}×{photo.height} pixels; the model sees {size}×{size} of the frame. {note}"
     return {
@@ -72,21 +72,16 @@ def describe(photo: Photo, model: str) -> dict[str, Any]:
 def frame(photo: Photo, model: str) -> tuple[Square, str]:
     """Where in a photo a model should look, and a sentence about it."""
     if not knows_faces(model):
-        return _whole(photo), MOVE
+        return photo.square(None), MOVE
     pixels = photo.pixels()
     try:
         face = faces.find_face(pixels)
     except ValueError as error:  # OpenCV is missing: the frame can still be moved by hand
-        return _whole(photo), str(error)
+        return photo.square(None), str(error)
     if face is None:
-        return _whole(photo), NO_FACE
+        return photo.square(None), NO_FACE
     small = faces.frame(face, *pixels.shape[1::-1])
     ratio = photo.width / pixels.shape[1]
     square = photo.square(np.array([small.left, small.top, small.side]) * ratio)
     return square, EYES_GUESSED if face.guessed else FOUND
 
-
-def _whole(photo: Photo) -> Square:
-    """The largest centred square."""
-    side = min(photo.width, photo.height)
-    return Square((photo.width - side) // 2, (photo.height - side) // 2, side)

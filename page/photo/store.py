@@ -34,7 +34,10 @@ class Photo:
     reduced: Path
 
     def square(self, corners: Any) -> Square:
-        """The square [left, top, side] in the photo's pixels; raises ValueError where it leaves it."""
+        """The square [left, top, side] in the photo's pixels, moved inside; None: the largest centred one."""
+        if corners is None:
+            side = min(self.width, self.height)
+            return Square((self.width - side) // 2, (self.height - side) // 2, side)
         try:
             left, top, side = (round(float(value)) for value in corners)
         except (TypeError, ValueError, OverflowError) as error:
@@ -105,10 +108,10 @@ def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]
         if width * height > MAX_PIXELS:
             limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
             raise ValueError(f"{path.name}: {width}x{height} pixels are more than the {limit} that this page takes.")
-        turned = image.getexif().get(0x0112, 1) >= 5
         try:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
             image.load()
+            turned = image.getexif().get(0x0112, 1) >= 5
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path.name}: the file is damaged or cut short ({error}).") from error
         factor = min(image.size) // SIDE

@@ -54,7 +54,7 @@ def fill(asked: str, request: gr.Request) -> Iterator[tuple]:
                 yield json.dumps(tag | answer), *shown
             if visit.superseded.is_set():
                 yield [gr.skip()] * 3  # to end without a word would empty the components
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # the browser waits for an answer
         yield json.dumps(tag | {"state": "failed", "text": sentence(error)}), gr.skip(), gr.skip()
 
 

@@ -24,6 +24,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is no
 pytest.importorskip("gradio", reason="Gradio is not installed")
 
 expect = playwright.expect
+expect.set_options(timeout=60_000)  # a busy machine is slow
 SEEDS = int(os.environ.get("INPAINTER_SEEDS", 2))
 ACTIONS = 30
 AXE = Path(__file__).parent / "assets" / "axe.min.js"
@@ -139,6 +140,7 @@ def example(page, number: int):
 
 def draw(page, down: float = 0.5) -> None:
     """A stroke from left to right around the middle; `down` is where, from 0 at the top to 1."""
+    page.locator("#canvas").scroll_into_view_if_needed()
     box = page.locator("#canvas").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] * down
     page.mouse.move(x - 60, y)
