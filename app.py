@@ -74,9 +74,7 @@ def build() -> gr.Blocks:
         private = {"api_visibility": "private", "show_progress": "hidden"}
         quick = private | {"queue": False}
         # One chain: whatever changes the scene, `ask` is what tells it, and `answer` what comes of it.
-        ask.change(
-            fill.fill, ask, [answer, about, outcome], trigger_mode="multiple", concurrency_limit=None, **private
-        )
+        ask.change(fill.fill, ask, [answer, about, outcome], trigger_mode="multiple", concurrency_limit=None, **private)
         stop.change(turns.stop_run, stop, None, **quick)
         halt.change(turns.supersede, halt, None, trigger_mode="multiple", **quick)
         photo.change(take_photo, [photo, outcome], brought, trigger_mode="multiple", concurrency_limit=4, **private)
@@ -97,7 +95,9 @@ def cards() -> str:
     space = os.environ.get("SPACE_ID", "")
     owner = space.partition("/")[0]
     names = [f"[{name}](https://huggingface.co/{owner}/{name})" if owner else f"`{name}`" for name in MODELS]
-    return f"Models: {', '.join(names)}" + (f" · [Code](https://huggingface.co/spaces/{space}/tree/main)" if space else "")
+    return f"Models: {', '.join(names)}" + (
+        f" · [Code](https://huggingface.co/spaces/{space}/tree/main)" if space else ""
+    )
 
 
 def main() -> None:

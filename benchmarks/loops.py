@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from inpainter import Inpainter, blending, metrics
+from inpainter import Inpainter, Settings, blending, metrics
 from inpainter import images as img
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, SearchState, fast, losses, search
 from inpainter.search import refine as refining
+from inpainter.search.kernels import quick_precision
 
 SEARCHED_AT_ONCE = 16  # pictures of a whole search
 
@@ -70,14 +71,15 @@ def textbook(model: torch.nn.Module, device: torch.device) -> Loop:
 
 def paper(model: torch.nn.Module, device: torch.device) -> Loop:
     def loop(problem: Problem, steps: int, callback=None) -> Tensor:
-        return search(model, *problem.tensors(device), steps=steps, callback=callback).z
+        options = {"precision": quick_precision(device), "callback": callback}
+        return search(model, *problem.tensors(device), steps=steps, **options).z
 
     return loop
 
 
 def quick(model: torch.nn.Module, device: torch.device, anchor: float = fast.ANCHOR) -> Loop:
     def loop(problem: Problem, steps: int, callback=None) -> Tensor:
-        settings = {"proposed": problem.proposed, "anchor": anchor}
+        settings = {"proposed": problem.proposed, "anchor": anchor, "precision": quick_precision(device)}
         return fast.fast_search(model, *problem.tensors(device), steps=steps, callback=callback, **settings).z
 
     return loop
@@ -85,13 +87,10 @@ def quick(model: torch.nn.Module, device: torch.device, anchor: float = fast.ANC
 
 def with_chosen_codes(inpainter: Inpainter, problem: Problem) -> Problem:
     """The problem with the codes that the fast mode would start from."""
-    codes = problem.codes[:, None].clone()  # (N, 1, latent_size), replaced in place
-    count = len(codes)
+    count = len(problem.codes)
     visible = np.where(problem.holes[..., None], 0, problem.pictures)
-    settings = {"window": losses.WINDOW, "norm": "l1"}
-    proposed = torch.zeros(count, 1, dtype=torch.bool)
-    chosen = (codes, proposed, visible, problem.holes, [0] * count, list(range(count)))
-    inpainter._choose_codes(*chosen, truncation=1, **settings)
+    settings = Settings().resolved(inpainter.model, count)
+    codes, proposed = inpainter._starting_codes(visible, problem.holes, np.arange(count), settings)
     return replace(problem, codes=codes[:, 0], proposed=proposed[:, 0])
 
 
@@ -117,7 +116,7 @@ def run_search(loop: Loop, problem: Problem, steps: int, name: str) -> tuple[Ten
 def refined(model: torch.nn.Module, problem: Problem, codes: Tensor, device: torch.device) -> Tensor:
     """The images (N, 3, H, W) that the fast mode makes of the codes which its search found."""
     pictures, holes, _ = problem.tensors(device)
-    return refining.refine(model, pictures, holes, codes)[0]
+    return refining.refine(model, pictures, holes, codes, precision=quick_precision(device))
 
 
 def evaluate(

@@ -35,7 +35,7 @@ from inpainter import Inpainter, masks
 from inpainter import images as img
 from inpainter.hub import locate
 from inpainter.search import STEPS, fast
-from inpainter.search.kernels.objective import quick_dtype
+from inpainter.search.kernels import quick_precision
 
 TOLERANCE = 0.01  # of the total loss, between the textbook loop and the paper's mode; see `agreement`
 AGREEMENT_STEPS = 25
@@ -135,7 +135,7 @@ def main(argv: list[str] | None = None) -> None:
         for mask in arguments.masks
     }
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} thread(s)"
-    dtype = str(quick_dtype(device)).removeprefix("torch.")
+    dtype = quick_precision(device)
     print(f"{kind}; torch {torch.__version__}; features of both modes in {dtype}; {len(pictures)} pictures a mask\n")
     first = next(iter(problems.values()))
     cost = step_table(loops, first, arguments, clock, device)

@@ -8,8 +8,9 @@
 
 from . import masks, metrics
 from .models import ModelError
-from .pipeline import Inpainter, Progress, Result
-from .search.mirror import fill_both_ways
+from .pipeline import Inpainter
+from .results import Progress, Result
+from .settings import Settings
 
-__all__ = ["Inpainter", "ModelError", "Progress", "Result", "fill_both_ways", "masks", "metrics"]
+__all__ = ["Inpainter", "ModelError", "Progress", "Result", "Settings", "masks", "metrics"]
 __version__ = "0.1.0"

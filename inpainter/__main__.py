@@ -1,14 +1,12 @@
 """The command line: `python -m inpainter photo.png --mask center -o filled.png`."""
 
 import argparse
-import errno
+import io
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from . import Inpainter, Progress, Result, blending, fill_both_ways, masks
+from . import Inpainter, Progress, Result, Settings, blending, files, masks
 from .images import fit, fit_note, read_hole, read_image
-from .search import PRIOR_WEIGHT
-from .settings import MODES, choose_mode
+from .settings import MODES, usual_steps
 
 GROUP = 32  # pictures read, searched together and written before the next ones are read
 INPUT_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken from a folder
@@ -58,26 +55,34 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--mask",
         required=True,
-        help=f"what is missing: {', '.join(masks.NAMES)}, or a picture file in which all that is not black is missing",
+        help=f"what is missing: {', '.join(masks.NAMES)}, or a picture file: 128 or brighter of 255 is missing",
     )
     p.add_argument("--model", default="dcgan-celeba", help="bundled model, folder or Hub id (default %(default)s)")
     p.add_argument("-o", "--output", required=True, type=Path, help="file; for several pictures, a folder")
     p.add_argument("--overwrite", action="store_true", help="replace output files that exist")
-    p.add_argument("--mode", choices=MODES, help="paper: as published (default fast, but paper if --steps is given)")
+    default = Settings()
+    p.add_argument("--mode", choices=MODES, default=default.mode, help="paper: as published (default %(default)s)")
     usual = ", ".join(f"{mode}: {steps}" for mode, steps in MODES.items())
-    p.add_argument("--steps", type=int, help=f"search steps (default {usual})")
-    p.add_argument("--prior-weight", type=float, default=PRIOR_WEIGHT, help="lambda; 0 = off (default %(default)s)")
-    p.add_argument("--blend", choices=blending.MODES, default="poisson", help="(default %(default)s)")
-    p.add_argument("--seed", type=int, default=0, help="of the starting code (default %(default)s)")
-    p.add_argument("--starts", type=int, default=1, help="codes to start from; the best is kept (default %(default)s)")
+    p.add_argument("--steps", type=int, help=f"search steps (default {usual}; fewer for models that see the picture)")
     p.add_argument(
-        "--truncation", type=float, default=1, help="share of the box of codes that is searched (default 1, all of it)"
+        "--prior-weight", type=float, default=default.prior_weight, help="lambda; 0 = off (default %(default)s)"
+    )
+    p.add_argument("--blend", choices=blending.MODES, default=default.blend, help="(default %(default)s)")
+    p.add_argument("--seed", type=int, default=default.seed, help="of the starting code (default %(default)s)")
+    p.add_argument(
+        "--starts", type=int, default=default.starts, help="codes to start from; the best is kept (default %(default)s)"
+    )
+    p.add_argument(
+        "--truncation",
+        type=float,
+        default=default.truncation,
+        help="share of the box of codes that is searched (default %(default)s, all of it)",
     )
     p.add_argument(
         "--refine", type=int, metavar="N", help="steps that then fit G to each picture (default 20; paper: 0)"
     )
     p.add_argument(
-        "--both-ways", action="store_true", help="also fill the mirror image; the mean is better, takes twice the time"
+        "--both-ways", action="store_true", help="average with the result for the mirrored picture; takes twice as long"
     )
     p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
@@ -89,22 +94,31 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns 0, or 1 when any picture could not be filled."""
     arguments = parser().parse_args(argv)
-    arguments.mode, arguments.steps = choose_mode(arguments.mode, arguments.steps)
     try:
+        settings = settings_of(arguments)
         jobs = plan(arguments.inputs, arguments.output, arguments.overwrite)
         find_hole = hole_finder(arguments.mask, arguments.mask_seed)
         model = Inpainter.from_pretrained(arguments.model, device=arguments.device)
-        return run(model, jobs, find_hole, arguments)
+        return run(model, jobs, find_hole, settings, arguments)
     except (ValueError, TypeError, OSError) as error:
         return complain(error)
     except KeyboardInterrupt:
         return complain("stopped; pictures already written are complete")
 
 
-def run(model: Inpainter, jobs: list[Job], find_hole: HoleFinder, arguments: argparse.Namespace) -> int:
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The options that are settings; raises ValueError for one out of range."""
+    names = [field.name for field in fields(Settings) if field.name in arguments]
+    return Settings(**{name: getattr(arguments, name) for name in names})
+
+
+def run(
+    model: Inpainter, jobs: list[Job], find_hole: HoleFinder, settings: Settings, arguments: argparse.Namespace
+) -> int:
     """Fills all pictures, group by group; a picture that fails is reported and the others go on."""
     failures = 0
-    work = arguments.steps * (1 + arguments.both_ways)  # a picture
+    steps = usual_steps(settings.mode, model.model) if settings.steps is None else settings.steps
+    work = steps * (1 + settings.both_ways)  # per picture
     with tqdm(total=len(jobs) * work, unit="step", disable=arguments.quiet or None) as bar:
         for first in range(0, len(jobs), GROUP):
             ready = []
@@ -115,30 +129,18 @@ def run(model: Inpainter, jobs: list[Job], find_hole: HoleFinder, arguments: arg
                     failures += complain(error)
                     bar.total -= work
             if ready:
-                failures += fill(model, ready, arguments, bar)
+                failures += fill(model, ready, settings, arguments, bar)
     return 1 if failures else 0
 
 
-def fill(model: Inpainter, jobs: list[Job], arguments: argparse.Namespace, bar: tqdm) -> int:
+def fill(model: Inpainter, jobs: list[Job], settings: Settings, arguments: argparse.Namespace, bar: tqdm) -> int:
     """Searches for one group and writes each result; returns how many could not be written."""
 
     def advance(step: int, progress: Progress) -> None:
-        bar.update(len(progress.pictures) / arguments.starts if step else 0)
+        bar.update(len(progress.pictures) / settings.starts if step else 0)
 
-    search = partial(fill_both_ways, model) if arguments.both_ways else model
-    result = search(
-        np.stack([job.picture for job in jobs]),
-        np.stack([job.hole for job in jobs]),
-        mode=arguments.mode,
-        steps=arguments.steps,
-        prior_weight=arguments.prior_weight,
-        blend=arguments.blend,
-        seed=arguments.seed,
-        starts=arguments.starts,
-        truncation=arguments.truncation,
-        refine=arguments.refine,
-        callback=advance,
-    )
+    pictures, holes = np.stack([job.picture for job in jobs]), np.stack([job.hole for job in jobs])
+    result = model(pictures, holes, settings, advance)
     failures = 0
     for row, job in enumerate(jobs):
         try:
@@ -213,23 +215,9 @@ def read(job: Job, find_hole: HoleFinder, size: int) -> Job:
 def write(image: NDArray[np.uint8], target: Path, overwrite: bool) -> None:
     """Writes beside the target and moves into place: whole or not at all."""
     suffix = target.suffix.lower()
-    descriptor, scratch = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=suffix)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            Image.fromarray(image).save(file, Image.registered_extensions()[suffix], **OUTPUT_OPTIONS[suffix])
-        os.chmod(scratch, 0o666 & ~umask())  # mkstemp's files are the owner's alone
-        if target.exists() and not overwrite:  # it has appeared since `plan` looked
-            raise FileExistsError(errno.EEXIST, "exists already")
-        os.replace(scratch, target)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
-
-
-def umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, Image.registered_extensions()[suffix], **OUTPUT_OPTIONS[suffix])
+    files.write_bytes(target, data.getbuffer(), overwrite=overwrite)
 
 
 def report(job: Job, result: Result, row: int, arguments: argparse.Namespace) -> None:
@@ -241,12 +229,10 @@ def report(job: Job, result: Result, row: int, arguments: argparse.Namespace) ->
             "output": str(job.target),
             "context_loss": context_loss,
             "prior_loss": prior_loss,
-            "mode": arguments.mode,
-            "steps": arguments.steps,
-            "prior_weight": arguments.prior_weight,
-            "blend": arguments.blend,
-            "seed": arguments.seed,
-            "refine": result.refine,
+            **asdict(result.settings),
+            "prior_weight": result.settings.prior_weight[row],
+            "seed": result.settings.seed[row],
+            "refined": bool(result.refined[row]),
             "note": job.note,
         }
         print(json.dumps(record))

@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 SIDES = ("left", "right", "top", "bottom")
+THRESHOLD = 128  # of 255: as bright a pixel of a mask picture is missing
 NAMES = ("center", "pattern", "random", "half")
 
 
@@ -70,18 +71,19 @@ def named(name: str, size: int, seed: int = 0) -> NDArray[np.bool_]:
 
 
 def from_image(image: Image.Image) -> NDArray[np.bool_]:
-    """Reads a mask picture: bool (H, W), every pixel that is not black (or is not transparent) missing.
+    """Reads a mask picture: bool (H, W), missing where it is 128 or brighter of 255 in any channel.
 
-    A picture with transparent parts is read by its opacity, as a drawn layer; any other by its
-    brightness, white meaning fill.
+    A picture with transparent parts is read by its opacity instead, as a drawn layer: missing where that is 128 or
+    more. Anything that is not black would let JPEG's ringing grow the hole.
     """
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
         if (alpha < 255).any():
-            return alpha > 0
+            return alpha >= THRESHOLD
     if image.mode.startswith(("I", "F")):  # convert("L") would clip these
-        return np.asarray(image) != 0
-    return np.asarray(image.convert("RGB")).any(axis=2)
+        levels = np.asarray(image)
+        return levels >= (THRESHOLD * 257 if levels.max(initial=0) > 255 else THRESHOLD)  # of 16 bits, or 8
+    return (np.asarray(image.convert("RGB")) >= THRESHOLD).any(axis=2)
 
 
 def _highest(values: NDArray, missing: float) -> NDArray[np.bool_]:

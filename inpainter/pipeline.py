@@ -1,7 +1,14 @@
-"""Inpainter: pictures with holes in, filled pictures out."""
+"""Inpainter: pictures with holes in, filled pictures out.
+
+Which of several starts is kept: the one with the lowest total loss; and where an encoder proposed a code, every
+start's squared distance from it is added, times the anchor, as in the search from the proposal itself. A low context
+loss says that the known pixels agree, and little of how good the hole looks: without that term a random start would
+replace the encoder's better picture whenever it agrees a little better with the rest.
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -15,9 +22,25 @@ from . import images as img
 from .models import Encoder, LatentModel
 from .models.base import PretrainedModel
 from .results import Progress, Result, compose
-from .search import PRIOR_WEIGHT, SearchState, fast, losses, search
-from .search import refine as refining
-from .settings import check_settings, choose_mode, one_each
+from .search import LEARNING_RATE, SearchState, fast, losses, search
+from .search.kernels import quick
+from .search.refine import refine
+from .settings import Settings
+
+DEFAULTS = Settings()
+Watch = Callable[[int, Progress], bool | None]
+
+
+@dataclass
+class Filling:
+    """What `Inpainter._fill` finds: codes (N, latent_size), images (N, 3, H, W), losses (N,), all on the CPU."""
+
+    latents: Tensor
+    images: Tensor
+    context_loss: Tensor
+    prior_loss: Tensor
+    refined: NDArray[np.bool_]  # (N,)
+    steps: int
 
 
 class Inpainter:
@@ -91,57 +114,24 @@ class Inpainter:
         self,
         images: img.Pictures,
         hole: img.Holes,
-        *,
-        mode: str | None = None,
-        steps: int | None = None,
-        prior_weight: float | Sequence[float] = PRIOR_WEIGHT,
-        blend: str = "poisson",
-        seed: int | Sequence[int] = 0,
-        starts: int = 1,
-        learning_rate: float | None = None,
-        window: int | None = losses.WINDOW,
-        norm: str = "l1",
-        anchor: float = fast.ANCHOR,
-        truncation: float = 1,
-        feature_weight: float = 0,
-        refine: int | None = None,
-        batch_size: int = 64,
-        callback: Callable[[int, Progress], bool | None] | None = None,
+        settings: Settings = DEFAULTS,
+        callback: Watch | None = None,
+        **fields,
     ) -> Result:
         """Fills each picture's hole.
 
         Args:
             images: PIL image, list of them, or uint8 (H, W, 3) / (N, H, W, 3). Other sizes than the
                 model's are cropped to the centre square and resized; `Result.notes` says so.
-            hole: bool (H, W) or (N, H, W), or PIL: True or non-zero = missing.
-            mode: "fast" (see `inpainter.search.fast`), or "paper" for the method exactly as published: from a random
-                code, with a constant step size. None: fast, but the paper's if `steps` or
-                `learning_rate` is given, as these are its settings.
-            steps: search steps; None: 150 in fast mode, 1500 in the paper's.
-            prior_weight: lambda of the prior loss; one for all or one a picture. 0 switches it off.
-            blend: "poisson", "overlay" (paste without blending) or "none" (the generated image).
-            seed: decides the starting code; one for all or one a picture. In fast mode, 0 is the encoder's
-                proposal if the model has one.
-            starts: codes to start from a picture; the one that ends with the lowest loss is kept.
-            learning_rate: Adam's step size throughout; None: falling to zero in fast mode, 0.03 in
-                the paper's.
-            window, norm: of the search, see `inpainter.search.search`.
-            anchor: weight of the squared distance of a code from the encoder's proposal, in fast searches that
-                start there; 0 minimises the paper's loss alone.
-            truncation: the share of the box of codes that is searched, see `inpainter.search.box`; 1, as in the
-                paper, is all of it. Codes without a bound, such as a VAE's, have no box.
-            feature_weight: of the difference between D's features of G(z) and of the picture, in the search, see
-                `inpainter.search.losses.feature_loss`; 0, as in the paper, leaves it out. Only for models with a
-                discriminator; a step takes several times as long.
-            refine: steps that adapt the generator to each picture after the search, see `inpainter.search.refine`;
-                0 for none. None: 20 in fast mode, none in the paper's. None are taken when there was no
-                search, or the callback ended it.
-            batch_size: most rows (pictures times starts) to search at once.
-            callback: called as callback(step, progress) before the first step and after each;
-                returning True ends the search and keeps what was found.
+            hole: bool (H, W) or (N, H, W), or PIL: 128 or brighter = missing.
+            settings: how to fill it.
+            callback: called as callback(step, progress) before the first step and after each; returning True ends
+                the search of these pictures and keeps what was found, without refining it. With `both_ways`, it sees
+                the search for the mirrored pictures as well, after the other.
+            fields: changes to `settings`: `model(x, hole, steps=300)` is `model(x, hole, Settings(steps=300))`.
 
         Returns:
-            A `Result`. A picture with an empty hole comes back as it was; of one with nothing left a
+            A `Result`. A picture with an empty hole comes back as it was; for one with nothing left a
             sample of the model is returned, and `Result.notes` says so.
 
         Raises:
@@ -149,67 +139,32 @@ class Inpainter:
         """
         started = time.perf_counter()
         pictures, holes, notes = self._prepare(images, hole)
-        count = len(pictures)
-        weights = one_each("prior_weight", prior_weight, count, float)
-        seeds = one_each("seed", seed, count, int)
-        mode, steps = choose_mode(mode, steps, learning_rate)
-        if refine is None:
-            refine = refining.STEPS if mode == "fast" and steps and refining.possible(self.model) else 0
-        check_settings(
-            steps, starts, batch_size, refine, learning_rate, anchor, truncation, feature_weight, weights, blend
-        )
-        if feature_weight:
-            self.model.features(torch.zeros(1, 3, self.size, self.size, device=self.device))  # refuses without
-
-        searched = [i for i in range(count) if holes[i].any() and not holes[i].all()]
-        shares = [truncation if i in searched else 1 for i in range(count)]
-        codes = torch.stack([self._draw(starts, *each) for each in zip(seeds, shares, strict=True)])  # (N, starts, Z)
-        proposed = torch.zeros(count, starts, dtype=torch.bool)
-        if mode == "fast":
-            self._choose_codes(codes, proposed, pictures, holes, seeds, searched, truncation, window=window, norm=norm)
-        total = np.full((count, starts), np.inf)
-        total[:, 0] = 0  # what is not searched keeps its first code
-        total[searched] = np.inf
-        rows = [(i, s) for i in searched for s in range(starts)]
-        steps_taken = 0
-        settings = {"window": window, "norm": norm, "feature_weight": feature_weight, "truncation": truncation}
-        if learning_rate is not None:
-            settings["learning_rate"] = learning_rate
-        for first in range(0, len(rows), batch_size):
-            chunk = np.array(rows[first : first + batch_size])  # (rows, 2)
-            if mode == "fast":
-                settings |= {"proposed": proposed[chunk[:, 0], chunk[:, 1]], "anchor": anchor}
-            state = self._search(mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings)
-            codes[chunk[:, 0], chunk[:, 1]] = state.z.cpu()
-            total[chunk[:, 0], chunk[:, 1]] = state.loss.cpu().numpy()
-            steps_taken = max(steps_taken, state.step)
-            refine = refine if state.step == steps else 0
-        latents = codes[np.arange(count), total.argmin(axis=1)]  # (N, latent_size)
-        found = self._evaluate(pictures, holes, latents, batch_size, window, norm)
-        refine = refine if searched else 0
-        if refine:
-            self._refine(found, refine, pictures, holes, latents, searched, batch_size, window, norm)
-        generated, context_loss, prior_loss = found
+        settings = settings.with_fields(**fields).resolved(self.model, len(pictures))
+        found = self._fill(pictures, holes, settings, callback)
+        if settings.both_ways:
+            turned = self._fill(mirrored(pictures), mirrored(holes), settings, callback and mirrored_watch(callback))
+            found = self._average(pictures, holes, settings, found, turned)
         return Result(
-            images=compose(pictures, generated, holes, blend),
-            generated=img.to_uint8(generated),
-            latents=latents.numpy(),
-            context_loss=context_loss.numpy(),
-            prior_loss=(prior_loss * torch.tensor(weights)).numpy(),
+            images=compose(pictures, found.images, holes, settings.blend),
+            generated=img.to_uint8(found.images),
+            latents=found.latents.numpy(),
+            context_loss=found.context_loss.numpy(),
+            prior_loss=found.prior_loss.numpy(),
             pictures=pictures,
             hole=holes,
-            mode=mode,
-            steps=steps_taken,
+            settings=settings,
+            steps=found.steps,
+            refined=found.refined,
             seconds=time.perf_counter() - started,
             notes=notes,
-            refine=refine,
-            _generated=generated,
+            _generated=found.images,
         )
 
     def _placed(self, network: PretrainedModel) -> PretrainedModel:
         return network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def _prepare(self, images: img.Pictures, hole: img.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
+        """Pictures uint8 (N, size, size, 3), zero in their holes bool (N, size, size), and notes on what was done."""
         raw = img.as_picture_list(images)
         holes = img.as_hole_list(hole, len(raw))
         fitted = [img.fit(picture, h, self.size) for picture, h in zip(raw, holes, strict=True)]
@@ -223,72 +178,128 @@ class Inpainter:
                 notes.append(f"picture {number}: nothing is left of it, so this is simply a sample of the model.")
         return np.stack([p for p, _ in fitted]), np.stack([h for _, h in fitted]), tuple(notes)
 
-    def _draw(self, count: int, seed: int, truncation: float) -> Tensor:
-        """Codes from the given share of the box, which depend on the seed alone: not on the batch or the device."""
-        codes = self.model.sample_latents(count, torch.Generator().manual_seed(seed))
-        return codes if self.model.latent_bound is None else truncation * codes
+    def _fill(self, pictures: NDArray, holes: NDArray, settings: Settings, callback: Watch | None) -> Filling:
+        """Searches from each picture's starting codes, keeps its best one, and refines what that makes."""
+        count, starts = holes.shape[0], settings.starts
+        searched = np.flatnonzero(holes.any((1, 2)) & ~holes.all((1, 2)))
+        begun, proposed = self._starting_codes(pictures, holes, searched, settings)
+        codes, score = begun.clone(), torch.zeros(count, starts)  # what is not searched keeps its first code
+        refined, steps = np.isin(np.arange(count), searched) & (settings.refine > 0), 0
+        rows = np.stack([searched.repeat(starts), np.tile(np.arange(starts), len(searched))])
+        for first in range(0, rows.shape[1], settings.batch_size):
+            which, start = rows[:, first : first + settings.batch_size]
+            origin = begun[which, start], proposed[which, start]
+            state = self._search(pictures, holes, which, origin, settings, callback)
+            codes[which, start], score[which, start] = state.z.cpu(), state.loss.cpu()
+            refined[which] &= state.step == settings.steps
+            steps = max(steps, state.step)
+        if self.encoder is not None:
+            score += settings.anchor * proposed[:, :1] * (codes - begun[:, :1]).square().sum(2)
+        latents = codes[torch.arange(count), score.argmin(1)]  # (N, latent_size)
+        parts = []
+        for part in np.array_split(np.arange(count), -(-count // settings.batch_size)):
+            parts.append(self._finish(pictures[part], holes[part], latents[part], refined[part], settings))
+        images, context, prior = map(torch.cat, zip(*parts, strict=True))
+        return Filling(latents, images, context, prior, refined, steps)
 
-    def _choose_codes(self, codes, proposed, pictures, holes, seeds, searched, truncation, **settings) -> None:
-        """Replaces the first codes of the searched pictures, in place, and marks which are proposed.
+    def _starting_codes(self, pictures, holes, searched, settings: Settings) -> tuple[Tensor, Tensor]:
+        """Codes (N, starts, latent_size), and which of them are proposals: bool (N, starts).
 
-        The first start of seed 0 is the encoder's proposal, if there is one; all others are the best of some
-        codes that the seed draws.
+        In fast mode the first start of seed 0 is the proposal of the encoder, and z = 0 for a conditional generator,
+        all of whose starts are proposals. Other starts are the best of some codes that the seed draws; in the paper's
+        mode they are the codes drawn first.
         """
-        for seed in sorted({seeds[i] for i in searched}):
-            same = [i for i in searched if seeds[i] == seed]
+        starts, share = settings.starts, settings.truncation
+        codes = torch.stack([self._draw(starts, seed) for seed in settings.seed])  # (N, starts, latent_size)
+        proposed = torch.zeros(codes.shape[:2], dtype=torch.bool)
+        if self.model.latent_bound is not None:
+            codes[searched] *= share
+        if settings.mode == "paper":
+            return codes, proposed
+        seeds = np.array(settings.seed)
+        if self.model.conditional:
+            proposed[searched] = True
+            codes[searched[seeds[searched] == 0], 0] = 0
+            return codes, proposed
+        for seed in np.unique(seeds[searched]):
+            same = searched[seeds[searched] == seed]
             batch = self._to_device(pictures[same], holes[same])
             first = int(seed == 0 and self.encoder is not None)
             if first:
-                codes[same, 0] = fast.propose(self.encoder, *batch, truncation).cpu()
+                codes[same, 0] = fast.propose(self.encoder, *batch, share).cpu()
                 proposed[same, 0] = True
-            if (drawn := codes.shape[1] - first) > 0:
-                candidates = self._draw(max(fast.CANDIDATES, drawn), seed, truncation).to(self.device)
-                codes[same, first:] = fast.best_codes(self.model, *batch, candidates, drawn, **settings).cpu()
+            if (drawn := starts - first) > 0:
+                candidates = self._draw(max(fast.CANDIDATES, drawn), int(seed)).to(self.device)
+                candidates = candidates if self.model.latent_bound is None else share * candidates
+                kind = {name: getattr(settings, name) for name in ("window", "norm", "precision")}
+                codes[same, first:] = fast.best_codes(self.model, *batch, candidates, drawn, **kind).cpu()
+        return codes, proposed
 
-    def _search(self, mode, pictures, holes, codes, chunk, weights, blend, callback, steps, settings) -> SearchState:
-        which = chunk[:, 0]
+    def _draw(self, count: int, seed: int) -> Tensor:
+        """Codes (count, latent_size) that depend on the seed alone: not on the batch or the device."""
+        return self.model.sample_latents(count, torch.Generator().manual_seed(seed))
+
+    def _search(self, pictures, holes, which, origin, settings: Settings, callback) -> SearchState:
+        """Searches from `origin`, codes and which are proposals, row i for the picture of index which[i]."""
+        z, proposed = origin
 
         def report(step: int, state: SearchState) -> bool | None:
-            shown = lambda: compose(pictures[which], state.images, holes[which], blend)  # noqa: E731
-            return callback(step, Progress(step, steps, which, state, shown))
+            shown = lambda: compose(pictures[which], state.images, holes[which], settings.blend)  # noqa: E731
+            return callback(step, Progress(step, settings.steps, which, state, shown))
 
-        return (fast.fast_search if mode == "fast" else search)(
-            self.model,
-            *self._to_device(pictures[which], holes[which]),
-            codes[which, chunk[:, 1]].to(self.device),
-            steps=steps,
-            prior_weight=torch.tensor([weights[i] for i in which], device=self.device),
-            callback=report if callback else None,
-            **settings,
-        )
+        batch = self._to_device(pictures[which], holes[which])
+        options = {name: getattr(settings, name) for name in ("steps", "window", "norm", "truncation", "precision")}
+        options["prior_weight"] = torch.tensor(settings.prior_weight, device=self.device)[which]
+        options["callback"] = report if callback else None
+        if settings.mode == "paper":
+            options["learning_rate"] = settings.learning_rate or LEARNING_RATE
+            return search(self.model.bound(*batch), *batch, z.to(self.device), **options)
+        options |= {"learning_rate": settings.learning_rate, "proposed": proposed, "anchor": settings.anchor}
+        return fast.fast_search(self.model.bound(*batch), *batch, z.to(self.device), **options)
 
     @torch.no_grad()
-    def _evaluate(self, pictures, holes, latents, batch_size, window, norm) -> tuple[Tensor, Tensor, Tensor]:
-        """G(z) of the chosen codes, their context and unweighted prior losses, by the model's own functions."""
-        parts = []
-        for first in range(0, len(pictures), batch_size):
-            part = slice(first, first + batch_size)
-            z = latents[part].to(self.device)
-            images = self.model.generate(z).float()
-            batch, hole = self._to_device(pictures[part], holes[part])
-            context = losses.context_loss(images, batch, losses.importance_weights(hole, window), norm)
-            parts.append([t.float().cpu() for t in (images, context, self.model.prior_loss(images, z))])
-        return tuple(map(torch.cat, zip(*parts, strict=True)))
+    def _finish(self, pictures, holes, latents: Tensor, refined, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
+        """Images of the chosen codes, refined where that is wanted, and their losses; in float32, on the CPU."""
+        batch, z = self._to_device(pictures, holes), latents.to(self.device)
+        images = quick(self.model.bound(*batch), "float32").generate(z)
+        if refined.any():
+            some = torch.from_numpy(refined).to(self.device)
+            kind = {name: getattr(settings, name) for name in ("window", "norm", "precision")}
+            images[some] = refine(self.model, batch[0][some], batch[1][some], z[some], steps=settings.refine, **kind)
+        return images.cpu(), *self._losses(batch, images, z, settings)
 
-    def _refine(self, found, steps, pictures, holes, latents, searched, batch_size, window, norm) -> None:
-        """Replaces images and losses of the searched pictures in `found`, in place, by the refined ones."""
-        for first in range(0, len(searched), batch_size):
-            which = searched[first : first + batch_size]
-            refined = refining.refine(
-                self.model,
-                *self._to_device(pictures[which], holes[which]),
-                latents[which].to(self.device),
-                steps=steps,
-                window=window,
-                norm=norm,
-            )
-            for values, new in zip(found, refined, strict=True):
-                values[which] = new.cpu()
+    @torch.no_grad()
+    def _losses(self, batch: tuple[Tensor, Tensor], images: Tensor, z: Tensor, settings: Settings) -> list[Tensor]:
+        """Context loss and unweighted prior loss of images (N, 3, H, W), by the model's own functions, on the CPU."""
+        pictures, hole = batch
+        context = losses.context_loss(images, pictures, losses.importance_weights(hole, settings.window), settings.norm)
+        return [context.cpu(), self.model.bound(*batch).prior_loss(images, z).float().cpu()]
+
+    def _average(self, pictures, holes, settings: Settings, found: Filling, turned: Filling) -> Filling:
+        """The mean of the images for pictures and for their mirror images, flipped back, with its own losses.
+
+        Where nothing is left, two samples have nothing in common: the first stays.
+        """
+        images = (found.images + turned.images.flip(3)) / 2
+        images[holes.all((1, 2))] = found.images[holes.all((1, 2))]
+        parts = []
+        for part in np.array_split(np.arange(len(pictures)), -(-len(pictures) // settings.batch_size)):
+            batch = self._to_device(pictures[part], holes[part])
+            z = found.latents[part].to(self.device)
+            parts.append(self._losses(batch, images[part].to(self.device), z, settings))
+        context, prior = map(torch.cat, zip(*parts, strict=True))
+        both = found.refined & turned.refined
+        return replace(found, images=images, context_loss=context, prior_loss=prior, refined=both)
 
     def _to_device(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         return img.to_tensor(pictures, self.device), torch.from_numpy(holes).to(self.device)
+
+
+def mirrored(images: NDArray) -> NDArray:
+    """Images (N, H, W, ...) or masks, right and left exchanged."""
+    return np.ascontiguousarray(images[:, :, ::-1])
+
+
+def mirrored_watch(callback: Watch) -> Watch:
+    """A callback for the search of mirrored pictures, whose previews are flipped back."""
+    return lambda step, progress: callback(step, replace(progress, compose=lambda: mirrored(progress.compose())))

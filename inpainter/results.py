@@ -1,4 +1,4 @@
-"""What a call of the inpainter gives: the result, and its progress on the way there."""
+"""What a call of the inpainter returns, and what its callback sees on the way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,14 +10,15 @@ from torch import Tensor, from_numpy
 from . import blending
 from . import images as img
 from .search import SearchState
+from .settings import Settings
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback sees: the search of some of the pictures, after `step` of `steps` steps.
+    """The search of some of the pictures after `step` of `steps` steps.
 
-    `pictures` holds the index of each row's picture (several rows with several starts); `state` its
-    codes, images and losses. `compose` fills the pictures as they stand.
+    `pictures` holds the index of each row's picture (several rows share one when there are several starts), `state`
+    the rows' codes, images and losses. `compose` returns the pictures filled as they stand: uint8 (rows, H, W, 3).
     """
 
     step: int
@@ -29,28 +30,33 @@ class Progress:
 
 @dataclass(frozen=True)
 class Result:
-    """Filled pictures and how they came about; one row a picture."""
+    """Filled pictures, one row per picture."""
 
     images: NDArray[np.uint8]  # (N, H, W, 3), the filled pictures
-    generated: NDArray[np.uint8]  # (N, H, W, 3), G(z), refined if that was asked for
+    generated: NDArray[np.uint8]  # (N, H, W, 3), G(z), refined and averaged if that was asked for
     latents: NDArray[np.float32]  # (N, latent_size)
-    context_loss: NDArray[np.float32]  # (N,)
-    prior_loss: NDArray[np.float32]  # (N,), with its factor lambda
+    context_loss: NDArray[np.float32]  # (N,), of `generated`
+    prior_loss: NDArray[np.float32]  # (N,), of `generated`, without its factor lambda
     pictures: NDArray[np.uint8]  # (N, H, W, 3), what the model saw, zero in the hole
     hole: NDArray[np.bool_]  # (N, H, W)
-    mode: str  # "fast" or "paper"
-    steps: int  # that the longest search took; 0 where there was nothing to search
-    seconds: float  # that all of it took, blending included
+    settings: Settings  # with the value that was taken for every None and "auto"
+    steps: int  # taken by the longest search; 0 where there was nothing to search
+    refined: NDArray[np.bool_]  # (N,), which pictures were refined
+    seconds: float  # from the call to this result
     notes: tuple[str, ...] = ()  # what was done to the input, one sentence each
-    refine: int = 0  # steps of refinement that followed
     _generated: Tensor = field(repr=False, default=None)
 
+    @property
+    def loss(self) -> NDArray[np.float32]:
+        """The total that the search minimises: context loss + lambda * prior loss, (N,)."""
+        return self.context_loss + np.float32(self.settings.prior_weight) * self.prior_loss
+
     def compose(self, blend: str) -> NDArray[np.uint8]:
-        """The same search with another `blend`: uint8 (N, H, W, 3)."""
+        """The same fillings with another `blend`: uint8 (N, H, W, 3)."""
         return compose(self.pictures, self._generated, self.hole, blend)
 
 
 def compose(pictures: NDArray, generated: Tensor, holes: NDArray, blend: str) -> NDArray[np.uint8]:
-    """The pictures uint8 (N, H, W, 3), their holes filled with the generated images (N, 3, H, W) in [-1, 1]."""
+    """Fills pictures uint8 (N, H, W, 3) from generated images (N, 3, H, W) in [-1, 1]: uint8 (N, H, W, 3)."""
     filled = blending.compose(img.to_tensor(pictures), generated.cpu(), from_numpy(holes), blend)
     return img.to_uint8(filled)

@@ -1,62 +1,160 @@
-"""Checks of what a call of the inpainter is asked for."""
+"""Settings: every option of a fill, said once and checked once."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 
 from . import blending, search
-from .search import fast
+from .models import LatentModel
+from .search import fast, losses, refine
+from .search.kernels import quick_precision
 
-MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # and their usual number of steps
+MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # and the usual number of steps; see `usual_steps`
+PRECISIONS = ("auto", "float32", "bfloat16")
+WHOLE = {"steps": (0, 100_000), "starts": (1, 1_000), "refine": (0, 1_000), "batch_size": (1, 4096)}  # least, most
+MAX_SEED = 2**63 - 1
+MAX_WINDOW = 2 * 512 + 1  # pixels; a window reaches over all of the largest picture that a model can make
 
 
-def one_each(name: str, value, count: int, kind: type) -> list:
-    """Spreads one value over all pictures, or checks that there is one a picture."""
-    values = (
-        list(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else [value] * count
-    )
+@dataclass(frozen=True)
+class Settings:
+    """How to fill a hole. No option changes the meaning of another.
+
+    Attributes:
+        mode: "fast" (see `inpainter.search.fast`), or "paper" for the method as published: from a random code, with a
+            constant step size, in float32.
+        steps: search steps, 0 to 100,000; None: the usual number for the mode and the model, see `usual_steps`.
+        learning_rate: Adam's step size throughout; None: falling to zero in fast mode, 0.03 in the paper's.
+        prior_weight: lambda of the prior loss, zero (off) or more; one for all pictures, or one per picture.
+        blend: "poisson", "overlay" (paste without blending) or "none" (the generated image).
+        seed: decides the starting code; one for all pictures, or one per picture. In fast mode, 0 takes the proposal
+            of the model or its encoder, if it has one.
+        starts: codes to start from per picture, 1 to 1,000; the best is kept, see `inpainter.pipeline`.
+        window: odd side of the importance weights' neighbourhood in pixels; "auto": 7 for 64-pixel pictures, scaled
+            with the picture. None: all known pixels weigh the same, as in the paper's first version.
+        norm: of the context loss, "l1" or "l2".
+        anchor: weight of the squared distance of a code from its proposal, in fast searches that start from one;
+            0 minimises the paper's loss alone.
+        truncation: share of the box of codes that is searched, above 0 and up to 1; see `inpainter.search.box`.
+        refine: steps of refinement after the search, see `inpainter.search.refine`; None: 20 in fast mode, if the
+            model can be refined and takes any steps, none in the paper's.
+        precision: "float32" or "bfloat16", of the networks' features in the search; "auto": bfloat16 in fast mode
+            where the device multiplies in it, else float32.
+        both_ways: average the generated image with the one for the mirrored picture, flipped back.
+        batch_size: most rows (pictures times starts) searched at once, 1 to 4,096.
+
+    Raises:
+        TypeError, ValueError: one sentence with the option, what was expected, and the value seen.
+    """
+
+    mode: str = "fast"
+    steps: int | None = None
+    learning_rate: float | None = None
+    prior_weight: float | tuple[float, ...] = search.PRIOR_WEIGHT
+    blend: str = "poisson"
+    seed: int | tuple[int, ...] = 0
+    starts: int = 1
+    window: int | str | None = "auto"
+    norm: str = "l1"
+    anchor: float = fast.ANCHOR
+    truncation: float = 1.0
+    refine: int | None = None
+    precision: str = "auto"
+    both_ways: bool = False
+    batch_size: int = 64
+
+    def __post_init__(self):
+        choices = {"mode": MODES, "blend": blending.MODES, "norm": losses.NORMS, "precision": PRECISIONS}
+        for name, names in choices.items():
+            if (value := getattr(self, name)) not in names:
+                raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r:.80}.")
+        for name, (least, most) in WHOLE.items():
+            if (value := getattr(self, name)) is not None or name not in ("steps", "refine"):
+                self._set(name, whole(name, value, least, most))
+        if self.learning_rate is not None:
+            self._set("learning_rate", real("learning_rate", self.learning_rate, above=0))
+        self._set("anchor", real("anchor", self.anchor))
+        self._set("truncation", real("truncation", self.truncation, above=0, most=1))
+        self._set("prior_weight", one_or_more("prior_weight", self.prior_weight, real))
+        self._set("seed", one_or_more("seed", self.seed, lambda name, value: whole(name, value, 0, MAX_SEED)))
+        if self.window not in ("auto", None):
+            self._set("window", whole("window", self.window, 3, MAX_WINDOW))
+            if self.window % 2 == 0:
+                raise ValueError(f"window must be an odd number, got {self.window}.")
+        if not isinstance(self.both_ways, (bool, np.bool_)):
+            raise TypeError(f"both_ways must be True or False, got {self.both_ways!r:.80}.")
+        self._set("both_ways", bool(self.both_ways))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def with_fields(self, **changes) -> Self:
+        """The same with some fields changed; raises TypeError for a name that is none."""
+        if unknown := changes.keys() - {field.name for field in fields(self)}:
+            names = ", ".join(field.name for field in fields(self))
+            raise TypeError(f"there is no setting {min(unknown)!r}; there are {names}.")
+        return replace(self, **changes)
+
+    def resolved(self, model: LatentModel, count: int) -> Self:
+        """The same with its value for a model and `count` pictures in place of every None and "auto".
+
+        `seed` and `prior_weight` become tuples of one per picture. Raises ValueError for other numbers of them, or a
+        window of more than twice the picture's side.
+        """
+        side = model.config.image_size
+        steps = usual_steps(self.mode, model) if self.steps is None else self.steps
+        window = losses.usual_window(side) if self.window == "auto" else self.window
+        if window is not None and window > 2 * side + 1:
+            raise ValueError(f"window must be at most {2 * side + 1} for pictures of {side} pixels, got {window}.")
+        refined = self.mode == "fast" and steps > 0 and refine.possible(model)
+        device = next(model.parameters()).device
+        auto = quick_precision(device) if self.mode == "fast" else "float32"
+        return replace(
+            self,
+            steps=steps,
+            prior_weight=one_each("prior_weight", self.prior_weight, count),
+            seed=one_each("seed", self.seed, count),
+            window=window,
+            refine=(refine.STEPS if refined else 0) if self.refine is None else self.refine,
+            precision=auto if self.precision == "auto" else self.precision,
+        )
+
+
+def usual_steps(mode: str, model: LatentModel) -> int:
+    """The number of search steps when none is given: few for a model that sees the picture, whose start is near."""
+    return fast.CONDITIONAL_STEPS if mode == "fast" and model.conditional else MODES[mode]
+
+
+def whole(name: str, value: object, least: int, most: int) -> int:
+    """Checks a whole number."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r:.80}.")
+    return int(value)
+
+
+def real(name: str, value: object, above: float = -1, most: float = math.inf) -> float:
+    """Checks a finite number of zero or more, above `above` and at most `most`."""
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0 or not above < value <= most:
+        expected = "more than zero" if above == 0 else "zero or more"
+        limit = "" if most == math.inf else f" and at most {most}"
+        raise ValueError(f"{name} must be a finite number of {expected}{limit}, got {value!r:.80}.")
+    return float(value)
+
+
+def one_or_more(name: str, value: object, check) -> object:
+    """Checks one value, or every one of several, which become a tuple."""
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
+        return tuple(check(name, each) for each in value)
+    return check(name, value)
+
+
+def one_each(name: str, value, count: int) -> tuple:
+    """Spreads one value over all pictures, or checks that there is one per picture."""
+    values = value if isinstance(value, tuple) else (value,) * count
     if len(values) != count:
-        raise ValueError(f"{name} has {len(values)} values for {count} pictures; give one, or one a picture.")
-    try:
-        return [kind(v) for v in values]
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a number or one a picture, got {value!r}.") from error
-
-
-def check_settings(
-    steps: int,
-    starts: int,
-    batch_size: int,
-    refine: int,
-    learning_rate: float | None,
-    anchor: float,
-    truncation: float,
-    feature_weight: float,
-    weights: list[float],
-    blend: str,
-) -> None:
-    """Raises `ValueError` for a setting of `Inpainter.__call__` that is out of range."""
-    whole = (("steps", steps, 0), ("starts", starts, 1), ("batch_size", batch_size, 1), ("refine", refine, 0))
-    for name, value, least in whole:
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    if learning_rate is not None and not 0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate must be positive, got {learning_rate!r}.")
-    if not 0 < truncation <= 1:
-        raise ValueError(f"truncation must be more than 0 and at most 1, got {truncation!r}.")
-    for name, value in (("anchor", anchor), ("feature_weight", feature_weight)):
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{name} must be zero or more, got {value!r}.")
-    if not all(0 <= weight < float("inf") for weight in weights):
-        raise ValueError(f"prior_weight must be zero or more, got {weights!r}.")
-    if blend not in blending.MODES:
-        raise ValueError(f"blend must be one of {', '.join(blending.MODES)}, got {blend!r}.")
-
-
-def choose_mode(mode: str | None, steps: int | None, learning_rate: float | None = None) -> tuple[str, int]:
-    """The mode and the number of steps that `Inpainter.__call__` takes, where not all is said."""
-    if mode is None:
-        mode = "fast" if steps is None and learning_rate is None else "paper"
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}.")
-    return mode, MODES[mode] if steps is None else steps
+        raise ValueError(f"{name} has {len(values)} values for {count} pictures; give one, or one per picture.")
+    return values

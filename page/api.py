@@ -1,40 +1,37 @@
 """The page's endpoints for programs and agents, with stable names and documented types."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from inpainter import Result, blending, images, masks, metrics
+from inpainter import Result, Settings, blending, images, masks, metrics
 from inpainter.search import PRIOR_WEIGHT
-from inpainter.settings import MODES
+from inpainter.settings import MODES, usual_steps
 
 from .errors import errors_as_messages
-from .models import MODELS, offer_named
+from .models import MODELS, model_named, offer_named
 from .photo.store import DECODING, read_reduced
 from .pixels import mask_picture, of_its_own
 from .runs.search import search
 from .runs.turns import TURNS
-from .settings import MAX_SEED, MAX_STEPS, SEED
+from .settings import MAX_SEED, MAX_STEPS, SEED, check_most
 
 MAX_STARTS = 8
 MAX_WORK = 3000  # steps times starts of one call: about half a minute on one core
 MAX_SIDE = 512
 
 
-class Picture(gr.File):
-    """A file that the documentation shows one of our pictures for."""
-
-    is_template = True
-
-    def example_payload(self) -> Any:
-        return self.example_value()
-
-    def example_value(self) -> Any:
-        examples = [path for offer in MODELS.values() for path in offer.examples]
-        return gr.FileData(path=str(examples[0])).model_dump() if examples else None
+def picture_file(label: str) -> gr.File:
+    """A field for a picture's file, for which the documentation shows one of our examples."""
+    field = gr.File(label=label)
+    examples = [path for offer in MODELS.values() for path in offer.examples]
+    if examples:
+        field.example_payload = field.example_value = lambda: gr.FileData(path=str(examples[0])).model_dump()
+    return field
 
 
 def inpaint(
@@ -83,20 +80,21 @@ def inpaint(
             raise ValueError("There is no picture to fill.")
         offer = offer_named(model or next(iter(MODELS)))
         size = offer.size
-        settings = {
-            "mode": mode,
-            "steps": _whole("steps", steps, 0, MAX_STEPS) or MODES.get(mode, MAX_STEPS),
-            "prior_weight": prior_weight,
-            "blend": blend,
-            "seed": _whole("seed", seed, 0, MAX_SEED),
-            "starts": _whole("starts", starts, 1, MAX_STARTS),
-            "norm": norm,
-        }
-        window = _whole("window", window, -1, 2 * size + 1)
-        settings |= {} if window < 0 else {"window": window or None}
-        settings |= {"learning_rate": learning_rate} if learning_rate else {}
-        if settings["steps"] * settings["starts"] > MAX_WORK:
-            raise ValueError(f"steps times starts must be at most {MAX_WORK}, got {settings['steps']} x {starts}.")
+        chosen = {"steps": steps, "learning_rate": learning_rate}  # 0 leaves these to the library
+        chosen = {name: value for name, value in chosen.items() if value}
+        chosen |= {} if window == -1 else {"window": window or None}
+        check_most("seed", seed, MAX_SEED)
+        settings = Settings(
+            mode=mode, prior_weight=prior_weight, blend=blend, seed=seed, starts=starts, norm=norm, **chosen
+        )
+        if settings.steps is None:
+            settings = replace(settings, steps=usual_steps(mode, model_named(offer.name).model))
+        settings.resolved(model_named(offer.name).model, 1)  # refuses a window that is too large for the model
+        if settings.steps > MAX_STEPS or settings.starts > MAX_STARTS or settings.steps * settings.starts > MAX_WORK:
+            raise ValueError(
+                f"steps must be at most {MAX_STEPS}, starts {MAX_STARTS}, and their product {MAX_WORK}; "
+                f"got {settings.steps} and {settings.starts}."
+            )
         original = _fitted(picture, size)
         missing = _hole(mask, hole, hole_seed, side, size)
         for ahead in TURNS.wait(visit):
@@ -105,7 +103,7 @@ def inpaint(
             if isinstance(item, Result):
                 yield of_its_own(item.images[0]), details(item, original)
             else:
-                progress(item.step / settings["steps"], desc=f"Step {item.step} of {settings['steps']}")
+                progress(item.step / settings.steps, desc=f"Step {item.step} of {settings.steps}")
                 yield None, {"step": item.step}
 
 
@@ -129,7 +127,8 @@ def make_hole(hole: str = "center", size: int = 64, seed: int = 0, side: str = "
         side: the missing half of half: left, right, top or bottom.
     """
     with errors_as_messages():
-        return of_its_own(mask_picture(_preset(hole, _whole("size", size, 8, MAX_SIDE), seed, side)))
+        check_most("size", size, MAX_SIDE)
+        return of_its_own(mask_picture(_preset(hole, size, seed, side)))
 
 
 def list_models() -> dict[str, Any]:
@@ -140,12 +139,6 @@ def list_models() -> dict[str, Any]:
     }
 
 
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value or not least <= value <= most:
-        raise ValueError(f"{name} must be {least} to {most}, got {value!r:.40}.")
-    return int(value)
-
-
 def _fitted(path: str, size: int) -> np.ndarray:
     """A picture's centre square at the model's size: uint8 (size, size, 3)."""
     with DECODING:
@@ -154,7 +147,8 @@ def _fitted(path: str, size: int) -> np.ndarray:
 
 
 def _preset(hole: str, size: int, seed: int, side: str) -> np.ndarray:
-    return masks.half(size, side) if hole == "half" else masks.named(hole, size, _whole("seed", seed, 0, MAX_SEED))
+    check_most("seed", seed, MAX_SEED)
+    return masks.half(size, side) if hole == "half" else masks.named(hole, size, seed)
 
 
 def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.ndarray:
@@ -169,7 +163,7 @@ def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.nd
 def add_endpoints() -> None:
     """Adds /inpaint, /hole and /models to the page that is being built."""
     with gr.Column(visible=False):
-        picture, mask = Picture(label="picture"), Picture(label="mask")
+        picture, mask = picture_file("picture"), picture_file("mask")
         hole = gr.Dropdown(list(masks.NAMES), value="center", label="hole")
         hole_seed, size = gr.Number(0, label="hole_seed", **SEED), gr.Number(64, precision=0, label="size")
         side = gr.Dropdown(list(masks.SIDES), value="left", label="side")
@@ -188,5 +182,3 @@ def add_endpoints() -> None:
     trigger.click(inpaint, inputs, [filled, facts], api_name="inpaint", concurrency_limit=None)
     trigger.click(make_hole, [hole, size, hole_seed, side], filled, api_name="hole", concurrency_limit=4)
     trigger.click(list_models, None, facts, api_name="models")
-
-

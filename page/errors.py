@@ -20,7 +20,7 @@ def errors_as_messages():
 
 
 def sentence(error: Exception) -> str:
-    """What an error says, if it is ours to say; what Python itself noticed gets a sentence of ours, and the log the rest."""
+    """What an error says if it is ours to say; what Python itself noticed gets a sentence of ours."""
     if isinstance(error, ValueError) or (type(error) is TypeError and str(error).endswith(".")):
         return str(error)
     if isinstance(error, (TypeError, KeyError, AttributeError, OverflowError)):

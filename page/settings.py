@@ -1,105 +1,99 @@
 """The settings of a fill as the page's fields give them, and the fields themselves."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import gradio as gr
 from gradio.components import Component
 
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
-from inpainter.settings import MODES
+from inpainter import Settings
+from inpainter.settings import usual_steps
+
+from .models import model_named, offer_named
 
 MAX_STEPS, MAX_CANDIDATES = 1500, 6
 LIVE_STEPS = 100  # on centre masks they reach the PSNR of 300, in about a second of one core
 MAX_SEED = 2**31 - 1
 SEED = {"precision": 0, "minimum": 0, "maximum": MAX_SEED}  # of a field for a seed
 
-SEARCHES = {"Fast": "fast", "As in the paper": "paper"}
-WINDOWS = {"Near the hole (CVPR 2017)": "auto", "All alike (2016)": None}
-NORMS = {"L1, as in the paper": "l1", "L2": "l2"}
-BLENDS = {"Poisson blending": "poisson", "Pasted": "overlay"}
-CANDIDATES = {"Auto": 0, "1": 1, "2": 2, "4": 4, "6": 6}
+WORDS = {  # what the fields say, and what it is to `Settings`
+    "mode": {"Fast": "fast", "As in the paper": "paper"},
+    "window": {"Near the hole (CVPR 2017)": "auto", "All alike (2016)": None},
+    "norm": {"L1, as in the paper": "l1", "L2": "l2"},
+    "blend": {"Poisson blending": "poisson", "Pasted": "overlay"},
+    "candidates": {"Auto": 0, "1": 1, "2": 2, "4": 4, "6": 6},
+}
+USUAL = {  # what the fields begin with; 0 leaves the choice to the library
+    "mode": "fast",
+    "steps": 0,
+    "prior_weight": Settings().prior_weight,
+    "learning_rate": 0,
+    "window": "auto",
+    "norm": "l1",
+    "candidates": 0,
+    "seed": 0,
+    "blend": "poisson",
+}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a visitor has chosen. Raises ValueError, in one sentence, for what the page does not offer."""
+    """What a visitor has chosen; `candidates` is 0 for as many as suit the model."""
 
-    mode: str = "fast"
-    steps: int = MODES["fast"]
-    prior_weight: float = PRIOR_WEIGHT
-    learning_rate: float = LEARNING_RATE  # of the paper's search; the fast one chooses its own
-    window: str | None = "auto"
-    norm: str = "l1"
-    candidates: int = 0  # 0: as many as suit the model
-    seed: int = 0
-    blend: str = "poisson"
-
-    def __post_init__(self):
-        named = (("mode", SEARCHES), ("window", WINDOWS), ("norm", NORMS), ("blend", BLENDS))
-        for name, offered in named:
-            if getattr(self, name) not in offered.values():
-                raise ValueError(f"{name} must be one of {', '.join(map(str, offered.values()))}.")
-        numbers = (
-            ("steps", int, 1, MAX_STEPS),
-            ("candidates", int, 0, MAX_CANDIDATES),
-            ("seed", int, 0, MAX_SEED),
-            ("prior_weight", (int, float), 0, 1),
-            ("learning_rate", (int, float), 0.001, 1),
-        )
-        for name, kind, least, most in numbers:
-            value = getattr(self, name)
-            if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
-                raise ValueError(f"{name} must be a number from {least} to {most}, got {value!r:.40}.")
+    settings: Settings = field(default_factory=Settings)
+    candidates: int = 0
 
     @classmethod
     def from_fields(cls, fields: Any) -> Self:
-        """From what the page sends: an object with some of the names above."""
-        if not isinstance(fields, dict) or not fields.keys() <= cls.__dataclass_fields__.keys():
-            raise ValueError(f"settings must be an object of {', '.join(cls.__dataclass_fields__)}.")
-        return cls(**fields)
+        """From what the page sends: what differs from `USUAL`. Raises ValueError for what the page does not offer."""
+        if not isinstance(fields, dict) or not fields.keys() <= USUAL.keys():
+            raise ValueError(f"settings must be an object of {', '.join(USUAL)}.")
+        candidates = fields.get("candidates", 0)
+        chosen = {name: value for name, value in fields.items() if name != "candidates"}
+        settings = Settings(**chosen)
+        check_most("steps", settings.steps or 0, MAX_STEPS)
+        check_most("seed", settings.seed, MAX_SEED)
+        check_most("candidates", candidates, MAX_CANDIDATES)
+        return cls(settings, candidates)
 
-    def of_live(self) -> Self:
-        """The same for a picture that is filled while it is drawn over: one short search."""
-        return replace(self, mode="fast", steps=min(self.steps, LIVE_STEPS), candidates=1)
+    def resolved(self, model: str, live: bool) -> Self:
+        """With the number of steps and of candidates that a model takes; a live one is short, and one candidate."""
+        settings = self.settings
+        steps = settings.steps or usual_steps(settings.mode, model_named(model).model)
+        if live:
+            settings = replace(settings, mode="fast")
+            steps = min(settings.steps or usual_steps("fast", model_named(model).model), LIVE_STEPS)
+        candidates = 1 if live else self.candidates or offer_named(model).candidates
+        return Choice(replace(settings, steps=steps), candidates)
 
-    def arguments(self, rows: int = 1) -> dict[str, Any]:
-        """As arguments of `Inpainter`: row i takes the i-th seed from the chosen one on."""
-        step_size = {"learning_rate": self.learning_rate} if self.mode == "paper" else {}
-        return {
-            "mode": self.mode,
-            "steps": self.steps,
-            "prior_weight": self.prior_weight,
-            "blend": self.blend,
-            "seed": [self.seed + row for row in range(rows)],
-            "window": 7 if self.window == "auto" else None,
-            "norm": self.norm,
-            **step_size,
-        }
+    def rows(self) -> Settings:
+        """One row a candidate: each is the search that its seed alone would be."""
+        return replace(self.settings, seed=tuple(self.settings.seed + row for row in range(self.candidates)))
+
+
+def check_most(name: str, value: Any, most: int) -> None:
+    """Raises ValueError unless a value is one whole number from 0 to `most`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ValueError(f"{name} must be a whole number from 0 to {most}, got {value!r:.40}.")
 
 
 def add_fields() -> dict[str, Component]:
-    """Adds the fields to the page that is being built, by their names in `Choice`."""
-    usual = Choice()
+    """Adds the fields to the page that is being built, by their names in `USUAL`."""
+
+    def radio(name: str, label: str, info: str = "") -> gr.Radio:
+        return gr.Radio(list(WORDS[name]), value=next(iter(WORDS[name])), label=label, info=info or None)
+
     with gr.Row():
-        search = gr.Radio(list(SEARCHES), value="Fast", label="Search", info="The paper's starts at a random code.")
-        steps = gr.Slider(1, MAX_STEPS, usual.steps, step=1, label="Steps", info="150 fast ones do what 1500 do.")
-        candidates = gr.Radio(
-            list(CANDIDATES), value="Auto", label="Candidates", info="Ways to fill the hole, best first."
-        )
+        mode = radio("mode", "Search", "The paper's starts at a random code.")
+        steps = gr.Slider(0, MAX_STEPS, 0, step=1, label="Steps", info="0: the usual number.")
+        candidates = radio("candidates", "Candidates", "Ways to fill the hole, best first.")
     with gr.Row():
-        weight = gr.Slider(0, 0.03, usual.prior_weight, step=0.001, label="Prior weight λ", info="Paper: 0.003.")
-        window = gr.Radio(list(WINDOWS), value=next(iter(WINDOWS)), label="Known pixels that count")
-        norm = gr.Radio(list(NORMS), value=next(iter(NORMS)), label="Context loss")
+        weight = gr.Slider(0, 0.03, USUAL["prior_weight"], step=0.001, label="Prior weight λ", info="Paper: 0.003.")
+        window = radio("window", "Known pixels that count")
+        norm = radio("norm", "Context loss")
     with gr.Row():
-        blend = gr.Radio(list(BLENDS), value=next(iter(BLENDS)), label="Blending")
-        seed = gr.Number(usual.seed, label="Seed of the search", info="Further candidates take the next ones.", **SEED)
-        rate = gr.Slider(
-            0.005, 0.2, usual.learning_rate, step=0.005, label="Step size", info="Used by the paper's search only."
-        )
-    search.input(None, search, steps, js=f'(name) => name === "Fast" ? {MODES["fast"]} : {MODES["paper"]}')
-    fields = {"mode": search, "steps": steps, "prior_weight": weight, "learning_rate": rate, "window": window}
+        blend = radio("blend", "Blending")
+        seed = gr.Number(0, label="Seed of the search", info="Further candidates take the next ones.", **SEED)
+        rate = gr.Slider(0, 0.2, 0, step=0.005, label="Step size", info="0: the usual one.")
+    fields = {"mode": mode, "steps": steps, "prior_weight": weight, "learning_rate": rate, "window": window}
     return fields | {"norm": norm, "candidates": candidates, "seed": seed, "blend": blend}
-
-
-WORDS = {"mode": SEARCHES, "window": WINDOWS, "norm": NORMS, "blend": BLENDS, "candidates": CANDIDATES}

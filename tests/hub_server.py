@@ -222,10 +222,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def get_tree(self, kind, repo_id, revision):
         if repo := self.readable(kind, repo_id, revision):
-            listing = [
-                {"type": "file", "path": name, "size": len(data), "oid": git_sha1(data)}
-                for name, data in repo.files(revision).items()
-            ]
+            listing = []
+            for name, data in repo.files(revision).items():
+                entry = {"type": "file", "path": name, "size": len(data), "oid": git_sha1(data)}
+                if name.endswith(LARGE):
+                    entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
+                listing.append(entry)
             self.answer(200, listing)
 
     # Publishing

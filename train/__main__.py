@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from .evaluation import evaluate, scores, select
+from .evaluation import evaluate, looks, scores, select
 from .recipes import average, comod, context_encoder, encoder, gan, vae
 
 COMMANDS = {
@@ -14,6 +14,7 @@ COMMANDS = {
     "encoder": encoder,
     "context-encoder": context_encoder,
     "evaluate": evaluate,
+    "looks": looks,
     "score": scores,
     "select": select,
     "average": average,

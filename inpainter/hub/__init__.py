@@ -1,6 +1,7 @@
 """Models on the Hugging Face Hub and in folders: finding, pulling and publishing them."""
 
-from .export import checksum, export_onnx
+from ..models.base import checksum
+from .export import export_onnx
 from .finding import Found, bundled, find, load, load_encoder, locate
 from .publish import check, pull, push, push_model, sample_grid, save
 from .spaces import push_space

@@ -10,6 +10,8 @@ from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 from ..models import ModelError
 from . import cards, export, finding, publish, spaces
 
+EXAMPLES_HELP = "publish examples/ as well: test pictures, of sets that may not be redistributed"
+
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m inpainter.hub", description="Models on the Hugging Face Hub.")
@@ -21,9 +23,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--private", action="store_true", help="make a new repository private")
     command.add_argument("--revision", help="branch to publish on, made when missing (default main)")
     command.add_argument("--create-pr", action="store_true", help="propose a pull request instead")
+    command.add_argument("--with-examples", action="store_true", help=EXAMPLES_HELP)
     command.set_defaults(
         run=lambda a: publish.push(
-            a.folder, a.repo_id, private=a.private, revision=a.revision, create_pr=a.create_pr
+            a.folder,
+            a.repo_id,
+            private=a.private,
+            revision=a.revision,
+            create_pr=a.create_pr,
+            with_examples=a.with_examples,
         )
     )
 
@@ -49,8 +57,11 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("push-space", help="publish the page, with its models, as a Gradio Space")
     command.add_argument("repo_id", metavar="user/name")
     command.add_argument("--private", action="store_true", help="make a new Space private")
+    command.add_argument("--with-examples", action="store_true", help=EXAMPLES_HELP)
     command.add_argument("--project", type=Path, default=spaces.PROJECT, help="folder of app.py (default: this one)")
-    command.set_defaults(run=lambda a: spaces.push_space(a.repo_id, private=a.private, project=a.project))
+    command.set_defaults(run=lambda a: spaces.push_space(
+            a.repo_id, private=a.private, with_examples=a.with_examples, project=a.project
+        ))
     return p
 
 

@@ -4,7 +4,6 @@ Everything comes from `config.json` (its `training` record, and the `evaluation`
 model's tensors, so that a card cannot disagree with the model that it describes.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
+from .. import files
 from ..models import Encoder, LatentModel, ModelError
 from .finding import load, load_encoder
 from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
@@ -48,7 +48,9 @@ PLAIN_TORCH["vae"] = PLAIN_TORCH["dcgan"].replace(
 )
 
 
-def write_card(folder: str | Path, repo_id: str | None = None, license: str | None = None) -> Path:
+def write_card(
+    folder: str | Path, repo_id: str | None = None, license: str | None = None, *, name: str | None = None
+) -> Path:
     """Writes the model card of a model folder and returns its path; an older card is replaced.
 
     Args:
@@ -56,6 +58,7 @@ def write_card(folder: str | Path, repo_id: str | None = None, license: str | No
         repo_id: Hub id for the examples of use, default "user/" and the folder's name.
         license: licence identifier of the Hub, such as "cc-by-4.0". Default: the terms of the training
             data where they are known, "unknown" otherwise.
+        name: the title, default the folder's name.
 
     Raises:
         ModelError: when the model cannot be loaded, or its record is not what a card can be made from.
@@ -63,10 +66,8 @@ def write_card(folder: str | Path, repo_id: str | None = None, license: str | No
     folder = Path(folder)
     model = load(folder)
     shown = {"samples": (folder / SAMPLES_NAME).is_file(), "encoder": load_encoder(folder, model)}
-    text = make_card(model, folder.resolve().name, repo_id, license, **shown)
-    scratch = folder / f".{CARD_NAME}.tmp"
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, folder / CARD_NAME)
+    text = make_card(model, name or folder.resolve().name, repo_id, license, **shown)
+    files.write_text(folder / CARD_NAME, text)
     return folder / CARD_NAME
 
 

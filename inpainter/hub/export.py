@@ -1,14 +1,13 @@
 """The generator as an ONNX file, for people outside Python."""
 
-import hashlib
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from .. import files
 from ..models import LatentModel, ModelError
-from ..models.base import WEIGHTS_NAME
+from ..models.base import checksum
 from .finding import load
 
 ONNX_NAME = "generator.onnx"
@@ -50,9 +49,7 @@ def export_onnx(folder: str | Path) -> Path:
     except ImportError as error:
         raise ModelError("an ONNX file needs packages that are missing: pip install 'inpainter[onnx]'.") from error
     program.model.metadata_props["weights_sha256"] = checksum(folder)
-    scratch = folder / f".{ONNX_NAME}.tmp"
-    program.save(scratch, external_data=False)
-    os.replace(scratch, folder / ONNX_NAME)
+    files.write_bytes(folder / ONNX_NAME, program.model_proto.SerializeToString())
     return folder / ONNX_NAME
 
 
@@ -61,9 +58,3 @@ def check_onnx(folder: Path) -> None:
     path = folder / ONNX_NAME
     if path.is_file() and checksum(folder).encode() not in path.read_bytes():
         raise ModelError(f"{path}: it was made from other weights; make it again with the onnx command, or remove it.")
-
-
-def checksum(folder: Path) -> str:
-    """SHA-256 of a folder's weights, as the Hub shows it."""
-    with open(folder / WEIGHTS_NAME, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

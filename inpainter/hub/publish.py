@@ -1,45 +1,35 @@
-"""Publishing models and the page on the Hub, and pulling published models into folders.
+"""Publishing models on the Hub, and pulling published models into folders.
 
 Whatever is published goes up as one commit: large files first, into the Hub's storage, then the commit
 that makes them visible. An upload that breaks off has published nothing, and its retry skips what arrived.
 """
 
-import contextlib
+import copy
+import dataclasses
 import logging
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from PIL import Image
 
 from ..images import image_grid, to_uint8
 from ..models import Encoder, LatentModel, ModelError
-from ..models.base import CONFIG_NAME, WEIGHTS_NAME
+from ..models.base import CONFIG_NAME, WEIGHTS_NAME, checksum, of_a_model, replaced
 from ..models.encoder import FOLDER
 from . import cards
-from .export import ONNX_NAME, check_onnx, checksum
-from .finding import (
-    ENCODER_NAMES,
-    TRANSFER_ERRORS,
-    check_repo_id,
-    fetch,
-    first_line,
-    load,
-    load_encoder,
-    refuse_if_answered,
-    resolve,
-)
+from .errors import hub_errors
+from .export import ONNX_NAME, check_onnx
+from .finding import ENCODER_NAMES, check_repo_id, download, load, load_encoder
 
 logger = logging.getLogger(__name__)
 
 PUBLISHED_NAMES = {CONFIG_NAME, WEIGHTS_NAME, *ENCODER_NAMES, ONNX_NAME, cards.CARD_NAME, "LICENSE"}
 PICTURE_SUFFIXES = {".png", ".jpg", ".webp"}
+EXAMPLES = "examples/"  # test pictures of sets that may not be redistributed
 SAMPLES = 64
 
 
@@ -57,15 +47,18 @@ def is_published(name: str) -> bool:
 def save(model: LatentModel, folder: str | Path, repo_id: str | None = None, *, encoder: Encoder | None = None) -> None:
     """Writes a complete model folder: weights, configuration, samples (fixed codes) and card for `repo_id`."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    model._save_pretrained(folder)
     device = next(model.parameters()).device
     z = model.sample_latents(SAMPLES, torch.Generator().manual_seed(0)).to(device)
-    sample_grid(model, z).save(folder / cards.SAMPLES_NAME)
-    if encoder is not None:
-        (folder / FOLDER).mkdir(exist_ok=True)
-        encoder._save_pretrained(folder / FOLDER)
-    cards.write_card(folder, repo_id)
+    with replaced(folder) as staged:
+        model._save_pretrained(staged)
+        sample_grid(model, z).save(staged / cards.SAMPLES_NAME)
+        if encoder is not None:  # it goes with these weights from now on
+            encoder = copy.copy(encoder)
+            training = encoder.config.training | {"generator": checksum(staged)}
+            encoder.config = dataclasses.replace(encoder.config, training=training)
+            (staged / FOLDER).mkdir()
+            encoder._save_pretrained(staged / FOLDER)
+        cards.write_card(staged, repo_id, name=folder.resolve().name)
 
 
 def sample_grid(model: LatentModel, z: torch.Tensor) -> Image.Image:
@@ -74,7 +67,7 @@ def sample_grid(model: LatentModel, z: torch.Tensor) -> Image.Image:
         return image_grid(to_uint8(model.generate(z)), columns=round(len(z) ** 0.5))
 
 
-def check(folder: str | Path) -> list[str]:
+def check(folder: str | Path, with_examples: bool = True) -> list[str]:
     """The files of a model folder that are published, as paths in it, after a check that they should be.
 
     Raises:
@@ -90,19 +83,14 @@ def check(folder: str | Path) -> list[str]:
         raise ModelError(f"{folder}: it loads, but does not generate finite {config.image_size}-pixel images.")
     cards.check_scores(cards.read_card(folder), config.training, folder)
     check_onnx(folder)
-    check_encoder(folder, model)
+    load_encoder(folder, model)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    left_out = [name for name in names if not is_published(name)]
-    if left_out:
+    published = [name for name in names if is_published(name) and (with_examples or not name.startswith(EXAMPLES))]
+    if left_out := [name for name in names if name not in published]:
         logger.info("%s: not published: %s", folder, ", ".join(left_out))
-    return [name for name in names if is_published(name)]
-
-
-def check_encoder(folder: Path, model: LatentModel) -> None:
-    """Raises `ModelError` if a folder's encoder does not load, or was trained for other weights."""
-    encoder = load_encoder(folder, model)
-    if encoder is not None and encoder.config.training.get("generator") != checksum(folder):
-        raise ModelError(f"{folder / FOLDER}: it was trained for other weights; train it again, or remove it.")
+    if any(name.startswith(EXAMPLES) for name in left_out):
+        logger.info("%s holds test pictures of sets that may not be redistributed: --with-examples adds them", EXAMPLES)
+    return published
 
 
 def push(
@@ -112,12 +100,13 @@ def push(
     private: bool = False,
     revision: str | None = None,
     create_pr: bool = False,
+    with_examples: bool = False,
     token: str | None = None,
 ) -> str:
     """Publishes a model folder as a Hub repository, in one commit; repeating it changes nothing.
 
-    The folder is checked first, and gets a card when it has none. The repository and branch are made
-    when they are missing.
+    The folder is checked first, and gets a card when it has none. The repository and branch are made when they are
+    missing. Of an older model in the repository nothing is left.
 
     Args:
         folder: the model folder.
@@ -125,6 +114,7 @@ def push(
         private: whether a new repository is private; an existing public one is then refused.
         revision: branch to publish on, default the main branch.
         create_pr: propose the change as a pull request to an existing repository instead.
+        with_examples: publish examples/ as well. They are test pictures, of sets that may not be redistributed.
         token: access token, default the stored one or HF_TOKEN.
 
     Returns:
@@ -139,16 +129,21 @@ def push(
         raise ModelError(f"a pull request goes to the main branch; leave out revision, which is {revision!r}.")
     if not (folder / cards.CARD_NAME).exists():
         cards.write_card(folder, repo_id)
-    names = check(folder)
+    names = check(folder, with_examples)
     api = client(token)
-    with upload_errors(repo_id):
+    with hub_errors(repo_id):
         if not create_pr:
             make_repo(api, repo_id, private)
             if revision:
                 api.create_branch(repo_id, branch=revision, exist_ok=True)
+        remote = api.list_repo_files(repo_id, revision=revision)
+        stale = [name for name in remote if (of_a_model(name) or name.startswith(EXAMPLES)) and name not in names]
         commit = api.create_commit(
             repo_id,
-            [CommitOperationAdd(name, folder / name) for name in names],
+            [
+                *(CommitOperationAdd(name, folder / name) for name in names),
+                *(CommitOperationDelete(name) for name in stale),
+            ],
             commit_message=f"Upload {folder.resolve().name}",
             revision=revision,
             create_pr=create_pr,
@@ -186,43 +181,20 @@ def pull(
     Raises:
         ModelError: when it is not open to the caller, does not arrive whole, or is no usable model.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder)
     check_repo_id(repo_id)
-    if folder.exists() and not folder.is_dir():
-        raise ModelError(f"{folder}: this is a file; expected a folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG_NAME).is_file():
-        raise ModelError(f"{folder}: it holds other files; expected a new or empty folder, or a model folder.")
-    try:
-        commit = resolve(repo_id, revision, token)
-        listed = HfApi(token=token).repo_info(repo_id, revision=commit).siblings
-        names = [sibling.rfilename for sibling in listed if is_published(sibling.rfilename)]
-        cached = {name: fetch(repo_id, name, commit, token, cache_dir) for name in names}
-    except TRANSFER_ERRORS as error:
-        refuse_if_answered(error, repo_id, revision)
-        raise ModelError(f"{repo_id}: the download broke off ({first_line(error)}); try again.") from error
-    staged = folder.parent / f".{folder.name}.partial"
-    shutil.rmtree(staged, ignore_errors=True)  # of a pull that was killed
-    try:
-        for name, source in cached.items():
-            (staged / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, staged / name)
-        load_encoder(staged, load(staged))
-        _move_into_place(staged, folder, names)
-    except ModelError as error:
-        raise ModelError(str(error).replace(str(staged), repo_id)) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+    with replaced(folder, keep=lambda name: not (is_published(name) or of_a_model(name))) as staged:
+        cached = download(repo_id, revision, token, cache_dir, wanted=is_published)
+        for source in cached.rglob("*"):
+            name = source.relative_to(cached)
+            if source.is_file() and is_published(name.as_posix()):  # the cache may hold more of this commit
+                (staged / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, staged / name)
+        try:
+            load_encoder(staged, load(staged))
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(staged), repo_id)) from error
     return folder
-
-
-def _move_into_place(staged: Path, folder: Path, names: list[str]) -> None:
-    """Puts a new folder in place at once; updates one that exists file by file."""
-    if not folder.exists():
-        os.replace(staged, folder)
-        return
-    for name in sorted(names, key=lambda name: name != CONFIG_NAME):  # the file that a retry knows the folder by
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staged / name, folder / name)
 
 
 def client(token: str | None) -> HfApi:
@@ -242,29 +214,3 @@ def make_repo(api: HfApi, repo_id: str, private: bool, **kind: str) -> str:
     if private and not api.repo_info(repo_id, repo_type=kind.get("repo_type")).private:
         raise ModelError(f"{repo_id} exists and is public; make it private in its settings first.")
     return str(url)
-
-
-@contextlib.contextmanager
-def upload_errors(repo_id: str) -> Iterator[None]:
-    """Turns what can go wrong while publishing into a `ModelError` of one sentence."""
-    try:
-        yield
-    except ModelError:
-        raise
-    except HfHubHTTPError as error:
-        reason = " ".join((error.server_message or first_line(error)).split()).rstrip(".")
-        status = error.response.status_code
-        if status == 401:
-            message = f"{repo_id}: the Hub does not accept the token, or there is no such repository ({reason})."
-        elif status == 403:
-            message = f"{repo_id}: the token may not write there ({reason})."
-        elif status == 404:
-            message = f"{repo_id}: there is no such repository or branch ({reason})."
-        else:
-            message = f"{repo_id}: the Hub answered {status} ({reason}); try again."
-        raise ModelError(message) from error
-    except TRANSFER_ERRORS as error:
-        cause = error.__cause__ or error
-        raise ModelError(f"{repo_id}: the upload broke off ({first_line(cause)}); try again.") from error
-    except ValueError as error:  # the Hub's verdict on the card
-        raise ModelError(f"{repo_id}: {' '.join(str(error).split())}") from error

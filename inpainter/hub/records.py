@@ -1,7 +1,6 @@
 """What a model's training record says, in the terms of the Hub: its data, their licence, its scores."""
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
+from .. import files
 from ..models import ModelError
 from ..models.base import CONFIG_NAME
 
@@ -129,6 +129,4 @@ def amend_training(folder: Path, **entries: Any) -> None:
     path = folder / CONFIG_NAME
     config = json.loads(path.read_text(encoding="utf-8"))
     config["training"].update(entries)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    files.write_text(path, json.dumps(config, indent=2) + "\n")

@@ -9,21 +9,29 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, SpaceCard
 
 from ..models import ModelError
 from .cards import CARD_NAME, local_pictures
+from .errors import hub_errors
 from .finding import check_repo_id
-from .publish import check, client, make_repo, upload_errors
+from .publish import check, client, make_repo
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 # What a Space needs of the project: these files where they exist, and the folders below.
-TOP_FILES = ("README.md", "LICENSE", "app.py", "requirements.txt", "packages.txt")
+TOP_FILES = ("README.md", "LICENSE", "app.py", "requirements.txt", "requirements.lock", "packages.txt")
 CODE_FOLDERS = ("inpainter", "page")
-CODE_SUFFIXES = {".py", ".css", ".js", ".html", ".svg"}
+CODE_SUFFIXES = {".py", ".css", ".js", ".html", ".svg", ".jpg", ".txt"}
 FOLDERS = (*CODE_FOLDERS, "hub_models")  # a model folder says itself what is published
 
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 
-def push_space(repo_id: str, *, private: bool = False, token: str | None = None, project: str | Path = PROJECT) -> str:
+def push_space(
+    repo_id: str,
+    *,
+    private: bool = False,
+    with_examples: bool = False,
+    token: str | None = None,
+    project: str | Path = PROJECT,
+) -> str:
     """Publishes the page with its models as a Gradio Space, in one commit; repeating it changes nothing.
 
     Models go along in `hub_models/`, so the Space has them when it starts.
@@ -31,6 +39,8 @@ def push_space(repo_id: str, *, private: bool = False, token: str | None = None,
     Args:
         repo_id: Hub id of the Space, "user/name".
         private: whether a new Space is private; an existing public one is then refused.
+        with_examples: publish the models' examples/ as well. They are test pictures, of sets that may not be
+            redistributed; without them the page starts from the models' own samples.
         token: access token, default the stored one or HF_TOKEN.
         project: folder with app.py, requirements.txt, README.md, inpainter/ and hub_models/.
 
@@ -43,9 +53,9 @@ def push_space(repo_id: str, *, private: bool = False, token: str | None = None,
     check_repo_id(repo_id)
     project = Path(project)
     check_front_matter(project)
-    names = files(project)
+    names = space_files(project, with_examples)
     api = client(token)
-    with upload_errors(repo_id):
+    with hub_errors(repo_id):
         url = make_repo(api, repo_id, private, repo_type="space", space_sdk="gradio")
         remote = api.list_repo_files(repo_id, repo_type="space")
         stale = [name for name in remote if name.split("/")[0] in FOLDERS and name not in names]
@@ -61,7 +71,7 @@ def push_space(repo_id: str, *, private: bool = False, token: str | None = None,
     return url
 
 
-def files(project: Path) -> list[str]:
+def space_files(project: Path, with_examples: bool = False) -> list[str]:
     """The project's files that make up the Space. Raises `ModelError` when a needed one is missing."""
     missing = [name for name in ("app.py", "requirements.txt", CARD_NAME) if not (project / name).is_file()]
     if missing:
@@ -73,7 +83,7 @@ def files(project: Path) -> list[str]:
     if not models:
         raise ModelError(f"{project}: hub_models/ holds no model, and the page needs one to start with.")
     for model in models:
-        names += [f"hub_models/{model.name}/{name}" for name in check(model)]
+        names += [f"hub_models/{model.name}/{name}" for name in check(model, with_examples)]
     shown = local_pictures((project / CARD_NAME).read_text(encoding="utf-8"))
     return names + sorted({picture for picture in shown if (project / picture).is_file()}.difference(names))
 

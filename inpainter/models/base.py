@@ -1,26 +1,29 @@
-"""What every generator family shares: how it is searched, saved and loaded.
+"""What every network shares: how it is saved and loaded; and what every generator family shares.
 
-A model folder holds `config.json` and `model.safetensors` (float16), laid out exactly as a Hub
-model repository. Loading is strict and never unpickles anything.
+A model folder holds `config.json` and `model.safetensors` (float16), laid out exactly as a Hub model repository. The
+configuration names its weights by SHA-256. Loading is strict and never unpickles anything.
 """
 
 import dataclasses
+import hashlib
+import inspect
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Self
 
+import safetensors.torch
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from .. import files
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+CHECKSUM = "weights_sha256"  # in the configuration of every folder saved since it was introduced
 
+MAX_CONFIG_BYTES = 1_000_000  # a real one has a few thousand
 MAX_HEADER_BYTES = 1_000_000  # of the safetensors file; a tensor takes about 100
 FLOAT_DTYPES = {torch.float16, torch.bfloat16, torch.float32}
 
@@ -29,60 +32,48 @@ class ModelError(ValueError):
     """A model folder or repository that cannot be used, and why, in one sentence."""
 
 
-class PretrainedModel(nn.Module, PyTorchModelHubMixin):
-    """A network that is kept as a model folder, saved whole or not at all and loaded strictly."""
+class PretrainedModel(nn.Module):
+    """A network that is kept as a folder. A subclass names the type of its configuration in `__init__`."""
 
     config: Any  # a dataclass with at least family, image_size and training
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        """Writes float16 weights and the configuration, each file whole or not at all."""
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Replaces `folder` by one of float16 weights and their configuration, whole or not at all.
+
+        Raises:
+            ModelError: when the folder holds other files, but no model.
+        """
+        with replaced(folder) as staged:
+            self._save_pretrained(staged)
+
+    def _save_pretrained(self, folder: Path) -> None:
+        """Writes weights and configuration into a folder."""
         weights = {
             name: tensor.detach().cpu().to(torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
             for name, tensor in self.state_dict().items()
         }
-        config = json.dumps(dataclasses.asdict(self.config), indent=2) + "\n"
-        with tempfile.TemporaryDirectory(dir=save_directory) as scratch:
-            # The format tag is what transformers and the Hub's viewers look for.
-            save_file(weights, Path(scratch, WEIGHTS_NAME), metadata={"format": "pt"})
-            Path(scratch, CONFIG_NAME).write_text(config, encoding="utf-8")
-            os.chmod(Path(scratch, WEIGHTS_NAME), 0o644)  # safetensors writes for the owner alone
-            for name in (WEIGHTS_NAME, CONFIG_NAME):
-                os.replace(Path(scratch, name), save_directory / name)
+        # The format tag is what transformers and the Hub's viewers look for.
+        data = safetensors.torch.save(weights, metadata={"format": "pt"})
+        config = {**dataclasses.asdict(self.config), CHECKSUM: hashlib.sha256(data).hexdigest()}
+        files.write_bytes(folder / WEIGHTS_NAME, data)
+        files.write_text(folder / CONFIG_NAME, json.dumps(config, indent=2) + "\n")
 
     @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        map_location: str = "cpu",
-        config: Any = None,
-    ) -> Self:
-        """Loads a folder or Hub repository; raises `ModelError` for anything but an exact match."""
-        if config is None:
-            raise ModelError(f"{model_id}: there is no {CONFIG_NAME}, so this is not a model folder.")
-        if os.path.isdir(model_id):
-            weights_file = os.path.join(model_id, WEIGHTS_NAME)
-        else:
-            weights_file = hf_hub_download(
-                repo_id=model_id,
-                filename=WEIGHTS_NAME,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-            )
-        weights = read_weights(weights_file)
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Loads a folder, in evaluation mode and without gradients; raises `ModelError` unless all of it fits."""
+        folder = Path(folder)
+        settings = read_config(folder)
+        expected = settings.pop(CHECKSUM, None)
+        config = _build_config(inspect.signature(cls).parameters["config"].annotation, settings, folder / CONFIG_NAME)
         with torch.device("meta"):
             model = cls(config)
-        check_weights(weights, model.state_dict(), model_id)
+        weights = read_weights(folder / WEIGHTS_NAME, model)
+        check_weights(weights, model.state_dict(), str(folder))
+        if expected is not None and expected != checksum(folder):
+            where = folder / WEIGHTS_NAME
+            raise ModelError(f"{where}: damaged, or not the weights that {CONFIG_NAME} names by SHA-256.")
         model.load_state_dict(weights, assign=True)
-        return model.float().to(map_location).eval().requires_grad_(False)
+        return model.float().eval().requires_grad_(False)
 
 
 def prior_loss(logits: Tensor) -> Tensor:
@@ -100,6 +91,7 @@ class LatentModel(PretrainedModel):
     """
 
     config: Any  # a dataclass with at least family, image_size, latent_size and training
+    conditional: bool = False  # whether G sees the damaged picture: then z = 0 is a proposal, and `bound` comes first
     latent_bound: float | None = None  # the search keeps each coordinate of a code in [-bound, bound]; None: free
 
     def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
@@ -114,26 +106,90 @@ class LatentModel(PretrainedModel):
         """Penalty of unlikely images, one unweighted value per image: (N,). Lower is more real."""
         raise NotImplementedError
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """The features (N, C, H, W) of images in each hidden layer of a discriminator; `ModelError` without one."""
-        family = self.config.family
-        raise ModelError(f"feature_weight must be 0 for a model without a discriminator, as of the family {family!r}.")
+    def bound(self, pictures: Tensor, hole: Tensor) -> Self:
+        """The model of the fillings of pictures (N, 3, H, W) with holes bool (N, H, W), one row of codes a picture.
+
+        Itself, unless the generator is conditional.
+        """
+        return self
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Reads a safetensors file; raises `ModelError` when it is missing or is not one."""
-    if not os.path.isfile(path):
-        found = sorted(
-            p.name for p in Path(path).parent.glob("*") if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
-        )
-        hint = f" {found[0]} is a pickle file, which is never opened." if found else ""
-        raise ModelError(f"{path}: no such file; the weights must be a safetensors file.{hint}")
-    with open(path, "rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")  # where the format says how much to parse
-    if header_bytes > MAX_HEADER_BYTES:
-        raise ModelError(f"{path} is not a safetensors file of such a model: its header has {header_bytes:,} bytes.")
+def replaced(folder: str | Path, keep=lambda name: not of_a_model(name)):
+    """A context: yields an empty folder that takes the place of a model folder at the end; see `files.staged_folder`.
+
+    Raises:
+        ModelError: when there are files in `folder`, but no model.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder}: this is a file; expected a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG_NAME).is_file():
+        raise ModelError(f"{folder}: it holds other files; expected a new or empty folder, or a model folder.")
+    return files.staged_folder(folder, keep)
+
+
+def of_a_model(name: str) -> bool:
+    """Whether a file of a model folder, by its path in it, goes when another model is saved over it."""
+    own = (CONFIG_NAME, WEIGHTS_NAME, "README.md", "samples.png", "generator.onnx")
+    return name in own or name.startswith("encoder/")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model folder's configuration, unchecked. Raises `ModelError` when it is missing or no JSON object."""
+    path = folder / CONFIG_NAME
     try:
-        return load_file(path)
+        config = json.loads(files.read_bounded(path, MAX_CONFIG_BYTES).decode("utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder}: there is no {CONFIG_NAME}, so this is not a model folder.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(f"{path} is not valid JSON ({error}).") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:  # not a regular file, too long, or an integer of too many digits
+        raise ModelError(str(error) if str(path) in str(error) else f"{path} is not valid JSON ({error}).") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} holds {config!r:.80}, expected an object.")
+    return config
+
+
+def _build_config(kind: type, settings: dict[str, Any], path: Path) -> Any:
+    unknown = settings.keys() - {field.name for field in dataclasses.fields(kind)}
+    if unknown:
+        raise ModelError(f"{path}: unknown entry {min(unknown)!r:.80}.")
+    try:
+        return kind(**settings)
+    except ModelError as error:
+        raise ModelError(f"{path}: {str(error).removeprefix('config: ')}") from error
+
+
+def checksum(folder: Path) -> str:
+    """SHA-256 of a folder's weights, as the Hub shows it. Raises OSError when there are none."""
+    files.check_regular(folder / WEIGHTS_NAME)
+    with open(folder / WEIGHTS_NAME, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_weights(path: Path, model: nn.Module) -> dict[str, Tensor]:
+    """Reads a safetensors file no longer than the model's tensors; `ModelError` when it is missing or is not one."""
+    tensors = model.state_dict().values()
+    most = 8 + MAX_HEADER_BYTES + sum(tensor.numel() * max(4, tensor.itemsize) for tensor in tensors)
+    try:
+        files.check_regular(path)
+        with open(path, "rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")  # where the format says how much to parse
+        if header_bytes > MAX_HEADER_BYTES:
+            raise ModelError(f"{path} is not a safetensors file of a model: its header has {header_bytes:,} bytes.")
+        files.check_regular(path, most)
+    except FileNotFoundError as error:
+        found = sorted(p.name for p in path.parent.glob("*") if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+        hint = f" {found[0]} is a pickle file, which is never opened." if found else ""
+        raise ModelError(f"{path}: no such file; the weights must be a safetensors file.{hint}") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+    try:
+        return safetensors.torch.load_file(path)
     except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         # Not all kinds of number that the format knows can be made into tensors.
         raise ModelError(f"{path} is not a valid safetensors file ({error}); pickled weights are refused.") from error

@@ -23,7 +23,6 @@ from .dcgan import MAX_CHANNELS, MAX_LATENT_SIZE, check_size
 SLOPE = 0.2  # of the leaky ReLUs
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # by which a layer's output is multiplied to keep its variance through one
 MAPPING_RATE = 0.01  # of the mapping network's learning rate, as in StyleGAN
-SECOND_FROM = 64  # channels; sizes at least so wide have a second convolution
 LEAST_SIZE, LARGEST_SIZE = 32, 256
 
 
@@ -75,6 +74,7 @@ class CoMod(LatentModel):
     Unbound, it is bound to pictures of which nothing is left, and so an unconditional generator.
     """
 
+    conditional = True
     latent_bound = 1.0
 
     def __init__(self, config: CoModConfig = CoModConfig()):
@@ -134,7 +134,7 @@ class BoundCoMod:
 
 
 def damaged(pictures: Tensor, hole: Tensor, hide: bool = True) -> Tensor:
-    """What the networks see: pictures (N, 3, H, W), grey in the hole if it is to be hidden, and the hole: (N, 4, H, W)."""
+    """The networks' input (N, 4, H, W): pictures (N, 3, H, W), grey in the hole if it is to be hidden, and the hole."""
     hole = hole[:, None]
     shown = pictures.masked_fill(hole, 0) if hide else pictures
     return torch.cat([shown, hole.to(shown.dtype) - 0.5], 1).contiguous(memory_format=torch.channels_last)
@@ -155,9 +155,7 @@ class Generator(nn.Module):
         self.first = ModulatedConv(seen[-1], made[0], style)
         self.up = nn.ModuleList([ModulatedUp(wide, narrow, style) for wide, narrow in pairwise(made)])
         self.skip = nn.ModuleList([Conv(a, b, 1) for a, b in zip(seen[-2::-1], made[1:], strict=True)])
-        self.second = nn.ModuleList(
-            [ModulatedConv(c, c, style) if c >= SECOND_FROM else nn.Identity() for c in made[1:]]
-        )
+        self.second = nn.ModuleList([ModulatedConv(c, c, style) for c in made[1:]])
         self.colour = nn.ModuleList([ToColour(c, style) for c in made])
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
@@ -187,8 +185,7 @@ class Generator(nn.Module):
         layers = zip(self.up, self.skip, self.second, self.colour[1:], styles[1:], features[1:], strict=True)
         for up, skip, second, colour, w, seen in layers:
             x = leaky(up(x, w) + skip(seen)) * GAIN
-            if isinstance(second, ModulatedConv):
-                x = leaky(second(x, w)) * GAIN
+            x = leaky(second(x, w)) * GAIN
             image = F.interpolate(image, scale_factor=2, mode="bilinear") + colour(x, w).float()
         return image
 
@@ -283,7 +280,7 @@ class ModulatedConv(Modulated):
 
 
 class ModulatedUp(Modulated):
-    """A transposed 4x4 convolution that doubles the size."""
+    """A transposed 4x4 convolution that doubles the size, and a blur, without which it leaves dots two pixels apart."""
 
     def __init__(self, wide: int, narrow: int, style: int):
         super().__init__((wide, narrow, 4, 4), wide, narrow, style, taps=4)
@@ -292,7 +289,7 @@ class ModulatedUp(Modulated):
         s, weight = self.affine(style), self.weight * self.scale
         power = weight.square().sum((2, 3)) / 4  # (wide, narrow); each output pixel sees a quarter of the taps
         x = F.conv_transpose2d(scaled(x, s), weight.to(x.dtype), stride=2, padding=1)
-        return demodulated(x, s, power, self.bias)
+        return demodulated(blurred(x), s, power, self.bias)
 
 
 class ToColour(Modulated):
@@ -308,6 +305,12 @@ class ToColour(Modulated):
 
 def scaled(x: Tensor, s: Tensor) -> Tensor:
     return x * s[:, :, None, None].to(x.dtype)
+
+
+def blurred(x: Tensor) -> Tensor:
+    """x (N, C, H, W), each channel convolved with [1, 2, 1] / 4 in both directions (zero beyond the edge)."""
+    line = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device) / 4
+    return F.conv2d(x, line.outer(line).expand(x.shape[1], 1, 3, 3).contiguous(), padding=1, groups=x.shape[1])
 
 
 def demodulated(x: Tensor, s: Tensor, power: Tensor, bias: Tensor) -> Tensor:

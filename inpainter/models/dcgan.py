@@ -83,14 +83,6 @@ class DCGAN(LatentModel):
     def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
         return prior_loss(self.discriminator(images).squeeze(1))
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        layers = []
-        for layer in self.discriminator:
-            images = layer(images)
-            if isinstance(layer, nn.LeakyReLU):
-                layers.append(images)
-        return layers
-
 
 def generator(config: DCGANConfig) -> nn.Sequential:
     """G: codes (N, latent_size) to images (N, 3, image_size, image_size) in [-1, 1]."""

@@ -1,6 +1,6 @@
 """The method: finds the latent code whose image agrees with what is left of a picture.
 
-`losses` is what is minimised, `loop` the search of the paper; `fast`, `refine` and `mirror` go beyond it.
+`losses` is what is minimised, `loop` the search of the paper; `fast` and `refine` go beyond it.
 """
 
 from .loop import LEARNING_RATE, PRIOR_WEIGHT, STEPS, Callback, SearchState, box, descend, search

@@ -22,10 +22,11 @@ from torch import Tensor
 
 from ..models import Encoder, LatentModel
 from . import losses
-from .kernels.objective import ROWS_AT_ONCE, generate, objective
-from .loop import PRIOR_WEIGHT, Callback, SearchState, box, descend
+from .kernels import quick
+from .loop import PRIOR_WEIGHT, Callback, Objective, SearchState, box, descend
 
 STEPS = 150
+CONDITIONAL_STEPS = 20  # of a generator that sees the picture: its proposal is nearly there
 LEARNING_RATE = 0.2  # of the first step from a random code
 PROPOSED_LEARNING_RATE = 0.05  # of the first step from a proposal, which is near already
 # Weight of the squared distance from a proposal, against the context loss summed over pixels. From 1 to 4, held-out
@@ -33,6 +34,7 @@ PROPOSED_LEARNING_RATE = 0.05  # of the first step from a proposal, which is nea
 ANCHOR = 4.0
 BETAS = (0.9, 0.95)
 CANDIDATES = 64
+CANDIDATES_AT_ONCE = 16
 PRIOR_EVERY = 8  # steps
 
 
@@ -47,32 +49,31 @@ def fast_search(
     learning_rate: float | None = None,
     proposed: Tensor | None = None,
     anchor: float = ANCHOR,
-    window: int | None = losses.WINDOW,
+    window: int | str | None = "auto",
     norm: str = "l1",
-    feature_weight: float = 0,
     truncation: float = 1,
+    precision: str = "float32",
     callback: Callback | None = None,
 ) -> SearchState:
     """As `loop.search`, to about the same loss in fewer and cheaper steps.
 
     Args:
         learning_rate: Adam's step size in all steps; None: from 0.2 (0.05 from a proposal) to zero over the steps.
-        proposed: bool (N,), which codes are an encoder's proposals; None: none.
+        proposed: bool (N,), which codes are proposals; None: none.
         anchor: weight of the squared distance from a proposal, which is added to what the search minimises.
 
-    The prior loss that a callback sees may be of up to 8 steps ago; that of the last state is its own.
+    The prior loss that a callback sees may be up to 8 steps old; that of the last state is its own.
     """
-    target = objective(model, pictures, hole, prior_weight, window, norm, feature_weight)
-
     proposed = torch.zeros(len(z), dtype=torch.bool) if proposed is None else proposed
-    proposed = proposed.to(z.device)
-    pace = torch.where(proposed, PROPOSED_LEARNING_RATE, LEARNING_RATE) if learning_rate is None else None
+    proposed = proposed.to(z.device)[:, None]
+    first = torch.where(proposed, PROPOSED_LEARNING_RATE, LEARNING_RATE)  # (N, 1)
 
-    def step_size(step: int) -> float:
-        return 1 - step / max(steps, 1) if learning_rate is None else learning_rate
+    def step_size(step: int) -> float | Tensor:
+        return first * (1 - step / steps) if learning_rate is None else learning_rate
 
-    settings = {"betas": BETAS, "pace": pace, "anchor": anchor * proposed, "prior_every": PRIOR_EVERY}
-    return descend(target, z, steps, step_size, box(model, truncation), callback, **settings)
+    evaluate = Objective(quick(model, precision), pictures, hole, prior_weight, window, norm)
+    settings = {"betas": BETAS, "anchor": anchor * proposed, "prior_every": PRIOR_EVERY}
+    return descend(evaluate, z, steps, step_size, box(model, truncation), callback, **settings)
 
 
 @torch.no_grad()
@@ -81,12 +82,13 @@ def propose(encoder: Encoder, pictures: Tensor, hole: Tensor, truncation: float 
 
     Those beyond the searched share of the box are moved to its rim.
     """
-    parts = zip(pictures.split(ROWS_AT_ONCE), hole.split(ROWS_AT_ONCE), strict=True)
-    codes = torch.cat([encoder(*part).float() for part in parts])
+    pairs = zip(pictures.split(1), hole.split(1), strict=True)  # one by one: rounding depends on the batch
+    codes = torch.cat([encoder(*pair).float() for pair in pairs])
     bound = box(encoder.config, truncation)
     return codes if bound is None else codes.clamp(-bound, bound)
 
 
+@torch.no_grad()
 def best_codes(
     model: LatentModel,
     pictures: Tensor,
@@ -94,8 +96,9 @@ def best_codes(
     candidates: Tensor,
     count: int = 1,
     *,
-    window: int | None = losses.WINDOW,
+    window: int | str | None = "auto",
     norm: str = "l1",
+    precision: str = "float32",
 ) -> Tensor:
     """The codes with the lowest context loss for each picture, best first: float32 (N, count, latent_size).
 
@@ -103,11 +106,11 @@ def best_codes(
         candidates: float32 (K, latent_size), K at least `count`.
         The others as for `loop.search`.
     """
-    weights = losses.importance_weights(hole, window)
+    model, weights = quick(model, precision), losses.importance_weights(hole, window)
     pictures = pictures.masked_fill(hole[:, None], 0)
     scores = []
-    for some in candidates.split(ROWS_AT_ONCE):
-        images = generate(model, some)
+    for some in candidates.split(CANDIDATES_AT_ONCE):
+        images = model.generate(some)
         pairs = zip(pictures.split(1), weights.split(1), strict=True)
         scores.append(torch.stack([losses.context_loss(images, *pair, norm) for pair in pairs]))
     return candidates[torch.cat(scores, dim=1).topk(count, largest=False).indices]

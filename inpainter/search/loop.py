@@ -1,28 +1,36 @@
-"""The latent search: find the code whose image agrees with what is left (CVPR section 3.2, eq. 2)."""
+"""The latent search: find the code whose image agrees with what is left of a picture (CVPR section 3.2, eq. 2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..models import EncoderConfig, LatentModel
 from . import losses
-from .kernels.graphs import replayed
-from .kernels.objective import AutogradObjective, Evaluation, FoldedObjective, objective
+from .kernels import quick
 
 STEPS = 1500
 PRIOR_WEIGHT = 0.003  # lambda, against the context loss summed over pixels and channels
 # The papers do not give one. After 1500 steps on held-out faces, 0.005 fills centres as well and halves 0.2 dB worse
 # (PSNR in the hole, 16 and 40 faces), and 0.1 is no better on either.
 LEARNING_RATE = 0.03
-GRAPH_STEPS = 20  # from which on recording a CUDA graph pays
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Images G(z) (N, 3, H, W) in [-1, 1], losses (N,), the prior's unweighted, and the gradient of `loss` by z."""
+
+    images: Tensor
+    context_loss: Tensor
+    prior_loss: Tensor
+    loss: Tensor
+    gradient: Tensor
 
 
 @dataclass(frozen=True)
 class SearchState:
-    """Where a search stands after `step` steps; every tensor belongs to the same codes.
+    """A search after `step` steps; every tensor belongs to the same codes.
 
     z (N, latent_size), images = G(z) (N, 3, H, W) in [-1, 1], context_loss (N,), prior_loss (N,)
     before its factor lambda, loss (N,) the weighted total.
@@ -48,10 +56,10 @@ def search(
     steps: int = STEPS,
     prior_weight: float | Tensor = PRIOR_WEIGHT,
     learning_rate: float = LEARNING_RATE,
-    window: int | None = losses.WINDOW,
+    window: int | str | None = "auto",
     norm: str = "l1",
-    feature_weight: float = 0,
     truncation: float = 1,
+    precision: str = "float32",
     callback: Callback | None = None,
 ) -> SearchState:
     """Adam on context loss + lambda * prior loss, the code clipped to its box after every step.
@@ -68,24 +76,66 @@ def search(
         prior_weight: lambda, one for all or one per row (N,).
         learning_rate: Adam's step size.
         window, norm: as in `losses.importance_weights` and `losses.context_loss`.
-        feature_weight: of the feature loss, as in `kernels.objective.objective`; 0, as in the paper, leaves it out.
         truncation: as for `box`.
+        precision: "float32" or "bfloat16", of the networks' features.
         callback: called as callback(step, state) before the first step and after each one; returning
             True ends the search there.
 
     Returns:
         The last state.
     """
-    target = objective(model, pictures, hole, prior_weight, window, norm, feature_weight)
-    return descend(target, z, steps, lambda step: learning_rate, box(model, truncation), callback)
+    evaluate = Objective(quick(model, precision), pictures, hole, prior_weight, window, norm)
+    return descend(evaluate, z, steps, lambda step: learning_rate, box(model, truncation), callback)
+
+
+class Objective:
+    """Context loss + lambda * prior loss (CVPR eq. 3 to 5) of codes, and its gradient. Arguments as for `search`."""
+
+    def __init__(
+        self,
+        model: LatentModel,
+        pictures: Tensor,
+        hole: Tensor,
+        prior_weight: float | Tensor,
+        window: int | str | None,
+        norm: str,
+    ):
+        self.model, self.prior_weight, self.norm = model, prior_weight, norm
+        self.weights = losses.importance_weights(hole, window)  # (N, 1, H, W)
+        self.pictures = pictures.masked_fill(hole[:, None], 0)
+        self.pull: Tensor | None = None  # the gradient of the weighted prior by the images (N, 3, H, W)
+
+    @torch.enable_grad()
+    def __call__(self, z: Tensor, fresh: bool = True) -> Evaluation:
+        """Evaluates codes z (N, latent_size); unless `fresh`, a prior of the images keeps its loss and gradient."""
+        z = z.detach().requires_grad_()
+        images = self.model.generate(z)
+        context = losses.context_loss(images, self.pictures, self.weights, self.norm)
+        of_code = self._judge(images.detach(), z.detach()) if fresh or self.pull is None else 0.0
+        total = context.sum() if self.pull is None else context.sum() + (self.pull * images).sum()
+        (gradient,) = torch.autograd.grad(total, z)  # rows do not interact: each gets its own gradient
+        context = context.detach()
+        loss = context + self.prior_weight * self.prior_loss
+        return Evaluation(images.detach(), context, self.prior_loss, loss, gradient + of_code)
+
+    def _judge(self, images: Tensor, z: Tensor) -> Tensor | float:
+        """Brings the prior's loss and pull on the images up to date; returns its pull on the codes."""
+        images, z = images.requires_grad_(), z.requires_grad_()
+        prior = self.model.prior_loss(images, z)
+        self.prior_loss, self.pull = prior.detach(), None
+        if not prior.requires_grad:
+            return 0.0
+        total = (self.prior_weight * prior).sum()
+        self.pull, of_code = torch.autograd.grad(total, (images, z), allow_unused=True)
+        return 0.0 if of_code is None else of_code
 
 
 def box(model: LatentModel | EncoderConfig, truncation: float) -> float | None:
     """How far from zero a search lets each coordinate of a code go; None for a model whose codes have no bound.
 
     Args:
-        truncation: the share of the model's bound. 1 is the paper's; less keeps a search away from the corners of
-            the box, where it goes to meet what is left of a picture, and what was hardly ever seen in training.
+        truncation: share of the model's bound. 1 is the paper's; less keeps a search away from the corners of the
+            box, which training hardly ever saw.
 
     Source: after the truncation of samples in Brock et al., *Large Scale GAN Training*, ICLR 2019, section 3.1.
     """
@@ -93,78 +143,52 @@ def box(model: LatentModel | EncoderConfig, truncation: float) -> float | None:
 
 
 def descend(
-    target: AutogradObjective,
+    evaluate: Objective,
     z: Tensor,
     steps: int,
-    step_size: Callable[[int], float],
-    bound: float | None,
-    callback: Callback | None,
+    step_size: Callable[[int], float | Tensor],
+    bound: float | None = None,
+    callback: Callback | None = None,
     *,
     betas: tuple[float, float] = (0.9, 0.999),
-    pace: Tensor | None = None,
-    anchor: Tensor | None = None,
+    anchor: float | Tensor = 0,
     prior_every: int = 1,
 ) -> SearchState:
-    """Adam from the codes z with the step size `step_size(step)`, times each row's `pace` (N,); the rest as `search`.
+    """Evaluate, step, clip: the loop of every search. Arguments and result as for `search`, and:
 
-    With an `anchor` (N,), that times a code's squared distance from z is a part of what it descends, though not
-    of the losses that it reports.
-
-    The prior is brought up to date every `prior_every` steps, and for the last state; see `objective`.
+    Args:
+        step_size: Adam's, by the step; a number, or one per row (N, 1).
+        bound: of each coordinate of z, None for none.
+        anchor: adds anchor * |z - start|^2 to the objective, but not to the reported losses; a number or (N, 1).
+        prior_every: the prior is evaluated every so many steps; in between, its last loss and gradient stand.
     """
-    adam = Adam(target, z, bound, betas, pace, anchor)
-    full, quick = adam.step, partial(adam.step, prior=False)
-    if z.device.type == "cuda" and steps >= GRAPH_STEPS and isinstance(target, FoldedObjective):
-        full, quick = replayed(full, adam.state), replayed(quick, adam.state) if prior_every > 1 else quick
+    start, adam = z, Adam(betas)
     for step in range(steps + 1):
-        adam.step_size.fill_(step_size(step))
-        codes, found = (full if step == steps or step % prior_every == 0 else quick)()
-        if callback is not None or step == steps:
-            state = SearchState(
-                step, *(t.clone() for t in (codes, found.images, found.context_loss, found.prior_loss, found.loss))
-            )
-            if (callback is not None and callback(step, state)) or step == steps:
-                return state
+        fresh = step == steps or step % prior_every == 0
+        found = evaluate(z, fresh)
+        state = SearchState(step, z, found.images, found.context_loss, found.prior_loss, found.loss)
+        stopped = callback is not None and callback(step, state)
+        if stopped and not fresh:  # so that all that is returned belongs to the same codes
+            found = evaluate(z)
+            state = SearchState(step, z, found.images, found.context_loss, found.prior_loss, found.loss)
+        if stopped or step == steps:
+            return state
+        z = z - step_size(step) * adam.direction(found.gradient + 2 * anchor * (z - start))
+        if bound is not None:
+            z = z.clamp(-bound, bound)
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015, algorithm 1) on codes (N, latent_size), clipped to [-bound, bound].
+    """Adam (Kingma and Ba 2015, algorithm 1). Entries have moments of their own, so rows do not interact."""
 
-    A step changes `state` in place and reads nothing back, so that a GPU can replay it.
-    """
+    def __init__(self, betas: tuple[float, float]):
+        self.betas, self.steps, self.mean, self.square = betas, 0, 0.0, 0.0
 
-    def __init__(
-        self,
-        target: AutogradObjective,
-        z: Tensor,
-        bound: float | None,
-        betas: tuple[float, float],
-        pace: Tensor | None = None,
-        anchor: Tensor | None = None,
-    ):
-        self.target, self.bound = target, bound
-        self.pace = torch.ones((), device=z.device) if pace is None else pace[:, None]
-        self.anchor, self.origin = None if anchor is None else anchor[:, None], z.detach()
-        self.z = self.origin.clone()
-        self.mean, self.square = torch.zeros_like(z), torch.zeros_like(z)  # of the gradient
-        self.betas = torch.tensor(betas, device=z.device)
-        self.powers = torch.ones_like(self.betas)  # of the betas, as many as steps were taken
-        self.step_size = torch.zeros((), device=z.device)
-        self.state = (self.z, self.mean, self.square, self.powers)
-
-    def step(self, prior: bool = True) -> tuple[Tensor, Evaluation]:
-        """Evaluates the codes, then moves them; returns them as they were, and what was found."""
-        codes = self.z.clone()
-        found = self.target(codes, prior)
-        gradient = found.gradient
-        if self.anchor is not None:
-            gradient = gradient + 2 * self.anchor * (codes - self.origin)
+    def direction(self, gradient: Tensor) -> Tensor:
+        """What a step of size 1 subtracts."""
+        self.steps += 1
         beta1, beta2 = self.betas
-        self.mean.lerp_(gradient, 1 - beta1)
-        self.square.lerp_(gradient.square(), 1 - beta2)
-        self.powers.mul_(self.betas)
-        mean, square = self.mean / (1 - self.powers[0]), self.square / (1 - self.powers[1])  # unbiased
-        self.z.sub_(self.step_size * self.pace * mean / (square.sqrt() + 1e-8))
-        if self.bound is not None:
-            self.z.clamp_(-self.bound, self.bound)
-        return codes, found
+        self.mean = beta1 * self.mean + (1 - beta1) * gradient
+        self.square = beta2 * self.square + (1 - beta2) * gradient.square()
+        mean, square = self.mean / (1 - beta1**self.steps), self.square / (1 - beta2**self.steps)  # unbiased
+        return mean / (square.sqrt() + 1e-8)

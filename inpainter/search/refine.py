@@ -21,10 +21,9 @@ Generative Models*, ICML 2021.
 import torch
 from torch import Tensor, nn
 
-from ..models import LatentModel, ModelError
-from . import losses
-from .kernels.objective import AutogradObjective, quick_dtype
-from .loop import descend
+from ..models import DCGAN, VAE, LatentModel, ModelError
+from .kernels import chain
+from .loop import Objective, descend
 
 STEPS = 20
 LEARNING_RATE = 0.03  # the features of a trained G are around 0.5
@@ -38,59 +37,51 @@ def refine(
     *,
     steps: int = STEPS,
     learning_rate: float = LEARNING_RATE,
-    window: int | None = losses.WINDOW,
+    window: int | str | None = "auto",
     norm: str = "l1",
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Takes Adam steps on the context loss, from the features that codes z give.
-
-    Every row is refined by itself. The steps are in bfloat16 where that is fast, what is returned is not.
+    precision: str = "float32",
+) -> Tensor:
+    """Takes Adam steps on the context loss, from the features that codes z give. Every row is refined by itself.
 
     Args:
         model: in evaluation mode, without parameter gradients; it is not changed.
-        pictures, hole, window, norm: as for `loop.search`.
+        pictures, hole, window, norm, precision: as for `loop.search`. What is returned is computed in float32.
         z: float32 (N, latent_size), what a search found.
         steps: 0 evaluates the codes.
         learning_rate: Adam's step size.
 
     Returns:
-        Images (N, 3, H, W) in [-1, 1], their context loss (N,), and their prior loss (N,) before its factor.
+        Images (N, 3, H, W) in [-1, 1].
 
     Raises:
-        ModelError: when the model's generator is not a sequence of layers.
+        ModelError: when the model cannot be refined.
     """
-    lower, upper = split(model)
-    target = AutogradObjective(Upper(upper), pictures, hole, 0.0, window, norm)
-    with torch.no_grad():
-        features = lower(z).float()  # (N, C, 8, 8)
-    kind = z.device.type
-    quick = torch.is_autocast_enabled(kind) or quick_dtype(z.device) == torch.bfloat16
-    with torch.autocast(kind, torch.bfloat16, enabled=quick):
-        features = descend(target, features, steps, lambda step: learning_rate, None, None).z
-    found = target(features)
-    with torch.no_grad():
-        prior_loss = model.prior_loss(found.images, z).float()
-    return found.images, found.context_loss, prior_loss
+    first = split(model)
+    features = chain(model.generator, torch.float32, 0, first)(z[:, :, None, None])  # (N, C, 8, 8)
+    upper = chain(model.generator, getattr(torch, precision), first)
+    evaluate = Objective(Upper(upper), pictures, hole, 0.0, window, norm)
+    features = descend(evaluate, features, steps, lambda step: learning_rate).z
+    return chain(model.generator, torch.float32, first)(features)
 
 
 class Upper:
     """The upper layers of a generator as a model without a prior, whose codes are the features below them."""
 
-    def __init__(self, layers: nn.Sequential):
+    def __init__(self, layers):
         self.generate = layers
 
     def prior_loss(self, images: Tensor, features: Tensor) -> Tensor:
-        return images.new_zeros(len(images))
+        return images.detach().new_zeros(len(images))
 
 
 def possible(model: LatentModel) -> bool:
-    """Whether a model's generator is a sequence of layers, which can be split."""
-    return isinstance(getattr(model, "generator", None), nn.Sequential)
+    """Whether a model can be refined: its generator is a sequence of layers, which can be split."""
+    return type(model) in (DCGAN, VAE)
 
 
-def split(model: LatentModel) -> tuple[nn.Sequential, nn.Sequential]:
-    """A generator's layers up to features of 8x8, and those above; of one that makes 8x8 images, up to 4x4."""
+def split(model: LatentModel) -> int:
+    """The first of a generator's layers that come after features of 8x8 (4x4, of one that makes 8x8 images)."""
     if not possible(model):
         raise ModelError(f"refine: the generator of a {type(model).__name__} is not a sequence of layers.")
-    layers = model.generator
-    enlarging = [index for index, layer in enumerate(layers) if isinstance(layer, nn.ConvTranspose2d)]
-    return layers[: enlarging[:2][-1]], layers[enlarging[:2][-1] :]
+    enlarging = [index for index, layer in enumerate(model.generator) if isinstance(layer, nn.ConvTranspose2d)]
+    return enlarging[:2][-1]

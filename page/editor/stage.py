@@ -9,7 +9,7 @@ import gradio as gr
 from ..models import MODELS, Offer, sample_picture
 from ..pixels import data_uri
 from ..runs.scene import SAMPLE
-from ..settings import WORDS, Choice
+from ..settings import USUAL, WORDS
 from .presets import VARIANTS, presets
 
 FOLDER = Path(__file__).parent
@@ -53,7 +53,7 @@ def configuration() -> str:
     """What the scripts have to know about models, examples and holes, as JSON."""
     models = {name: _told(offer) for name, offer in MODELS.items()}
     holes = {offer.size: presets(offer.size) for offer in MODELS.values()}
-    fields = {"names": list(vars(Choice())), "words": WORDS, "usual": vars(Choice())}
+    fields = {"names": list(USUAL), "words": WORDS, "usual": USUAL}
     return json.dumps({"fields": fields, "models": models, "holes": holes, "variants": VARIANTS, "first": opening()})
 
 

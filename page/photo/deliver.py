@@ -75,7 +75,7 @@ def best(outcome: Outcome, chosen: int) -> NDArray[np.uint8]:
         raise ValueError("Your photo is no longer here, as files are kept for a day: upload it again.")
     with DECODING:
         photo = np.asarray(read_image(scene.photo.path))
-        blend = scene.choice.blend
+        blend = scene.choice.settings.blend
         return paste_back(photo, scene.square, outcome.result.generated[outcome.row(chosen)], scene.hole, blend)
 
 
@@ -89,7 +89,9 @@ def view(outcome: Outcome, chosen: int) -> NDArray[np.uint8] | None:
     if square.side <= len(scene.picture):
         return None
     row = outcome.row(chosen)
-    part = paste_back(photo, square, outcome.result.generated[row], scene.hole, scene.choice.blend)[square.slices]
+    part = paste_back(photo, square, outcome.result.generated[row], scene.hole, scene.choice.settings.blend)[
+        square.slices
+    ]
     image = Image.fromarray(part)
     image.thumbnail((VIEW, VIEW))
     return np.asarray(image)
@@ -113,12 +115,12 @@ def archive(outcome: Outcome) -> bytes:
         searches.append(
             {
                 "candidate": number + 1,
-                "seed": scene.choice.seed + row,
+                "seed": scene.choice.settings.seed + row,
                 "context_loss": float(result.context_loss[row]),
                 "prior_loss": float(result.prior_loss[row]),
             }
         )
-    record = {"model": scene.model, "steps_done": result.steps, "settings": dataclasses.asdict(scene.choice)}
+    record = {"model": scene.model, "steps_done": result.steps, "settings": dataclasses.asdict(result.settings)}
     files["losses.json"] = (json.dumps(record | {"searches": searches}, indent=2) + "\n").encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as out:

@@ -58,7 +58,7 @@ def describe(photo: Photo, model: str) -> dict[str, Any]:
     exact = photo.width == photo.height == size
     square, note = (photo.square(None), "") if exact else frame(photo, model)
     if not exact:
-        note = f"{photo.width}×{photo.height} pixels; the model sees {size}×{size} of the frame. {note}"
+        note = f"{photo.width}x{photo.height} pixels; the model sees {size}x{size} of the frame. {note}"
     return {
         "token": photo.token,
         "path": str(photo.reduced),
@@ -84,4 +84,3 @@ def frame(photo: Photo, model: str) -> tuple[Square, str]:
     ratio = photo.width / pixels.shape[1]
     square = photo.square(np.array([small.left, small.top, small.side]) * ratio)
     return square, EYES_GUESSED if face.guessed else FOUND
-

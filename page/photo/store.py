@@ -116,7 +116,7 @@ def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]
             raise ValueError(f"{path.name}: the file is damaged or cut short ({error}).") from error
         factor = min(image.size) // SIDE
         if factor > 1:
-            image = _reducible(image).reduce(factor)  # noqa: PLW2901  the whole one is closed with the block
+            image = _reducible(image).reduce(factor)
         upright = images.to_rgb(image, path.name)
     if min(upright.size) > SIDE:
         scale = SIDE / min(upright.size)

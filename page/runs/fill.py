@@ -18,7 +18,6 @@ from inpainter import Result
 
 from ..errors import sentence
 from ..gpu import ZERO_GPU
-from ..models import offer_named
 from ..photo.deliver import view
 from ..pixels import data_uri, jpeg_uri
 from ..tabs import details
@@ -63,9 +62,7 @@ def _answers(wanted: Asked, visit) -> Iterator[tuple[dict[str, Any], Outcome | N
     scene = wanted.scene()
     if not scene.hole.any():
         raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
-    choice = scene.choice if wanted.effort == "run" else scene.choice.of_live()
-    rows = (choice.candidates or offer_named(scene.model).candidates) if wanted.effort == "run" else 1
-    scene = replace(scene, choice=replace(choice, candidates=rows))
+    scene = replace(scene, choice=scene.choice.resolved(scene.model, live=wanted.effort == "live"))
     outcome = EXAMPLES_FILLED.get(scene.key)
     if outcome is None:
         outcome = Outcome(wanted.id, scene)
@@ -77,14 +74,14 @@ def _answers(wanted: Asked, visit) -> Iterator[tuple[dict[str, Any], Outcome | N
 def _search(outcome: Outcome, visit) -> Iterator[tuple[dict[str, Any], None]]:
     """The first proposal at once; then, when it is its turn, the search, with a picture every now and then."""
     scene, begun, told = outcome.scene, time.monotonic(), 0.0
-    rows, arguments = scene.choice.candidates, scene.choice.arguments(scene.choice.candidates)
+    pictures, settings = np.stack([scene.picture] * scene.choice.candidates), scene.choice.rows()
     if not ZERO_GPU:  # a lent GPU has to be waited for
-        yield forming(outcome, propose(scene.model, scene.picture, scene.hole, scene.choice.arguments())), None
+        yield forming(outcome, propose(scene.model, scene.picture, scene.hole, scene.choice.settings)), None
     for ahead in TURNS.wait(visit):
         yield {"state": "waiting", "text": f"Waiting: {ahead} ahead" if ahead else "Waiting"}, None
     if visit.superseded.is_set():
         return
-    for item in search(scene.model, np.stack([scene.picture] * rows), scene.hole, arguments, visit.switch):
+    for item in search(scene.model, pictures, scene.hole, settings, visit.switch):
         outcome.seconds = time.monotonic() - begun
         if isinstance(item, Result):
             outcome.result = item
@@ -98,7 +95,7 @@ def _search(outcome: Outcome, visit) -> Iterator[tuple[dict[str, Any], None]]:
 
 def forming(outcome: Outcome, preview: Preview) -> dict[str, Any]:
     """An answer on the way."""
-    steps = outcome.scene.choice.steps
+    steps = outcome.scene.choice.settings.steps
     text = f"Searching: step {preview.step} of {steps}" if preview.step else "First proposal"
     best = int(preview.context_loss.argmin())
     return {
@@ -112,7 +109,7 @@ def forming(outcome: Outcome, preview: Preview) -> dict[str, Any]:
 
 def done(outcome: Outcome, effort: str) -> dict[str, Any]:
     """The answer at the end."""
-    result, steps = outcome.result, outcome.scene.choice.steps
+    result, steps = outcome.result, outcome.scene.choice.settings.steps
     how_long = f"{result.steps} steps" if result.steps == steps else f"stopped after {result.steps} of {steps} steps"
     notes = [note.partition(": ")[2] or note for note in dict.fromkeys(result.notes)][:1]
     candidates = []
@@ -138,7 +135,7 @@ def done(outcome: Outcome, effort: str) -> dict[str, Any]:
 def remember(outcome: Outcome) -> None:
     """Keeps a finished fill of an example, which the next visitor may ask for, and no visitor's own picture."""
     scene = outcome.scene
-    if scene.photo is None and scene.preset and outcome.result.steps == scene.choice.steps:
+    if scene.photo is None and scene.preset and outcome.result.steps == scene.choice.settings.steps:
         EXAMPLES_FILLED[scene.key] = outcome
         while len(EXAMPLES_FILLED) > KEPT:
             EXAMPLES_FILLED.popitem(last=False)
@@ -150,8 +147,6 @@ def first_fill(fields: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:
     with TURNS.visit(None) as visit:
         *_, (answer, outcome) = _answers(asked, visit)
     return answer | {"id": "first", "number": 0}, outcome
-
-
 
 
 def as_text(answer: dict[str, Any]) -> str:

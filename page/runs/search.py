@@ -2,15 +2,14 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inpainter import Progress, Result
+from inpainter import Progress, Result, Settings
 from inpainter.images import to_uint8
 
 from ..gpu import on_gpu
@@ -35,24 +34,22 @@ def search(
     name: str,
     pictures: NDArray[np.uint8],
     hole: NDArray[np.bool_],
-    arguments: dict[str, Any],
+    settings: Settings,
     stop: StopSwitch,
     previews: int = PREVIEWS,
 ) -> Iterator[Preview | Result]:
-    """Fills the hole in pictures (N, H, W, 3): `arguments` are those of `Inpainter`, `steps` among them.
+    """Fills the hole in pictures (N, H, W, 3), in a number of steps that the settings give.
 
     Yields and raises as `stream`.
     """
     model = model_named(name)
-    yield from stream(
-        lambda callback: model(pictures, hole, callback=callback, **arguments), arguments["steps"], stop, previews
-    )
+    yield from stream(lambda callback: model(pictures, hole, settings, callback), settings.steps, stop, previews)
 
 
-def propose(name: str, picture: NDArray[np.uint8], hole: NDArray[np.bool_], arguments: dict[str, Any]) -> Preview:
+def propose(name: str, picture: NDArray[np.uint8], hole: NDArray[np.bool_], settings: Settings) -> Preview:
     """Where a search of one picture (H, W, 3) begins: one pass through the encoder or the generator."""
     with PROPOSING:
-        start = model_named(name)(picture[None], hole, **arguments | {"steps": 0, "refine": 0})
+        start = model_named(name)(picture[None], hole, replace(settings, steps=0, refine=0))
     return Preview(0, start.images, start.context_loss)
 
 

@@ -7,7 +7,7 @@ from .views import figure, hint, of_scene
 
 CURVE = (300, 60)  # width and height of the loss curve's own coordinates
 NOTHING_YET = hint("Nothing is filled yet.")
-DB = "dB: PSNR against the original, over the pixels of the hole only; higher is closer, not necessarily better to look at."
+DB = "dB: PSNR against the original, over the pixels of the hole only; higher is closer, though blur scores well, too."
 
 
 def show(outcome: Outcome) -> str:
@@ -34,7 +34,7 @@ def _table(outcome: Outcome) -> str:
     """The losses with which the candidates ended."""
     result = outcome.result
     rows = "".join(
-        f'<tr><th scope="row">Candidate {number + 1}</th><td>{outcome.scene.choice.seed + row}</td>'
+        f'<tr><th scope="row">Candidate {number + 1}</th><td>{outcome.scene.choice.settings.seed + row}</td>'
         f"<td>{result.context_loss[row]:.1f}</td><td>{result.prior_loss[row]:.3g}</td>"
         f"<td>{outcome.psnr(result.images[row]):.1f} dB</td></tr>"
         for number, row in enumerate(outcome.order)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from inpainter import baselines, metrics
 from inpainter.baselines.context_encoder import ContextEncoder
-from inpainter.settings import MODES
 
 from ..errors import errors_as_messages
 from ..models import CONTEXT_ENCODER, MODELS
@@ -22,18 +21,20 @@ from ..pixels import damaged
 from ..runs.scene import Asked
 from ..runs.search import search
 from ..runs.turns import TURNS, Visit
+from ..settings import Choice
 from .views import figure, hint, of_scene, progress
 
 EXPLANATION = """Fills your scene with every method that is installed: the search, the search without each of its parts,
 and classical methods. What is finished is shown at once."""
 SCORES = hint(
-    "dB: PSNR over the pixels of the hole; SSIM: structural similarity of the whole picture. Both are higher for what is "
-    "closer to the original, and reward blur. The time is of this method alone."
+    "dB: PSNR over the pixels of the hole; SSIM: structural similarity of the whole picture. Both are higher for what "
+    "is closer to the original, and reward blur. The time is of this method alone."
 )
 
-SEARCHES: dict[str, dict[str, Any]] = {  # what each changes in the usual arguments
+SEARCHES: dict[str, dict[str, Any]] = {  # what each changes in the usual settings
     "Latent search": {},
     "First proposal": {"steps": 0, "refine": 0},
+    "Both ways": {"both_ways": True},
     "Without refinement": {"refine": 0},
     "Known pixels all alike": {"window": None},
     "Without blending": {"blend": "overlay"},
@@ -107,8 +108,8 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
 
 def _search(name: str, visit: Visit, changes: dict[str, Any], picture: NDArray, hole: NDArray) -> tuple[NDArray, float]:
     """The fast search: the filled picture, and its seconds."""
-    arguments = {"mode": "fast", "steps": MODES["fast"], **changes}
-    *_, result = search(name, picture[None], hole, arguments, _Unset(visit), previews=1)
+    settings = Choice().resolved(name, live=False).settings.with_fields(**changes)
+    *_, result = search(name, picture[None], hole, settings, _Unset(visit), previews=1)
     return result.images[0], result.seconds
 
 

@@ -1,6 +1,7 @@
 """The comparison that the paper is about: pasted or blended, with the prior loss or without it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import gradio as gr
 import numpy as np
@@ -18,8 +19,8 @@ from ..runs.search import search
 from ..runs.turns import TURNS
 from .views import figure, hint, of_scene, progress
 
-EXPLANATION = """The paper adds two parts to the search: **blending** (keep the gradients of what was generated, take the
-colours at the rim) and a **prior** (what the discriminator thinks of it). This fills your scene with and without each."""
+EXPLANATION = """The paper adds two parts to the search: **blending**, which keeps the gradients of what was generated and
+takes the colours at the rim, and a **prior**, the discriminator's opinion. This fills your scene with and without."""
 RIM = 28  # model pixels a side of the magnified part
 TIMES = 8  # by which differences are amplified
 BLENDS = {"pasted": "overlay", "blended": "poisson"}
@@ -49,19 +50,18 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
         scene = wanted.scene()
         if not scene.hole.any():
             raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
-        weight = scene.choice.prior_weight or 0.003
-        seeds = [scene.choice.seed] * 2
-        arguments = scene.choice.arguments() | {"prior_weight": [weight, 0.0], "seed": seeds}
+        weight = scene.choice.settings.prior_weight or 0.003
+        settings = replace(scene.choice.resolved(scene.model, live=False).settings, prior_weight=(weight, 0.0))
         with TURNS.visit(request, wanted.number) as visit:
             yield of_scene(wanted.id, progress("Waiting", 0))
             for ahead in TURNS.wait(visit):
                 yield of_scene(wanted.id, progress(f"Waiting: {ahead} ahead", 0))
-            for item in search(scene.model, np.stack([scene.picture] * 2), scene.hole, arguments, visit.switch, 10):
+            for item in search(scene.model, np.stack([scene.picture] * 2), scene.hole, settings, visit.switch, 10):
                 if isinstance(item, Result):
                     yield of_scene(wanted.id, show(scene, item, weight))
                 else:
-                    share = item.step / arguments["steps"]
-                    yield of_scene(wanted.id, progress(f"Step {item.step} of {arguments['steps']}", share))
+                    share = item.step / settings.steps
+                    yield of_scene(wanted.id, progress(f"Step {item.step} of {settings.steps}", share))
 
 
 def show(scene: Scene, result: Result, weight: float) -> str:
@@ -84,8 +84,8 @@ def show(scene: Scene, result: Result, weight: float) -> str:
         rows += f'<tr><th scope="row">{name}</th>{cells}</tr>'
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "Pasted", "Blended"))
     differences = [
-        figure(amplified(pasted, blended), f"What blending changes, ×{TIMES}"),
-        figure(amplified(without, blended), f"What the prior changes, ×{TIMES}"),
+        figure(amplified(pasted, blended), f"What blending changes, {TIMES} times"),
+        figure(amplified(without, blended), f"What the prior changes, {TIMES} times"),
     ]
     words = (
         f"The step across the rim is {seam(pasted, scene.hole):.1f} grey levels when pasted and "
@@ -129,5 +129,3 @@ def rim_box(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
     down, across = np.unravel_index(share.argmax(), share.shape)
     top, left = (min(max(0, round((at + 0.5) * len(hole) / 8) - side // 2), len(hole) - side) for at in (down, across))
     return slice(top, top + side), slice(left, left + side)
-
-

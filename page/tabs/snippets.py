@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from inpainter import masks
+from inpainter import Settings, masks
 
 from ..models import offer_named
 from ..runs.scene import Scene
@@ -35,8 +35,8 @@ SAVE_PHOTO = """for number, generated in enumerate(result.generated, start=1):
     filled = paste_back(photo, square, generated, hole, "{blend}")
     Image.fromarray(filled).save(f"filled-{{number}}.png")"""
 
-COMMAND = """python -m inpainter {path} --mask mask.png --model hub_models/{model} \\
-    --mode {mode} --steps {steps} --prior-weight {prior_weight} --blend {blend} --seed {seed} -o filled-by-command-{number}.png
+COMMAND = """python -m inpainter {path} --mask mask.png --model hub_models/{model}{options} \\
+    --seed {seed} -o filled-by-command-{number}.png
 """
 
 CLIENT = """from gradio_client import Client, handle_file
@@ -57,19 +57,20 @@ for seed in {seeds}:
 def python(scene: Scene) -> str:
     """A script that uses the library."""
     choice, rows = scene.choice, _rows(scene)
+    first = choice.settings.seed
     imports = ["from PIL import Image\n", "from inpainter import Inpainter, masks"]
     hole, needs = _hole(scene)
     read, save = READ.format(path=_path(scene)), SAVE
     if scene.square and scene.photo:
         read = READ_PHOTO.format(path=_path(scene), square=scene.square)
-        save = SAVE_PHOTO.format(blend=choice.blend)
+        save = SAVE_PHOTO.format(blend=choice.settings.blend)
         imports += ["from inpainter.blending import Square, paste_back", "from inpainter.images import read_image"]
         needs = {"import numpy as np"} | needs
     if needs:
         standard = "\n".join(sorted(line for line in needs if "numpy" not in line))
         third = "\n".join(line for line in needs if "numpy" in line)
         imports[0] = (standard + "\n\n" if standard else "") + (third + "\n" if third else "") + imports[0]
-    options = _options(choice) | ({"seed": [choice.seed + row for row in range(rows)]} if rows > 1 else {})
+    options = _options(choice) | ({"seed": [first + row for row in range(rows)]} if rows > 1 else {})
     return PYTHON.format(
         imports="\n".join(imports) + "\n",
         model=scene.model,
@@ -84,11 +85,15 @@ def python(scene: Scene) -> str:
 def command(scene: Scene) -> str:
     """One command line a candidate, with a remark where they lack a setting."""
     choice = scene.choice
-    lacking = {"window", "norm", "learning_rate"} & _options(choice).keys()
+    options = _options(choice)
+    lacking = {"window", "norm", "learning_rate"} & options.keys()
     remark = f"# Without {' and '.join(sorted(lacking))}, which the command line does not have.\n" if lacking else ""
-    fields = vars(choice) | {"path": _square(scene), "model": scene.model}
+    there = {name: value for name, value in options.items() if name not in {*lacking, "seed"}}
+    words = "".join(f" --{name.replace('_', '-')} {value}" for name, value in there.items())
+    fields = {"path": _square(scene), "model": scene.model, "options": words}
     return remark + "".join(
-        COMMAND.format(**fields | {"seed": choice.seed + row, "number": row + 1}) for row in range(_rows(scene))
+        COMMAND.format(**fields | {"seed": choice.settings.seed + row, "number": row + 1})
+        for row in range(_rows(scene))
     )
 
 
@@ -101,24 +106,15 @@ def client(scene: Scene, address: str) -> str:
         address=address,
         path=_square(scene),
         model=scene.model,
-        seeds=[scene.choice.seed + row for row in range(_rows(scene))],
+        seeds=[scene.choice.settings.seed + row for row in range(_rows(scene))],
         options="".join(f"\n        {name}={value!r}," for name, value in options.items()),
     )
 
 
 def _options(choice: Choice) -> dict[str, Any]:
     """What differs from the library's defaults, as its keywords."""
-    usual = Choice(mode=choice.mode)
-    changed = {
-        name: getattr(choice, name)
-        for name in ("mode", "steps", "prior_weight", "blend", "seed", "norm", "window", "learning_rate")
-        if getattr(choice, name) != getattr(usual, name)
-    }
-    if choice.mode == "paper":
-        changed = {"mode": "paper", **changed, "steps": choice.steps}
-    else:
-        changed.pop("learning_rate", None)
-    return changed
+    usual = Settings()
+    return {name: value for name, value in vars(choice.settings).items() if value != getattr(usual, name)}
 
 
 def _rows(scene: Scene) -> int:

@@ -94,7 +94,7 @@ def test_model_is_pulled_and_loads(olah, root, tmp_path):
     for name in ("README.md", "config.json", "model.safetensors", "samples.png"):
         assert (tmp_path / "here" / name).read_bytes() == (repository / name).read_bytes()
     assert Inpainter.from_pretrained("user/tiny", device="cpu").size == 16
-    assert models.find("user/tiny").source == "Hub"
+    assert not models.find("user/tiny").note
 
 
 def test_older_commit_is_found_by_its_hash(olah, root):

@@ -78,8 +78,27 @@ def test_only_the_model_is_published(hub, logged_in, folder):
         (folder / name).write_text("private")
     (folder / "examples").mkdir()
     Image.new("RGB", (16, 16)).save(folder / "examples" / "one.png")
-    models.push(folder, "user/tiny")
+    models.push(folder, "user/tiny", with_examples=True)
     assert set(published(hub)) == {*before, "examples/one.png"}
+
+
+def test_examples_are_left_out_with_the_reason_and_removed_where_they_were(hub, logged_in, folder, caplog):
+    caplog.set_level("INFO")
+    (folder / "examples").mkdir()
+    Image.new("RGB", (16, 16)).save(folder / "examples" / "one.png")
+    models.push(folder, "user/tiny", with_examples=True)
+    assert "examples/one.png" in published(hub)
+    models.push(folder, "user/tiny")
+    assert "examples/one.png" not in published(hub)
+    assert "may not be redistributed: --with-examples adds them" in caplog.text
+
+
+def test_push_leaves_nothing_of_an_older_model_in_the_repository(hub, logged_in, folder):
+    models.push(folder, "user/tiny")
+    repo = hub.repos["models/user/tiny"]
+    repo.commit(repo.files() | {"encoder/config.json": b"{}", "generator.onnx": b"old", "LICENSE": b"mine"})
+    models.push(folder, "user/tiny")
+    assert published(hub) == contents(folder) | {"LICENSE": b"mine"}
 
 
 def test_push_writes_the_card_that_a_folder_lacks(hub, logged_in, folder):
@@ -130,7 +149,7 @@ def test_card_with_the_recorded_scores_is_published(hub, logged_in, folder):
 
 def test_interrupted_upload_publishes_nothing_and_its_retry_sends_only_the_rest(hub, logged_in, folder):
     hub.cut = [100] * 20
-    with pytest.raises(ModelError, match=r"user/tiny: the upload broke off \(.+\); try again"):
+    with pytest.raises(ModelError, match=r"user/tiny: the connection to the Hub broke off \(.+\); try again"):
         models.push(folder, "user/tiny")
     assert published(hub) == {}
     hub.cut, hub.status["commit"] = [], 500
@@ -160,8 +179,8 @@ def test_missing_token_is_said_before_any_request(hub, folder):
     ("token", "repo_id", "message"),
     [
         ("hf_nonsense", "user/tiny", "the Hub does not accept the token"),
-        (READ_TOKEN, "user/tiny", "the token may not write there"),
-        (WRITE_TOKEN, "someone/tiny", "the token may not write there"),
+        (READ_TOKEN, "user/tiny", "the token may not do that"),
+        (WRITE_TOKEN, "someone/tiny", "the token may not do that"),
     ],
 )
 def test_push_without_permission_is_one_sentence(hub, folder, token, repo_id, message):
@@ -172,7 +191,7 @@ def test_push_without_permission_is_one_sentence(hub, folder, token, repo_id, me
 
 def test_unreachable_hub_is_one_sentence(hub, logged_in, folder, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(ModelError, match="user/tiny: the upload broke off"):
+    with pytest.raises(ModelError, match="user/tiny: the connection to the Hub broke off"):
         models.push(folder, "user/tiny")
 
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import BUNDLED, ROOT, tiny_dcgan
 from PIL import Image
 
-from inpainter import Inpainter, __main__, fill_both_ways, masks
+from inpainter import Inpainter, __main__, masks
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,12 @@ def test_it_fills_what_the_library_fills(run, photo, tmp_path, model, pictures, 
 
 
 def test_both_ways_is_the_librarys(run, photo, tmp_path, model, pictures):
-    status, _, err = run(photo, "--mask", "half", "--both-ways", "--json", "-o", tmp_path / "filled.png")
-    expected = fill_both_ways(Inpainter.from_pretrained(model), pictures[0], masks.half(16), steps=3)
+    status, out, err = run(photo, "--mask", "half", "--both-ways", "--json", "-o", tmp_path / "filled.png")
+    expected = Inpainter.from_pretrained(model)(pictures[0], masks.half(16), steps=3, both_ways=True)
+    record = json.loads(out)
     assert status == 0, err
+    assert (record["both_ways"], record["starts"], record["truncation"]) == (True, 1, 1.0)
+    assert record["context_loss"] == pytest.approx(float(expected.context_loss[0]))
     assert (read(tmp_path / "filled.png") == expected.images[0]).all()
 
 
@@ -90,7 +93,7 @@ def test_json_gives_losses_settings_and_notes_a_line_a_picture(run, photo, tmp_p
     assert status == 0
     assert first["context_loss"] > 0
     assert first["prior_loss"] <= 0
-    assert (first["mode"], first["steps"]) == ("paper", 3)
+    assert (first["mode"], first["steps"]) == ("fast", 3)
     assert first["note"] == ""
     assert second["note"] == "40x30 cropped to its centre square and resized to 16x16"
     assert Path(second["output"]) == tmp_path / "out" / "wide.png"

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -58,15 +60,29 @@ def test_wrong_names_sides_and_shares_are_refused():
             call()
 
 
-def test_a_mask_picture_is_missing_where_it_is_not_black():
+def test_a_mask_picture_is_missing_where_it_is_128_or_brighter():
     levels = np.zeros((4, 4), np.uint8)
-    levels[1, 2], levels[3, 3] = 255, 1
-    expected = levels > 0
+    levels[1, 2], levels[3, 3], levels[0, 0], levels[0, 1] = 255, 128, 127, 1
+    expected = levels >= 128
     for mode in ("L", "RGB", "P", "I;16", "F"):
         assert (masks.from_image(Image.fromarray(levels).convert(mode)) == expected).all(), mode
 
 
+def test_the_ringing_of_a_jpeg_does_not_grow_the_hole():
+    hole = np.roll(masks.center(64), 3)
+    with io.BytesIO() as file:
+        Image.fromarray(hole.astype(np.uint8) * 255).save(file, "JPEG", quality=30)
+        with Image.open(file) as image:
+            assert (np.asarray(image)[~hole] > 0).any()
+            assert (masks.from_image(image) == hole).all()
+
+
+def test_sixteen_bits_are_read_by_their_own_range():
+    levels = np.array([[0, 128, 32000, 33000, 65535]], np.uint16)
+    assert masks.from_image(Image.fromarray(levels)).tolist() == [[False, False, False, True, True]]
+
+
 def test_a_drawn_layer_is_missing_where_it_is_opaque_whatever_its_colour():
     layer = np.zeros((4, 4, 4), np.uint8)
-    layer[2, 1] = (0, 0, 0, 255)  # a black stroke
+    layer[2, 1], layer[0, 0] = (0, 0, 0, 128), (255, 255, 255, 127)  # a black stroke, and the soft rim of one
     assert masks.from_image(Image.fromarray(layer, "RGBA")).nonzero() == (np.array([2]), np.array([1]))

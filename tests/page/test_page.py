@@ -129,7 +129,7 @@ def assert_belongs(page) -> None:
     elif ended == "outdated":
         assert now["result"] == "" or now["result"] == now["scene"]
     for part in page.evaluate(
-        """() => [...document.querySelectorAll('.of-scene')].map(e => [e.dataset.scene, e.classList.contains('stale')])"""
+        "() => [...document.querySelectorAll('.of-scene')].map(e => [e.dataset.scene, e.matches('.stale')])"
     ):
         assert part[1] == (part[0] != now["scene"])
 
@@ -394,7 +394,7 @@ def test_a_face_in_a_photo_is_found_filled_and_delivered_at_full_resolution(page
     photo.paste(face, (700, 300))
     photo.save(tmp_path / "me.png")
     upload(page, tmp_path / "me.png")
-    expect(page.locator("#note")).to_contain_text("1500×1200")
+    expect(page.locator("#note")).to_contain_text("1500x1200")
     expect(page.locator("#note")).to_contain_text("face was found")
     assert settle(page) == "empty"  # a new picture begins whole
     draw(page)

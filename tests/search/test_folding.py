@@ -1,13 +1,12 @@
 import pytest
 import torch
 from conftest import tiny_dcgan
+from helpers import tiny_vae
 from torch import nn
 
 from inpainter import masks
-from inpainter.models import VAE, VAEConfig
-from inpainter.search import losses
-from inpainter.search.kernels import folding
-from inpainter.search.kernels.objective import AutogradObjective, FoldedObjective, generate, objective
+from inpainter.search.kernels import Folded, folding, quick
+from inpainter.search.loop import Objective
 
 
 @pytest.fixture(params=["packed", "plain"])
@@ -27,82 +26,54 @@ def problem(count: int = 3, model=None):
     return model, pictures, holes, model.sample_latents(count, draws)
 
 
+def assert_same(found, expected):
+    for name in ("images", "context_loss", "prior_loss", "loss", "gradient"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-3, atol=1e-4, msg=name)
+
+
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 @pytest.mark.parametrize("window", [7, None])
 def test_folded_losses_and_gradients_equal_autograds(products, norm, window):
     model, pictures, holes, z = problem()
-    weights = torch.tensor([0.003, 0.0, 20.0])  # the last makes the discriminator's share count
-    folded = FoldedObjective(model, pictures, holes, weights, window, norm, dtype=torch.float32)(z)
-    exact = AutogradObjective(model, pictures, holes, weights, window, norm)(z)
-    for name in ("images", "context_loss", "prior_loss", "loss", "gradient"):
-        torch.testing.assert_close(getattr(folded, name), getattr(exact, name), rtol=1e-3, atol=1e-4, msg=name)
+    arguments = (pictures, holes, torch.tensor([0.003, 0.0, 20.0]), window, norm)  # the last makes D's share count
+    assert_same(Objective(quick(model, "float32"), *arguments)(z), Objective(model, *arguments)(z))
 
 
 def test_a_vaes_prior_pulls_on_the_code_itself():
-    torch.manual_seed(0)
-    vae = VAE(VAEConfig(image_size=16, latent_size=8, channels=(16, 8))).eval()
-    arguments = (*problem(model=vae)[:3], 3.0, 7, "l1")
-    z = problem(model=vae)[3]
-    folded, exact = FoldedObjective(*arguments, dtype=torch.float32)(z), AutogradObjective(*arguments)(z)
-    torch.testing.assert_close(folded.loss, exact.loss, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(folded.gradient, exact.gradient, rtol=1e-3, atol=1e-3)
+    model, pictures, holes, z = problem(model=tiny_vae())
+    arguments = (pictures, holes, 3.0, 7, "l1")
+    assert_same(Objective(quick(model, "float32"), *arguments)(z), Objective(model, *arguments)(z))
 
 
 def test_in_bfloat16_the_direction_is_the_same():
     model, pictures, holes, z = problem()
-    arguments = (model, pictures, holes, 0.003, 7, "l1")
-    coarse, exact = FoldedObjective(*arguments, dtype=torch.bfloat16)(z), AutogradObjective(*arguments)(z)
+    arguments = (pictures, holes, 0.003, 7, "l1")
+    coarse, exact = Objective(quick(model, "bfloat16"), *arguments)(z), Objective(model, *arguments)(z)
     assert coarse.gradient.dtype == torch.float32
     assert (torch.cosine_similarity(coarse.gradient, exact.gradient) > 0.99).all()
     torch.testing.assert_close(coarse.loss, exact.loss, rtol=0.02, atol=0.1)
 
 
-def test_more_rows_than_are_taken_at_once_are_each_their_own(monkeypatch):
-    model, pictures, holes, z = problem()
-    arguments = (model, pictures, holes, 5.0, 7, "l1")
-    whole = FoldedObjective(*arguments, dtype=torch.float32)(z)
-    monkeypatch.setattr("inpainter.search.kernels.objective.ROWS_AT_ONCE", 2)
-    parted = FoldedObjective(*arguments, dtype=torch.float32)(z)
-    for name in ("images", "context_loss", "prior_loss", "loss", "gradient"):
-        torch.testing.assert_close(getattr(parted, name), getattr(whole, name), rtol=1e-4, atol=1e-4)
-
-
-def test_a_batch_too_large_for_the_memory_is_split(monkeypatch):
+@pytest.mark.skipif(not folding.can_pack(torch.zeros(1)), reason="needs oneDNN, whose sums do not depend on the batch")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_row_does_not_depend_on_the_batch_to_the_bit(precision):
     model, pictures, holes, z = problem(4)
-    arguments = (model, pictures, holes, 5.0, 7, "l1")
-    whole = FoldedObjective(*arguments, dtype=torch.float32)(z)
-    target, forward, sizes = FoldedObjective(*arguments, dtype=torch.float32), folding.Chain.forward, []
-
-    def limited(self, x):
-        sizes.append(len(x))
-        if len(x) > 1:
-            raise torch.OutOfMemoryError("out of memory")
-        return forward(self, x)
-
-    monkeypatch.setattr(folding.Chain, "forward", limited)
-    parted = target(z)
-    assert sizes[:3] == [4, 2, 1]
-    for name in ("images", "context_loss", "prior_loss", "loss", "gradient"):
-        torch.testing.assert_close(getattr(parted, name), getattr(whole, name), rtol=1e-4, atol=1e-4)
+    target = Objective(quick(model, precision), pictures, holes, 5.0, 7, "l1")(z)
+    for row in range(4):
+        some = slice(row, row + 1)
+        alone = Objective(quick(model, precision), pictures[some], holes[some], 5.0, 7, "l1")(z[some])
+        assert torch.equal(alone.gradient[0], target.gradient[row])
+        assert torch.equal(alone.images[0], target.images[row])
 
 
-def test_a_picture_too_large_for_the_memory_is_an_error(monkeypatch):
-    def full(self, x):
-        raise torch.OutOfMemoryError("out of memory")
-
-    monkeypatch.setattr(folding.Chain, "forward", full)
+@pytest.mark.parametrize("precision", ["float32", None])
+def test_without_a_new_look_at_the_prior_its_last_loss_and_pull_are_used(precision):
     model, pictures, holes, z = problem()
-    with pytest.raises(torch.OutOfMemoryError):
-        FoldedObjective(model, pictures, holes, 5.0, 7, "l1", dtype=torch.float32)(z)
-
-
-def test_without_a_new_look_at_the_prior_its_last_loss_and_pull_are_used():
-    model, pictures, holes, z = problem()
-    target = FoldedObjective(model, pictures, holes, 20.0, 7, "l1", dtype=torch.float32)
-    first, again = target(z), target(z, prior=False)
+    target = Objective(quick(model, precision) if precision else model, pictures, holes, 20.0, 7, "l1")
+    first, again = target(z), target(z, fresh=False)
     torch.testing.assert_close(again.gradient, first.gradient)
     torch.testing.assert_close(again.loss, first.loss)
-    moved = target(-z, prior=False)
+    moved = target(-z, fresh=False)
     assert torch.equal(moved.prior_loss, first.prior_loss)
     assert (moved.context_loss != first.context_loss).all()
 
@@ -127,40 +98,26 @@ def test_windows_and_products_are_pytorchs_convolution():
 
 def test_changed_weights_are_folded_anew():
     model, *_, z = problem()
-    before = generate(model, z)
+    before = quick(model, "float32").generate(z)
     with torch.no_grad():
         model.generator[0].weight.mul_(-1)
-    after = generate(model, z)
-    torch.testing.assert_close(after, model.generate(z), rtol=0, atol=0.03)
+    after = quick(model, "float32").generate(z)
+    torch.testing.assert_close(after, model.generate(z), rtol=0, atol=1e-4)
     assert (before - after).abs().max() > 0.1
 
 
-def test_what_folding_does_not_know_goes_through_autograd():
-    model, pictures, holes, _ = problem()
-    arguments = (pictures, holes, 0.003, 7, "l1")
-    assert isinstance(objective(model, *arguments), FoldedObjective)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert type(objective(model, *arguments)) is AutogradObjective
+def test_only_what_folding_knows_is_folded():
+    model, *_ = problem()
 
     class Changed(type(model)):
         def generate(self, z):
             return super().generate(z).flip(2)
 
-    changed = Changed(model.config).eval()
-    assert type(objective(changed, *arguments)) is AutogradObjective
-
-
-def test_the_loss_has_the_gradient_that_autograd_finds():
-    draws = torch.Generator().manual_seed(0)
-    generated, pictures = torch.randn(2, 2, 3, 4, 4, generator=draws).unbind(0)
-    weights = torch.rand(2, 1, 4, 4, generator=draws)
-    for norm in ("l1", "l2"):
-        leaf = generated.clone().requires_grad_()
-        (expected,) = torch.autograd.grad(losses.context_loss(leaf, pictures, weights, norm).sum(), leaf)
-        torch.testing.assert_close(losses.context_gradient(generated, pictures, weights, norm), expected)
+    assert isinstance(quick(model, "float32"), Folded)
+    assert not isinstance(quick(Changed(model.config).eval(), "float32"), Folded)
 
 
 def test_models_made_and_used_in_inference_mode_are_folded_too():
     with torch.inference_mode():
         model, *_, z = problem()
-        torch.testing.assert_close(generate(model, z), model.generate(z), rtol=0, atol=0.03)
+        torch.testing.assert_close(quick(model, "float32").generate(z), model.generate(z), rtol=0, atol=1e-4)

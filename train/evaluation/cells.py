@@ -5,8 +5,8 @@ that it depends on, so that another setting, model, picture or hole never meets 
 """
 
 import hashlib
+import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inpainter import files
 
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what a damaged file raises
 
@@ -70,9 +72,6 @@ def read_values(path: Path) -> NDArray | None:
 def write(path: Path, **contents: Any) -> None:
     """Writes what a cell consists of, or other arrays, beside `path` and renames: a kill leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    with open(scratch, "wb") as file:
-        np.savez_compressed(file, **contents)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    data = io.BytesIO()
+    np.savez_compressed(data, **contents)
+    files.write_bytes(path, data.getbuffer())

@@ -26,8 +26,8 @@ from inpainter.images import device_from_name
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS
 
 from ..data.loading import load_images
+from ..looks.features import Network
 from . import cells, figures, perceptual, report
-from .features import Network
 from .methods import (
     METHODS,
     OF_STARTS,

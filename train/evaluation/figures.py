@@ -4,14 +4,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from inpainter import metrics
-from inpainter.images import image_grid
 
-SHOWN = 6  # pictures a figure; one takes about 10 kB for each method
-SCALE = 2  # screen pixels a pixel, to be seen
-GAP = 4
+from ..looks.sheets import SHOWN, labelled
+
 FULL_ERROR = 128  # levels of error that an error map shows in white
 
 
@@ -50,18 +48,3 @@ def error_map(filled: NDArray[np.uint8], images: NDArray[np.uint8]) -> NDArray[n
 def failures(psnr_hole: NDArray[np.float64]) -> NDArray[np.intp]:
     """Which pictures figure 13 shows, by rule: those of the lowest PSNR in the hole, worst first."""
     return np.argsort(psnr_hole, kind="stable")[:SHOWN]
-
-
-def labelled(rows: dict[str, NDArray[np.uint8]]) -> Image.Image:
-    """Rows of pictures uint8 (N, H, W, 3), enlarged, each with its name at the left."""
-    stacked = np.concatenate(list(rows.values())).repeat(SCALE, axis=1).repeat(SCALE, axis=2)
-    pictures = image_grid(stacked, columns=len(next(iter(rows.values()))), gap=GAP)
-    font = ImageFont.load_default(size=14)
-    margin = max(int(font.getlength(name)) for name in rows) + 2 * GAP
-    sheet = Image.new("RGB", (margin + pictures.width, pictures.height), "white")
-    sheet.paste(pictures, (margin, 0))
-    draw = ImageDraw.Draw(sheet)
-    pitch = stacked.shape[1] + GAP
-    for index, name in enumerate(rows):
-        draw.text((GAP, index * pitch + stacked.shape[1] // 2), name, fill="black", font=font, anchor="lm")
-    return sheet

@@ -19,16 +19,12 @@ import inpainter
 from inpainter import Inpainter, Progress, baselines, metrics
 from inpainter.images import to_tensor, to_uint8
 from inpainter.results import compose
+from inpainter.search import losses
 from inpainter.search import refine as refining
-from inpainter.search.kernels.objective import quick_dtype
-from inpainter.search.mirror import mirrored
+from inpainter.search.kernels import quick_precision
 from inpainter.settings import MODES
 
 from .cells import Cell, digest
-
-# On 32 held-out faces, the mean over masks of the PSNR in the hole rises by 0.01 ± 0.05 dB with 100, 0.12 ± 0.08 with
-# 300 and 0.17 ± 0.10 with 1000, which loses three times as much on random masks (0.30 dB) for that.
-FEATURE_WEIGHT = 300.0
 
 # With all of the paper's 1500 steps, the PSNR in the hole of 24 held-out halves and 8 centres is 14.69 and 19.54 dB
 # with 0.25, 14.45 and 19.36 with 0.35, 13.73 and 19.71 with 0.5, 13.27 and 19.52 with 0.7, 12.74 and 18.86 with 1.
@@ -40,18 +36,16 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "unweighted": {"window": None},  # the first version of the paper
     "l2": {"norm": "l2"},
     "no-prior": {"prior_weight": 0.0},
-    "features": {"feature_weight": FEATURE_WEIGHT},
     "truncated": {"truncation": TRUNCATION},
     "fast": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": 0},
     "fast-refined": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": refining.STEPS},
     "encoder": {"mode": "fast", "steps": 0, "learning_rate": None},  # the proposal alone
+    "both-ways": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "both_ways": True},
     "vae": {},
 }
-BOTH_WAYS = "both-ways"  # the mean of a picture's filling and of its mirror image's
 REFINED = "refined"  # goes on from the codes that "ours" found
 OF_STARTS = {"mean-of-starts": "ours", "best-of-starts": "ours", "average-of-starts": "ours", "best": REFINED}
-MIRRORED = "-mirrored"  # after the name of a search: of the mirrored pictures, whose fillings are mirrored back
-METHODS = (*SEARCHES, "no-blend", REFINED, BOTH_WAYS, *OF_STARTS, *baselines.BASELINES)
+METHODS = (*SEARCHES, "no-blend", REFINED, *OF_STARTS, *baselines.BASELINES)
 
 # The code that decides what a search and a baseline make of a picture: files of the library.
 SEARCH_CODE = (
@@ -60,8 +54,8 @@ SEARCH_CODE = (
     "search/loop.py",
     "search/fast.py",
     "search/refine.py",
-    "search/kernels/objective.py",
-    "search/kernels/folding.py",
+    "search/kernels/*.py",
+    "settings.py",
     "search/losses.py",
     "blending/poisson.py",
     "images.py",
@@ -112,8 +106,6 @@ def runs_of(method: str, starts: int) -> tuple[str, ...]:
     """The runs that a method is made from; "ours" with another seed is "ours+1", "ours+2", ..."""
     if run := OF_STARTS.get(method):
         return (run, *(f"{run}+{k}" for k in range(1, starts)))
-    if method == BOTH_WAYS:
-        return ("fast-refined", "fast-refined" + MIRRORED)
     return ("ours",) if method == "no-blend" else (method,)
 
 
@@ -132,8 +124,7 @@ def outcome(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: ND
 
     "mean-of-starts" scores every candidate and takes the mean, what a single start is worth on average;
     "best-of-starts" keeps the candidate with the lowest loss; "average-of-starts" averages the pictures, and
-    so does "best", of refined candidates, and "both-ways", of what "fast-refined" makes of a picture and of its mirror
-    image.
+    so does "best", of refined candidates.
     """
     losses = np.stack([cell.losses for cell in cells])  # (K, N, 2)
     fillings = np.stack([cell.images for cell in cells])  # (K, N, H, W, 3)
@@ -145,7 +136,7 @@ def outcome(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: ND
         case "best-of-starts":
             best, each = losses.sum(axis=2).argmin(axis=0), np.arange(len(images))
             return Outcome((fillings[best, each],), losses[best, each])
-        case "average-of-starts" | "best" | "both-ways":
+        case "average-of-starts" | "best":
             average = fillings.mean(axis=0).round().astype(np.uint8)
             return Outcome((average,), np.full_like(losses[0], np.nan))
     return Outcome((fillings[0],), losses[0])
@@ -170,8 +161,7 @@ def scores(
 
 def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:
     """A search with `settings` of the call of the inpainter, its convolutions in `precision`."""
-    variant, _, offset = name.removesuffix(MIRRORED).partition("+")
-    turn = mirrored if name.endswith(MIRRORED) else np.asarray
+    variant, _, offset = name.partition("+")
     settings = {"mode": "paper", **settings, **SEARCHES[variant]}
     settings["seed"] += int(offset or 0)
     encoder = model.encoder if settings["mode"] == "fast" else None
@@ -181,14 +171,12 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
         if refused:
             return refusal(images, refused)
         started = time.perf_counter()
-        with autocast(model.device, precision):
-            given = turn(images), turn(holes)
-            result = model(*given, callback=counting(advance), batch_size=len(images), **settings)
-        losses = np.stack([result.context_loss, result.prior_loss], axis=1).astype(np.float64)
-        filled, generated = turn(result.images), turn(result.generated)
-        return Cell(filled, generated, result.latents, losses, time.perf_counter() - started)
+        options = settings | {"precision": effective_precision(model.device, precision), "batch_size": len(images)}
+        result = model(images, holes, callback=counting(advance), **options)
+        losses = np.stack([result.context_loss, result.loss - result.context_loss], axis=1).astype(np.float64)
+        return Cell(result.images, result.generated, result.latents, losses, time.perf_counter() - started)
 
-    depends = depends_on(model, settings, precision) | ({"mirrored": True} if turn is mirrored else {})
+    depends = depends_on(model, settings, precision)
     if encoder is not None:
         depends["encoder"] = weights_digest(encoder)
     return Run(name, compute, settings["steps"], depends)
@@ -210,12 +198,15 @@ def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision
         started = time.perf_counter()
         pictures, missing = to_tensor(images, model.device), torch.from_numpy(holes).to(model.device)
         codes = torch.from_numpy(origin.latents).to(model.device)
-        with autocast(model.device, precision):
-            generated, context_loss, prior_loss = refining.refine(model.model, pictures, missing, codes)
+        generated = refining.refine(
+            model.model, pictures, missing, codes, precision=effective_precision(model.device, precision)
+        )
+        context_loss = losses.context_loss(generated, pictures, losses.importance_weights(missing))
+        prior_loss = settings["prior_weight"] * model.model.prior_loss(generated, codes)
         filled = compose(images, generated, holes, settings["blend"])
-        losses = torch.stack([context_loss, settings["prior_weight"] * prior_loss], dim=1).double().cpu().numpy()
+        both = torch.stack([context_loss, prior_loss], dim=1).double().cpu().numpy()
         advance(len(images))
-        return Cell(filled, to_uint8(generated), origin.latents, losses, time.perf_counter() - started)
+        return Cell(filled, to_uint8(generated), origin.latents, both, time.perf_counter() - started)
 
     offset = int(name.partition("+")[2] or 0)
     depends = depends_on(model, {**settings, "seed": settings["seed"] + offset, "refine": refining.STEPS}, precision)
@@ -233,16 +224,9 @@ def depends_on(model: Inpainter, settings: dict[str, Any], precision: str) -> di
     }
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Has the convolutions computed in bfloat16 if that is the `precision`, where the library would not by itself."""
-    asked = precision == "bfloat16" and quick_dtype(device) != torch.bfloat16
-    return torch.autocast(device.type, torch.bfloat16, enabled=asked)
-
-
 def effective_precision(device: torch.device, precision: str) -> str:
     """In what the search computes, for a `precision` of "auto" or "bfloat16"."""
-    quick = quick_dtype(device) == torch.bfloat16
-    return "bfloat16" if quick or precision == "bfloat16" else "float32"
+    return quick_precision(device) if precision == "auto" else precision
 
 
 def code_digest(patterns: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from inpainter import metrics
 
-from . import cells, features
+from ..looks import features
+from . import cells
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import numpy as np
 from inpainter.hub.records import amend_training
 from inpainter.images import device_from_name
 
-from . import features
+from ..looks import features
 from .methods import effective_precision
 
 SCORES = ("psnr_hole", "psnr_image", "ssim", "feature_distance", "context_loss", "prior_loss")

@@ -1,6 +1,6 @@
 """Measures how good, how varied and how new a generator's samples are, without an internet connection.
 
-All in the features of EfficientNet-Lite0 (`train.evaluation.features`); the distances are not FIDs, which are
+All in the features of EfficientNet-Lite0 (`train.looks.features`); the distances are not FIDs, which are
 defined with Inception-v3, and compare only with each other, for equal numbers of pictures. Where there is
 a connection, or the weights of Inception-v3 are already there, --fid measures the FID as well.
 """
@@ -24,9 +24,9 @@ from inpainter.images import device_from_name, image_grid, to_uint8
 from inpainter.models import LatentModel
 
 from ..data.loading import load_images, split
+from ..looks import features
+from ..looks.features import Network
 from ..loop.options import add_held_out, number
-from . import features
-from .features import Network
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ Pictures of what each fills are for the eye, which has the last word.
 import argparse
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +21,18 @@ from PIL import Image
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from inpainter import Inpainter, hub, masks, metrics
+from inpainter import Inpainter, files, hub, masks, metrics
 from inpainter.images import device_from_name
 from inpainter.models.base import WEIGHTS_NAME
 
 from ..data.loading import load_images, split
+from ..looks import features, sheets
+from ..looks.features import Network
 from ..loop.options import add_held_out, number
 from ..loop.run import SNAPSHOTS_NAME
-from . import cells, features, figures, report
+from . import cells, report
 from .evaluate import holes_of
-from .features import Network
-from .methods import autocast, counting
+from .methods import counting
 from .scores import sample, warn_if_seen
 
 logger = logging.getLogger(__name__)
@@ -144,32 +144,32 @@ class Trial:
     ) -> tuple[dict[str, Any], Image.Image]:
         """Scores of a model, and a picture of what it fills; `advance` is told of each row's every step."""
         drawn = network(sample(model.model, self.samples, seed=0))
-        psnr, shown = {}, {"intact": self.images[: figures.SHOWN]}
+        psnr, shown = {}, {"intact": self.images[: sheets.SHOWN]}
         for mask in masks.NAMES:
             holes = holes_of(mask, self.images)
             filled = self._fill(model, holes, advance)  # (starts, N, H, W, 3)
             psnr[mask] = round(float(np.mean([metrics.psnr(one, self.images, holes) for one in filled])), 3)
-            shown[mask] = filled[0][: figures.SHOWN]
+            shown[mask] = filled[0][: sheets.SHOWN]
         measured = {
             "images_seen": model.model.config.training.get("images_seen"),
             "feature_distance": round(metrics.frechet_distance(drawn, self.reference), 3),
             "psnr_hole": psnr,
         }
-        return measured, figures.labelled(shown)
+        return measured, sheets.labelled(shown)
 
     def _fill(self, model: Inpainter, holes: NDArray[np.bool_], advance: Callable[[int], None]) -> NDArray[np.uint8]:
         """Fillings (starts, N, H, W, 3) by the paper's search, each row with a seed of its own."""
         images, holes = (np.concatenate([array] * self.starts) for array in (self.images, holes))
-        with autocast(model.device, "bfloat16"):
-            result = model(
-                images,
-                holes,
-                mode="paper",
-                steps=self.steps,
-                seed=range(len(images)),
-                batch_size=BATCH,
-                callback=counting(advance),
-            )
+        result = model(
+            images,
+            holes,
+            mode="paper",
+            steps=self.steps,
+            seed=range(len(images)),
+            precision="bfloat16",
+            batch_size=BATCH,
+            callback=counting(advance),
+        )
         return result.images.reshape(self.starts, *self.images.shape)
 
 
@@ -191,9 +191,7 @@ def write(path: Path, settings: dict[str, Any], scores: dict[str, dict[str, Any]
     """Writes the scores of a run's snapshots, best first; a kill leaves the old file or the new one."""
     ordered = ranked(scores)
     result = {"best": next(iter(ordered)), "rule": RULE, "settings": settings, "snapshots": ordered}
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    files.write_text(path, json.dumps(result, indent=2) + "\n")
 
 
 def mean_psnr(score: dict[str, Any]) -> float:

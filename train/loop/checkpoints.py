@@ -1,13 +1,13 @@
 """Checkpoints that survive a kill at any moment, and that only a run of the same settings goes on from."""
 
-import os
+import io
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from inpainter import ModelError
+from inpainter import ModelError, files
 
 CHECKPOINT_NAME = "checkpoint.pt"
 
@@ -35,12 +35,9 @@ class Checkpointed:
 
 def save(path: Path, state: dict) -> None:
     """Writes beside `path` and renames, so that a kill leaves the old checkpoint or the new one."""
-    scratch = path.with_suffix(".tmp")
-    with open(scratch, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    data = io.BytesIO()
+    torch.save(state, data)
+    files.write_bytes(path, data.getbuffer())
 
 
 def load(path: Path, settings: dict, device: torch.device | str = "cpu") -> dict:

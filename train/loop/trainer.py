@@ -70,8 +70,7 @@ class Trainer(Checkpointed):
 
     def write(self, model: PretrainedModel, folder: Path, pictures: Image.Image) -> None:
         """Writes the model folder of the published model; `pictures` are those of `look`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        model._save_pretrained(folder)  # without the placeholder card that the public method would add
+        model.save_pretrained(folder)
         pictures.save(folder / SAMPLES_NAME)
 
     def summary(self) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """What people watch while a model trains: the log, its curves, and warnings worth a sentence."""
 
+import io
 import json
 import logging
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
+
+from inpainter import files
 
 LOG_NAME, CURVES_NAME = "metrics.jsonl", "curves.png"
 
@@ -36,9 +38,7 @@ def read_log(path: Path, last_step: int) -> list[dict]:
 
 def write_log(path: Path, records: list[dict]) -> None:
     """Writes all the records, one a line; a kill leaves the old file or the new one."""
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    os.replace(scratch, path)
+    files.write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def spread(images: Tensor) -> float:
@@ -106,9 +106,9 @@ def draw_curves(records: list[dict], path: Path) -> None:
             axes.legend()
     axes.set_ylim(0, 1.25)
     axes.set_xlabel("images seen")
-    scratch = path.with_suffix(".tmp.png")
-    figure.savefig(scratch, dpi=100)
-    os.replace(scratch, path)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=100)
+    files.write_bytes(path, data.getbuffer())
 
 
 _SHARES = {"d_accuracy": "accuracy of D", "diversity": "variety of the samples (real images: 1)"}

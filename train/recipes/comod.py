@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from inpainter import hub, masks
 from inpainter import images as img
 from inpainter.models import CoMod, CoModConfig
-from inpainter.models.comod import damaged, grown
+from inpainter.models.comod import GAIN, Conv, damaged, grown, leaky
 
 from ..data import holes
-from ..evaluation import figures
-from ..evaluation.features import build, read_weights
+from ..looks import sheets
+from ..looks.features import build, read_weights
 from ..loop import options, run
 from ..loop.options import number
 from ..loop.trainer import Trainer
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "random": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
 R1_STEPS = 16  # the penalty is taken every so many steps, with so many times the weight
 DISCOUNT = 0.93  # per pixel of 64 from what is known: how much less the truth counts
+JUDGE_R1 = 1.0
 PAIRS = 8  # one in so many rows of a batch is a second filling of another
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
 PAIR_DIFFERENCE = 0.2  # mean absolute difference in the hole, in [-1, 1], that two fillings of one picture should have
-PERCEPTUAL_LAYERS = (3, 5, 7, 10)  # of EfficientNet-Lite0, the blocks from whose features the loss is taken
+PERCEPTUAL_LAYERS = (3, 5, 7, 13)  # of EfficientNet-Lite0, the blocks from whose features the losses are taken
+JUDGED_LAYERS = slice(1, 4)  # those that the second judge sees
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--r1", type=number(float, 0), default=0.1, metavar="GAMMA", help="weight of D's penalty")
     parser.add_argument("--pixel-weight", type=number(float, 0), default=2.0, help="of the truth under the hole")
     parser.add_argument("--perceptual-weight", type=number(float, 0), default=1.0, help="of pretrained features")
+    parser.add_argument("--judge-weight", type=number(float, 0), default=0.0, help="of a judge of pretrained features")
     parser.add_argument("--grow", metavar="MODEL", help="start from a trained model of half the size")
     for name in ("encoder", "decoder", "discriminator"):
         parser.add_argument(f"--{name}-channels", type=number(int, 1), nargs="+", metavar="WIDTH")
@@ -81,6 +84,7 @@ def main(arguments: argparse.Namespace) -> None:
             r1=arguments.r1,
             pixel_weight=arguments.pixel_weight,
             perceptual_weight=arguments.perceptual_weight,
+            judge_weight=arguments.judge_weight,
         )
 
     run.train(arguments, make_trainer, ("ema", "r1"))
@@ -95,6 +99,7 @@ class CoModTrainer(Trainer):
     r1: float = 0.1
     pixel_weight: float = 2.0
     perceptual_weight: float = 1.0
+    judge_weight: float = 0.0
 
     def __post_init__(self):
         self.device = self.accelerator.device
@@ -110,7 +115,12 @@ class CoModTrainer(Trainer):
         }
         self.size = self.model.config.image_size
         self.bank = HoleBank(self.size, self.seed)
-        self.perceptual = Perceptual().to(self.device) if self.perceptual_weight else None
+        self.perceptual = Perceptual().to(self.device)
+        if self.judge_weight:
+            torch.manual_seed(self.seed + 1)
+            self.judge = self.place(Judge())
+            self.j_optimizer = self.adam(self.judge)
+            self.parts |= {"judge": self.judge, "j_optimizer": self.j_optimizer}
 
     def adam(self, network: nn.Module) -> torch.optim.Adam:
         return torch.optim.Adam(network.parameters(), lr=self.learning_rate, betas=(self.beta1, 0.99), fused=True)
@@ -123,7 +133,10 @@ class CoModTrainer(Trainer):
         hole, trust = hole.to(self.device), trust.to(self.device)
         real, hole, trust = (torch.cat([t[:-pairs], t[:pairs]]) for t in (real, hole, trust))
         real = real.contiguous(memory_format=torch.channels_last)
-        z = self.model.sample_latents(len(real), random).to(self.device)
+        z = self.model.sample_latents(len(real), random)
+        few = slice(pairs, pairs + len(z) // 4)
+        z[few] *= torch.rand(len(z[few]), 1, generator=random)  # from smaller boxes, so that z = 0 is known as well
+        z = z.to(self.device)
         gone = hole[:, None].float()
         share = gone.mean((1, 2, 3))  # (N,)
         sure = (trust.sum((1, 2, 3)) / gone.sum((1, 2, 3)).clamp(min=1))[:, None]  # how determined the filling is
@@ -141,6 +154,21 @@ class CoModTrainer(Trainer):
             penalty = R1_STEPS * self.r1 / 2 * gradient_penalty(D, real_input)
         self.update(self.d_optimizer, d_loss + penalty)
 
+        dy, dx = torch.randint(-1, 3, (2,), generator=random).tolist()  # else its strides leave their grid in the fillings
+        wanted = self.perceptual(real.roll((dy, dx), (2, 3)))
+        found = self.perceptual(composed.roll((dy, dx), (2, 3)))
+        judged = j_loss = d_loss.new_zeros(())
+        if self.judge_weight:
+            J, touched = self.judge, [F.adaptive_max_pool2d(gone.roll((dy, dx), (2, 3)), f.shape[2:]) for f in found[JUDGED_LAYERS]]
+            j_loss = J.loss(wanted[JUDGED_LAYERS], touched, -1) + J.loss([f.detach() for f in found[JUDGED_LAYERS]], touched, 1)
+            j_penalty = 0
+            if self.step % R1_STEPS == 0:
+                j_penalty = R1_STEPS * J.penalty(wanted[JUDGED_LAYERS], touched)
+            self.update(self.j_optimizer, j_loss + j_penalty)
+            J.requires_grad_(False)
+            judged = J.loss(found[JUDGED_LAYERS], touched, -1)
+            J.requires_grad_(True)
+
         D.requires_grad_(False)
         with self.accelerator.autocast():
             logits, features = D(damaged(composed, hole, hide=False))
@@ -152,7 +180,7 @@ class CoModTrainer(Trainer):
             ((a.float() - b.detach().float()).abs().mean((1, 2, 3)) * sure[:, 0]).mean()
             for a, b in zip(features, real_features, strict=True)
         ) / len(features)
-        perceptual = (self.perceptual(composed, real) * sure[:, 0]).mean() if self.perceptual else pixel.new_zeros(())
+        perceptual = (distance(found, wanted) * sure[:, 0]).mean()
         apart = ((images[-pairs:] - images[:pairs]).abs() * gone[:pairs]).mean((1, 2, 3)) / share[:pairs].clamp(min=1e-3)
         wanted = PAIR_DIFFERENCE * (1 - sure[:pairs, 0])
         alike = F.relu(wanted - apart).mean()
@@ -163,6 +191,7 @@ class CoModTrainer(Trainer):
             + FEATURE_WEIGHT * match
             + self.perceptual_weight * perceptual
             + PAIR_WEIGHT * alike
+            + self.judge_weight * judged
         )
         self.update(self.g_optimizer, loss)
         D.requires_grad_(True)
@@ -180,6 +209,8 @@ class CoModTrainer(Trainer):
             "match_loss": match.detach(),
             "perceptual_loss": perceptual.detach(),
             "alike_loss": alike.detach(),
+            "judged_loss": judged.detach(),
+            "judge_loss": j_loss.detach(),
             "d_accuracy": accuracy,
         }
 
@@ -208,7 +239,7 @@ class CoModTrainer(Trainer):
             if name not in ("all", "again"):
                 error = ((made.clamp(-1, 1) - held_out) / 2).square().mean(1)[hole].view(len(made), -1).mean(1)
                 found[f"psnr_{name}"] = round(float((-10 * error.log10()).mean()), 2)
-        return figures.labelled(rows), found
+        return sheets.labelled(rows), found
 
     def summary(self) -> dict[str, Any]:
         return {"holes": list(KINDS)}
@@ -251,27 +282,65 @@ def gradient_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
 
 
 class Perceptual(nn.Module):
-    """Distance of images in the features of EfficientNet-Lite0, relative to how large they are."""
+    """Features of EfficientNet-Lite0 at strides 2, 4, 8 and 16, each brought to unit deviation."""
 
     def __init__(self):
         super().__init__()
         self.layers = build(read_weights())[: PERCEPTUAL_LAYERS[-1] + 1].to(memory_format=torch.channels_last)
 
-    def forward(self, images: Tensor, real: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] each, to (N,)."""
-        with torch.no_grad():
-            wanted = self._features(real)
-        distances = [
-            (a - b).abs().mean((1, 2, 3)) / b.abs().mean().clamp(min=1e-6)
-            for a, b in zip(self._features(images), wanted, strict=True)
-        ]
-        return torch.stack(distances).mean(0)
-
-    def _features(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Images (N, 3, H, W) in [-1, 1] to features (N, C, h, w)."""
         found = []
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False), torch.set_grad_enabled(x.requires_grad):
             for index, layer in enumerate(self.layers):
                 x = layer(x)
                 if index in PERCEPTUAL_LAYERS:
                     found.append(x)
         return found
+
+
+def distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """Mean difference of features, relative to how large they are: (N,)."""
+    each = [
+        (a - b).abs().mean((1, 2, 3)) / b.abs().mean().clamp(min=1e-6) for a, b in zip(found, wanted, strict=True)
+    ]
+    return torch.stack(each).mean(0)
+
+
+class Judge(nn.Module):
+    """Small discriminators of pretrained features, one a size, that see the hole as well.
+
+    Source: Kumari et al., *Ensembling Off-the-shelf Models for GAN Training*, CVPR 2022; Sauer et al., *Projected
+    GANs Converge Faster*, NeurIPS 2021.
+    """
+
+    def __init__(self, channels: tuple[int, ...] = (24, 40, 112), width: int = 64):
+        super().__init__()
+        self.first = nn.ModuleList([Conv(c + 1, width, 3) for c in channels])
+        self.more = nn.ModuleList([Conv(width, width, 3, gain=GAIN) for c in channels])
+        self.logit = nn.ModuleList([Conv(width, 1, 1, gain=GAIN) for c in channels])
+
+    def forward(self, features: list[Tensor], touched: list[Tensor]) -> list[Tensor]:
+        """Logits (N, 1, h, w) of each size."""
+        logits = []
+        for f, t, first, more, logit in zip(features, touched, self.first, self.more, self.logit, strict=True):
+            f = f * torch.rsqrt(f.detach().square().mean((1, 2, 3), keepdim=True) + 1e-6)
+            logits.append(logit(leaky(more(leaky(first(torch.cat([f, t], 1)))))))
+        return logits
+
+    def loss(self, features: list[Tensor], touched: list[Tensor], sign: int) -> Tensor:
+        """softplus(sign * logit), mean over the places that the hole touches and over sizes."""
+        each = [
+            (F.softplus(sign * logit) * t).sum() / t.sum().clamp(min=1)
+            for logit, t in zip(self(features, touched), touched, strict=True)
+        ]
+        return torch.stack(each).mean()
+
+    def penalty(self, features: list[Tensor], touched: list[Tensor]) -> Tensor:
+        """R1 with respect to the normalised features."""
+        features = [
+            (f * torch.rsqrt(f.square().mean((1, 2, 3), keepdim=True) + 1e-6)).detach().requires_grad_() for f in features
+        ]
+        total = sum((logit * t).sum() for logit, t in zip(self(features, touched), touched, strict=True))
+        gradients = torch.autograd.grad(total, features, create_graph=True)
+        return JUDGE_R1 / 2 * sum(g.square().sum((1, 2, 3)).mean() / g[0, 0].numel() for g in gradients)

@@ -20,7 +20,7 @@ from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderCo
 from inpainter.models.dcgan import discriminator
 
 from ..data import holes
-from ..evaluation import figures
+from ..looks import sheets
 from ..loop import options, run
 from ..loop.options import number
 from ..loop.trainer import Trainer, initialise
@@ -86,10 +86,10 @@ class ContextEncoderTrainer(Trainer):
 
     def look(self, model: ContextEncoder, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
         """Pictures that were not trained on, with holes of each kind filled."""
-        intact = np.ascontiguousarray(held_out[: figures.SHOWN].permute(0, 2, 3, 1).numpy())
+        intact = np.ascontiguousarray(held_out[: sheets.SHOWN].permute(0, 2, 3, 1).numpy())
         size = model.config.image_size
         filled = {name: context_encoder.fill(intact, masks.named(name, size), model=model) for name in masks.NAMES}
-        return figures.labelled({"intact": intact, **filled}), {}
+        return sheets.labelled({"intact": intact, **filled}), {}
 
 
 def hole_error(made: Tensor, real: Tensor, hole: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inpainter import blending, hub, masks
+from inpainter import blending, files, hub, masks
 from inpainter import images as img
 from inpainter.models import LatentModel
 from inpainter.models.base import CONFIG_NAME, WEIGHTS_NAME
@@ -25,7 +25,7 @@ from inpainter.models.encoder import FOLDER, Encoder, EncoderConfig
 from inpainter.search import losses
 
 from ..data import holes
-from ..evaluation import figures
+from ..looks import sheets
 from ..loop import options, run
 from ..loop.options import number
 from ..loop.trainer import Trainer
@@ -86,9 +86,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 def attach(encoder: Path, folder: Path) -> None:
     """Puts an encoder into the folder of the model that it was trained for."""
-    (folder / FOLDER).mkdir(exist_ok=True)
-    for name in (WEIGHTS_NAME, CONFIG_NAME):
-        shutil.copyfile(encoder / name, folder / FOLDER / name)
+    with files.staged_folder(folder / FOLDER) as staged:
+        for name in (WEIGHTS_NAME, CONFIG_NAME):
+            shutil.copyfile(encoder / name, staged / name)
 
 
 @dataclass
@@ -130,7 +130,7 @@ class EncoderTrainer(Trainer):
     def look(self, model: Encoder, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
         """What it proposes for pictures that it was not trained on, blended, and how far off the proposals are."""
         held_out = held_out[:64].to(self.device).float() / 127.5 - 1
-        shown = held_out[: figures.SHOWN]
+        shown = held_out[: sheets.SHOWN]
         rows = {"intact": img.to_uint8(shown.cpu())}
         found = []
         for name in masks.NAMES:
@@ -140,7 +140,7 @@ class EncoderTrainer(Trainer):
             found.append(float(errors(proposed, held_out, hole)[0]))
             first = (t[: len(shown)].cpu() for t in (held_out, proposed, hole))
             rows[name] = img.to_uint8(blending.compose(*first))
-        return figures.labelled(rows), {"held_out_loss": round(float(np.mean(found)), 4)}
+        return sheets.labelled(rows), {"held_out_loss": round(float(np.mean(found)), 4)}
 
     def summary(self) -> dict[str, Any]:
         return {"holes": list(holes.DRAWN)}

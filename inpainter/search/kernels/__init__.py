@@ -1,1 +1,70 @@
-"""What makes the search fast, and nobody needs to read to understand it."""
+"""What makes a search fast, behind one function: `quick`. Nobody has to read this to understand the method.
+
+Per step and picture with two features (ms, one thread, 64 pixels): see docs/results.md and `benchmarks/search.py`.
+"""
+
+import torch
+from torch import Tensor
+
+from ...models import DCGAN, VAE, LatentModel
+from ...models.base import prior_loss
+from .folding import Chain, chain
+
+__all__ = ["chain", "quick", "quick_precision"]
+
+
+def quick(model: LatentModel, precision: str) -> LatentModel:
+    """The same functions G(z) and prior loss, with a cheap gradient of their inputs alone.
+
+    A DCGAN or VAE is folded (see `folding`); any other model runs as it is, under autocast for "bfloat16".
+
+    Args:
+        model: in evaluation mode, without parameter gradients.
+        precision: "float32" or "bfloat16", of the networks' features; images, codes and losses are float32.
+    """
+    if type(model) in (DCGAN, VAE) and next(model.parameters()).device.type in ("cpu", "cuda"):
+        return Folded(model, getattr(torch, precision))
+    return Cast(model, precision)
+
+
+def quick_precision(device: torch.device) -> str:
+    """ "bfloat16" where the device multiplies in it, else "float32"."""
+    if device.type == "cuda":
+        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:  # processors without the instructions emulate them, slowly
+        has_it = device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return "bfloat16" if has_it else "float32"
+
+
+class Folded:
+    """A DCGAN or VAE by way of `folding`."""
+
+    def __init__(self, model: DCGAN | VAE, dtype: torch.dtype):
+        self.model, self.latent_bound = model, model.latent_bound
+        self.generator: Chain = chain(model.generator, dtype)
+        if isinstance(model, DCGAN):
+            self.discriminator: Chain = chain(model.discriminator, dtype)
+
+    def generate(self, z: Tensor) -> Tensor:
+        return self.generator(z[:, :, None, None])
+
+    def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
+        if isinstance(self.model, DCGAN):
+            return prior_loss(self.discriminator(images).flatten())
+        return self.model.prior_loss(images, z)
+
+
+class Cast:
+    """A model's own functions in the given precision, whatever the caller's autocast."""
+
+    def __init__(self, model: LatentModel, precision: str):
+        self.model, self.latent_bound, self.half = model, model.latent_bound, precision == "bfloat16"
+
+    def generate(self, z: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.half):
+            # Not z itself: under autocast the first cast of a leaf is cached, and the search would not move.
+            return self.model.generate(z.clone()).float()
+
+    def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.half):
+            return self.model.prior_loss(images, z.clone()).float()

@@ -54,6 +54,8 @@ class Product:
             self.weight = onednn._reorder_linear_weight(self.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
+        if len(x) == 1:  # a single row would be summed in another order, and a picture depend on its batch
+            return self(x.expand(2, -1))[:1]
         if self.packed:
             return onednn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         return F.linear(x, self.weight, self.bias)
@@ -159,13 +161,19 @@ class Layer:
 
 
 class Chain:
-    """G or D with features of `dtype`, codes, images and logits of float32; gradients by way of `backward` alone."""
+    """G or D, or the last layers of one, with features of `dtype`, as a differentiable map of its input.
+
+    Takes and returns float32 (N, C, H, W), in any memory layout; codes and logits have H = W = 1.
+    """
 
     def __init__(self, network: nn.Sequential, dtype: torch.dtype):
         self.layers = fold(network, dtype)
 
+    def __call__(self, x: Tensor) -> Tensor:
+        return Through.apply(x, self)
+
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The values after each layer of x (N, H, W, C), x itself first; codes and logits have H = W = 1."""
+        """The values after each layer of x (N, H, W, C), x itself first."""
         values = [x]
         for layer in self.layers:
             values.append(layer.forward(values[-1]))
@@ -176,6 +184,20 @@ class Chain:
         for layer, value in zip(reversed(self.layers), reversed(values), strict=False):
             gradient = layer.backward(gradient, value)
         return gradient
+
+
+class Through(torch.autograd.Function):
+    """Hands a chain's own backward pass to autograd."""
+
+    @staticmethod
+    def forward(context, x: Tensor, chain: Chain) -> Tensor:
+        context.chain, context.values = chain, chain.forward(x.detach().permute(0, 2, 3, 1))
+        return context.values[-1].permute(0, 3, 1, 2).float()
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
+        gradient = context.chain.backward(gradient.permute(0, 2, 3, 1), context.values)
+        return gradient.permute(0, 3, 1, 2).float(), None
 
 
 def windows(padded: Tensor) -> Tensor:
@@ -245,12 +267,13 @@ def fold(network: nn.Sequential, dtype: torch.dtype) -> list[Layer]:
 _chains: WeakKeyDictionary[nn.Sequential, dict] = WeakKeyDictionary()
 
 
-def chain(network: nn.Sequential, dtype: torch.dtype) -> Chain:
-    """`Chain(network, dtype)`, made once for as long as the network and its weights stay as they are."""
+def chain(network: nn.Sequential, dtype: torch.dtype, first: int = 0, end: int | None = None) -> Chain:
+    """`Chain(network[first:end], dtype)`, made once for as long as the network and its weights stay as they are."""
     state = [*network.parameters(), *network.buffers()]
     version = [(t.data_ptr(), None if t.is_inference() else t._version) for t in state]  # such have none
     known = _chains.setdefault(network, {})
-    if dtype not in known or known[dtype][0] != version:
+    key = (dtype, first, end)
+    if key not in known or known[key][0] != version:
         with torch.no_grad():
-            known[dtype] = (version, Chain(network, dtype))
-    return known[dtype][1]
+            known[key] = (version, Chain(network[first:end], dtype))
+    return known[key][1]

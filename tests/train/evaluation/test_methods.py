@@ -115,7 +115,6 @@ def test_variants_are_calls_of_the_library_with_one_thing_changed(folder):
         "unweighted",
         "l2",
         "no-prior",
-        "features",
         "truncated",
         "no-blend",
     )
@@ -125,7 +124,6 @@ def test_variants_are_calls_of_the_library_with_one_thing_changed(folder):
         "unweighted": {"window": None},
         "l2": {"norm": "l2"},
         "no-prior": {"prior_weight": 0},
-        "features": {"feature_weight": methods.FEATURE_WEIGHT},
         "truncated": {"truncation": methods.TRUNCATION},
         "no-blend": {"blend": "overlay"},
     }
@@ -144,7 +142,7 @@ def test_starts_are_searches_with_the_next_seeds_and_each_rule_does_what_it_says
     holes = np.stack([hole] * 5)
     results = [model(images, hole, mode="paper", steps=3, seed=seed) for seed in range(3)]
     candidates = np.stack([result.images for result in results])  # (starts, pictures, H, W, 3)
-    losses = np.stack([result.context_loss + result.prior_loss for result in results])
+    losses = np.stack([result.loss for result in results])
     expected = {
         "mean-of-starts": np.mean([metrics.psnr(c, images, holes) for c in candidates], axis=0),
         "best-of-starts": metrics.psnr(candidates[losses.argmin(axis=0), np.arange(5)], images, holes),

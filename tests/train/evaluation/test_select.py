@@ -11,7 +11,8 @@ from PIL import Image
 from inpainter import Inpainter, hub
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from train import __main__
-from train.evaluation import features, scores, select
+from train.evaluation import scores, select
+from train.looks import features
 
 
 def pooled(images: torch.Tensor) -> np.ndarray:

@@ -1,11 +1,13 @@
 """The encoder: what it looks at, how it travels with its model, and what training it takes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from conftest import tiny_dcgan
+from helpers import TINY
 from hub_server import READ_TOKEN, WRITE_TOKEN, running_hub
 
 from inpainter import Inpainter, ModelError, hub, masks
@@ -174,10 +176,34 @@ def test_an_encoder_is_published_and_pulled_with_its_model(monkeypatch, tmp_path
         assert (pulled / "encoder" / "model.safetensors").read_bytes() == published["encoder/model.safetensors"]
 
 
-def test_an_encoder_of_other_weights_is_not_published(folder):
+def test_an_encoder_of_other_weights_is_refused(folder, tmp_path):
+    hub.save(tiny_dcgan(seed=1), tmp_path / "other")
+    shutil.copytree(folder / "encoder", tmp_path / "other" / "encoder")
+    for use in (hub.check, Inpainter.from_pretrained):
+        with pytest.raises(ModelError, match="encoder: it was trained for other weights"):
+            use(tmp_path / "other")
+
+
+def test_a_model_saved_over_another_keeps_nothing_of_it(folder):
+    (folder / "generator.onnx").touch()
+    (folder / "notes.txt").touch()
     hub.save(tiny_dcgan(seed=1), folder)
-    with pytest.raises(ModelError, match="trained for other weights"):
-        hub.check(folder)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"README.md", "config.json", "model.safetensors", "samples.png", "notes.txt"}
+    assert Inpainter.from_pretrained(folder, device="cpu").encoder is None
+
+
+def test_a_pull_of_a_model_without_an_encoder_removes_the_one_that_was_there(monkeypatch, tmp_path, folder):
+    with running_hub(monkeypatch, tmp_path) as server:
+        first = server.publish("user/tiny", folder).head()
+        hub.pull("user/tiny", tmp_path / "here")
+        hub.save(tiny_dcgan(seed=1), tmp_path / "plain")
+        server.publish("user/tiny", tmp_path / "plain")
+        (tmp_path / "here" / "notes.txt").touch()
+        hub.pull("user/tiny", tmp_path / "here")
+        assert not (tmp_path / "here" / "encoder").exists() and (tmp_path / "here" / "notes.txt").exists()
+        hub.pull("user/tiny", tmp_path / "here", revision=first)
+        assert Inpainter.from_pretrained(tmp_path / "here", device="cpu").encoder is not None
 
 
 # Training
@@ -194,6 +220,20 @@ def test_training_attaches_an_encoder_that_the_model_then_starts_from(archive, t
     model = Inpainter.from_pretrained(tmp_path / "model", device="cpu")
     assert model.encoder.config.training["images_seen"] == 640
     assert model.encoder.config.training["generator"] == hub.checksum(tmp_path / "model")
+
+
+def test_a_generator_that_is_trained_further_loses_the_encoder_attached_to_it(archive, tmp_path):
+    def gan(images: int, *more: str) -> None:
+        arguments = ["gan", "--data", archive, "--out", tmp_path, "--images", images, "--batch-size", 8, "--held-out", 8]
+        assert train([str(argument) for argument in (*arguments, *TINY, *more)]) == 0
+
+    gan(16)
+    arguments = ["encoder", "--model", tmp_path / "model", "--data", archive, "--out", tmp_path / "run"]
+    arguments += ["--images", 16, "--batch-size", 8, "--held-out", 8, "--channels", 8, 16, "--attach"]
+    assert train([str(argument) for argument in arguments]) == 0
+    assert Inpainter.from_pretrained(tmp_path / "model", device="cpu").encoder is not None
+    gan(32, "--resume")
+    assert Inpainter.from_pretrained(tmp_path / "model", device="cpu").encoder is None
 
 
 def test_training_brings_the_error_down(archive, tmp_path):

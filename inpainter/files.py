@@ -1,0 +1,163 @@
+"""Reading files that may be anything, and writing files and folders whole or not at all.
+
+What is written goes to a hidden neighbour first, `.NAME.partial`, and is renamed once all of it is on the disk. A kill
+or a full disk leaves the old file as it was; the neighbour that a kill leaves is taken over by the next write.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that somebody has open cannot be renamed
+    fcntl = None
+
+EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2
+HERE = -100  # its AT_FDCWD
+
+
+def check_regular(path: str | Path, max_bytes: int | None = None) -> None:
+    """Raises ValueError if a path is a pipe, a device or longer than `max_bytes`; OSError if there is none."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path}: not a regular file, but a pipe, a socket or a device.")
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise ValueError(f"{path}: {status.st_size:,} bytes, expected at most {max_bytes:,}.")
+
+
+def read_bounded(path: str | Path, max_bytes: int) -> bytes:
+    """The contents of a regular file; errors as `check_regular`."""
+    check_regular(path, max_bytes)
+    with open(path, "rb") as file:
+        return file.read(max_bytes)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8, whole or not at all; as `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | Path, data: bytes | bytearray | memoryview, *, overwrite: bool = True) -> None:
+    """Writes a file whole or not at all.
+
+    Raises:
+        FileExistsError: when there is one already and it is not to be overwritten.
+        OSError: when not all of it could be written; an older file stays as it was.
+    """
+    path = Path(path)
+    with _claimed(_beside(path), _open_file) as descriptor:
+        os.truncate(descriptor, 0)
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        size, expected = os.fstat(descriptor).st_size, memoryview(data).nbytes
+        if size != expected:
+            raise OSError(errno.EIO, f"only {size:,} of {expected:,} bytes could be written", str(path))
+        if path.exists() and not overwrite:
+            raise FileExistsError(errno.EEXIST, "exists already", str(path))
+        os.replace(_beside(path), path)
+
+
+@contextlib.contextmanager
+def staged_folder(path: str | Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
+    """Yields an empty folder that takes the place of `path` when the block ends without an error.
+
+    Args:
+        path: what is to be made or replaced.
+        keep: whether a file of the old folder, by its path in it, is copied to the new one.
+    """
+    path = Path(path).absolute()
+    path = path.resolve() if path.is_symlink() else path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = _beside(path)
+    with _claimed(staged, _open_folder):
+        for left in staged.iterdir():
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        yield staged
+        old = [file for file in path.rglob("*") if file.is_file() and keep(file.relative_to(path).as_posix())]
+        for file in old:
+            target = staged / file.relative_to(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, target)
+        _replace_folder(staged, path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _open_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+
+
+def _open_folder(path: Path) -> int | None:
+    path.mkdir(exist_ok=True)
+    return os.open(path, os.O_RDONLY) if fcntl else None
+
+
+@contextlib.contextmanager
+def _claimed(path: Path, open_: Callable[[Path], int | None]) -> Iterator[int | None]:
+    """The descriptor of a neighbour that nobody else uses meanwhile; what is left of it in the end is removed."""
+    while True:
+        try:
+            descriptor = open_(path)
+        except FileNotFoundError:
+            if path.parent.is_dir():  # somebody has just removed it
+                continue
+            raise
+        if descriptor is None:
+            break
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                break
+        os.close(descriptor)  # whoever had it has renamed it
+    ours = None if descriptor is None else os.fstat(descriptor)
+    try:
+        yield descriptor
+    finally:
+        with contextlib.suppress(OSError):
+            if ours is None or os.path.samestat(ours, os.stat(path)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _replace_folder(staged: Path, path: Path) -> None:
+    """Puts a folder in another's place: in one step on Linux, elsewhere in two."""
+    if not path.exists():
+        os.rename(staged, path)
+        return
+    descriptor = _open_folder(path)  # from here on nobody claims what is about to be the neighbour
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not _exchange(staged, path):
+            old = path.with_name(f".{path.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(path, old)
+            os.rename(staged, path)
+            staged = old
+        shutil.rmtree(staged)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swaps the names of two folders in one step; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return rename(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0

@@ -1,0 +1,166 @@
+"""Measures how a model's fillings look: told from intact pictures or not, eyes in faces, how much they differ.
+
+The first pictures are filled, as many next ones are the intact side that fillings are told from. Figures are of
+composed pictures, in features of EfficientNet-Lite2, which no training uses: not an FID, and comparable only for
+equal numbers of pictures. A model of more than 64 pixels is measured again on its fillings reduced to 64.
+"""
+
+import argparse
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from inpainter import Inpainter, masks
+from inpainter.images import to_tensor
+from inpainter.results import compose
+
+from ..data.loading import load_images
+from ..looks import features
+from ..looks.measure import Fill, Intact, accuracy, diversity, looks
+from ..loop.options import number
+from .cells import digest
+from .methods import weights_digest
+
+SMALL = 64  # pixels a side, of the papers' pictures
+BATCH = 50
+VARIED = 16  # pictures filled several times, for the diversity
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="bundled model, folder or Hub id")
+    parser.add_argument("--data", required=True, help="intact test pictures: folder or zip")
+    parser.add_argument("--masks", nargs="+", choices=masks.NAMES, default=list(masks.NAMES), metavar="MASK")
+    parser.add_argument(
+        "--pictures", type=number(int, 20), default=150, help="to fill; as many others are the intact side"
+    )
+    parser.add_argument("--last", action="store_true", help="take the last pictures, not the first (validation)")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the filling, such as steps=30"
+    )
+    parser.add_argument(
+        "--proposal", action="store_true", help="no search: what a generator that sees the picture makes first, pasted"
+    )
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, help="CSV file, to which rows are added; what is there is not made again")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    inpainter = Inpainter.from_pretrained(arguments.model, device=arguments.device)
+    fill = filler(inpainter, settings_of(arguments.set), arguments.proposal)
+    images = np.ascontiguousarray(load_images(arguments.data, inpainter.size).permute(0, 2, 3, 1).numpy())
+    count = arguments.pictures
+    if len(images) < 2 * count:
+        raise ValueError(
+            f"{arguments.data}: {2 * count} pictures are needed for --pictures {count}, got {len(images)}."
+        )
+    images = images[-2 * count :] if arguments.last else images[: 2 * count]
+    network = features.efficientnet(features.LITE2, inpainter.device)
+    sides = {inpainter.size: (images, np.asarray)}
+    if inpainter.size > SMALL and inpainter.size % SMALL == 0:
+        sides[SMALL] = (reduced(images), reduced)
+    intact = {side: Intact.of(some[:count], some[count:], network) for side, (some, _) in sides.items()}
+    floors = {side: each.floor() for side, each in intact.items()}
+
+    about = {
+        "data": Path(arguments.data).name,
+        "model": str(arguments.model),
+        "images_seen": inpainter.model.config.training.get("images_seen", ""),
+        "settings": "proposal " * arguments.proposal + " ".join(arguments.set),
+        "pictures": count,
+    }
+    done = read_rows(arguments.out)
+    for mask in arguments.masks:
+        key = digest({**about, "mask": mask, "last": arguments.last, "weights": weights_digest(inpainter.model)})
+        rows = [row for row in done if row["key"] == key]
+        if not rows:
+            holes = np.stack([masks.named(mask, inpainter.size, seed=index) for index in range(count)])
+            started = time.perf_counter()
+            filled = fill(images[:count], holes, 0)
+            seconds = (time.perf_counter() - started) / count
+            varied = diversity(fill, images[:VARIED], holes[:VARIED], network)
+            for side, (_, reduce) in sides.items():
+                hole = holes if side == inpainter.size else reduced_holes(holes)
+                result = reduce(filled)
+                found = accuracy(result, intact[side].truth, hole) | looks(result, intact[side], network)
+                found |= {"diversity": varied, "seconds": seconds} | floors[side]
+                found = {name: f"{value:.4f}" for name, value in found.items()}
+                rows.append({"mask": mask, "side": side, **about, **found, "key": key})
+            done += rows
+            write_rows(arguments.out, done)
+        for row in rows:
+            print("  ".join(f"{name} {value}" for name, value in row.items() if name not in ("key", "data", "model")))
+
+
+def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fill:
+    """Fills with `settings` of the inpainter's call; or with the proposal alone, which takes no setting but `blend`."""
+    if not proposal:
+        return lambda images, holes, seed: inpainter(images, holes, seed=seed, **settings).images
+    model, blend = inpainter.model, settings.get("blend", "overlay")
+    if not hasattr(model, "bound"):
+        raise ValueError("--proposal: the model does not see the picture; give --set steps=0 for that of its encoder.")
+
+    @torch.inference_mode()
+    def fill(images: NDArray[np.uint8], holes: NDArray[np.bool_], seed: int) -> NDArray[np.uint8]:
+        filled = []
+        for start in range(0, len(images), BATCH):
+            some, missing = images[start : start + BATCH], holes[start : start + BATCH]
+            z = model.sample_latents(len(some), torch.Generator().manual_seed(1000 * seed + start)) * bool(seed)
+            pictures, hole = to_tensor(some, inpainter.device), torch.from_numpy(missing).to(inpainter.device)
+            generated = model.bound(pictures, hole).generate(z.to(inpainter.device)).clamp(-1, 1)
+            filled.append(compose(some, generated, missing, blend))
+        return np.concatenate(filled)
+
+    return fill
+
+
+def settings_of(pairs: list[str]) -> dict[str, Any]:
+    """Settings by name from texts NAME=VALUE; raises `ValueError` for another form."""
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set: NAME=VALUE is expected, got {pair!r}.")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return settings
+
+
+def read_rows(path: Path | None) -> list[dict[str, Any]]:
+    if path is None or not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path | None, rows: list[dict[str, Any]]) -> None:
+    if path is None:
+        return
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    with open(scratch, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    scratch.replace(path)
+
+
+def reduced(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures (N, H, W, 3) at 64 pixels a side, means over squares."""
+    size = (SMALL, SMALL)
+    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX)) for image in images])
+
+
+def reduced_holes(holes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Holes (N, H, W) at 64 pixels a side: missing is what is missing in part."""
+    factor = holes.shape[1] // SMALL
+    return holes.reshape(len(holes), SMALL, factor, SMALL, factor).any(axis=(2, 4))

@@ -1,0 +1,106 @@
+"""How composed pictures look beside intact ones, as `features`, `realism` and `faces` see them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inpainter import metrics
+
+from . import faces, realism
+from .features import Network
+
+FILLINGS = 4  # of one hole, for the diversity
+FACES_FROM = 0.5  # share of the intact pictures with a face, from which on the figures of faces are given
+
+# Fills pictures uint8 (N, H, W, 3) with holes bool (N, H, W), from the codes of a seed: uint8 (N, H, W, 3).
+Fill = Callable[[NDArray[np.uint8], NDArray[np.bool_], int], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Intact:
+    """Intact pictures, and what is measured of them once: `truth` is what gets filled, `others` the other side."""
+
+    truth: NDArray[np.uint8]  # (N, H, W, 3)
+    others: NDArray[np.uint8]
+    truth_features: NDArray[np.float32]  # (N, D)
+    other_features: NDArray[np.float32]
+    eyes: faces.Eyes | None  # of `truth`, if these are faces
+
+    @classmethod
+    def of(cls, truth: NDArray[np.uint8], others: NDArray[np.uint8], network: Network) -> "Intact":
+        eyes = faces.landmarks(truth)
+        if eyes and eyes.found.mean() < FACES_FROM:
+            eyes = None
+        return cls(truth, others, seen(network, truth), seen(network, others), eyes)
+
+    def floor(self) -> dict[str, float]:
+        """What the figures are when nothing has been filled."""
+        found = {
+            "kid_floor": realism.kid(self.truth_features, self.other_features)[0],
+            "c2st_floor": realism.c2st(self.truth_features, self.other_features),
+            "spread": metrics.mean_pairwise_distance(self.other_features),
+        }
+        if self.eyes:
+            found |= {
+                "eyes_floor": share(faces.both_eyes(self.truth)),
+                "landmarks_floor": share(self.eyes.found),
+                "eye_height_floor": float(self.eyes.height_difference().mean()),
+                "eye_size_floor": float(self.eyes.size_difference().mean()),
+            }
+        return found
+
+
+def looks(filled: NDArray[np.uint8], intact: Intact, network: Network) -> dict[str, float]:
+    """How composed pictures (N, H, W, 3) look, that were made from `intact.truth`.
+
+    Returns:
+        kid, its standard error, c2st; and of faces the share in which a cascade finds both eyes, that in which the
+        landmark network finds a face, and, where it finds one in both, the means of the eyes' shift from the truth
+        and of the differences in height and size between them.
+    """
+    made = seen(network, filled)
+    kid, error = realism.kid(made, intact.other_features)
+    found = {"kid": kid, "kid_error": error, "c2st": realism.c2st(made, intact.other_features)}
+    if intact.eyes:
+        eyes = faces.landmarks(filled)
+        both = eyes.found & intact.eyes.found
+        found |= {
+            "eyes": share(faces.both_eyes(filled)),
+            "landmarks": share(eyes.found),
+            "eye_shift": mean_of(eyes.shift(intact.eyes)[both]),
+            "eye_height": mean_of(eyes.height_difference()[both]),
+            "eye_size": mean_of(eyes.size_difference()[both]),
+        }
+    return found
+
+
+def diversity(fill: Fill, images: NDArray[np.uint8], holes: NDArray[np.bool_], network: Network) -> float:
+    """Mean distance, in features, between fillings of one hole from different codes."""
+    fillings = [seen(network, fill(images, holes, seed)) for seed in range(1, 1 + FILLINGS)]
+    return float(np.mean([metrics.mean_pairwise_distance(each) for each in np.stack(fillings, axis=1)]))
+
+
+def accuracy(filled: NDArray[np.uint8], images: NDArray[np.uint8], holes: NDArray[np.bool_]) -> dict[str, float]:
+    """How close the fillings are to the truth; the hole's PSNR with its standard error over the pictures."""
+    hole = metrics.psnr(filled, images, holes)
+    return {
+        "psnr_hole": float(hole.mean()),
+        "psnr_hole_error": float(hole.std(ddof=1) / len(hole) ** 0.5),
+        "psnr_image": float(metrics.psnr(filled, images).mean()),
+        "ssim": float(metrics.ssim(filled, images).mean()),
+    }
+
+
+def seen(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return network(torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2))
+
+
+def share(found: NDArray[np.bool_] | None) -> float:
+    return float("nan") if found is None else float(found.mean())
+
+
+def mean_of(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,26 @@
+"""Sheets of pictures to look at: rows with a name each."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from inpainter.images import image_grid
+
+SHOWN = 6  # pictures a row; one takes about 10 kB
+SCALE = 2  # screen pixels a pixel, to be seen
+GAP = 4
+
+
+def labelled(rows: dict[str, NDArray[np.uint8]]) -> Image.Image:
+    """Rows of pictures uint8 (N, H, W, 3), enlarged, each with its name at the left."""
+    stacked = np.concatenate(list(rows.values())).repeat(SCALE, axis=1).repeat(SCALE, axis=2)
+    pictures = image_grid(stacked, columns=len(next(iter(rows.values()))), gap=GAP)
+    font = ImageFont.load_default(size=14)
+    margin = max(int(font.getlength(name)) for name in rows) + 2 * GAP
+    sheet = Image.new("RGB", (margin + pictures.width, pictures.height), "white")
+    sheet.paste(pictures, (margin, 0))
+    draw = ImageDraw.Draw(sheet)
+    pitch = stacked.shape[1] + GAP
+    for index, name in enumerate(rows):
+        draw.text((GAP, index * pitch + stacked.shape[1] // 2), name, fill="black", font=font, anchor="lm")
+    return sheet
