@@ -67,6 +67,8 @@ def _answers(wanted: Asked, visit) -> Iterator[tuple[dict[str, Any], Outcome | N
     if outcome is None:
         outcome = Outcome(wanted.id, scene)
         yield from _search(outcome, visit)
+        if outcome.result is None:  # superseded while it waited
+            return
     outcome = replace(outcome, id=wanted.id)
     yield done(outcome, wanted.effort), outcome
 
