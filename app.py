@@ -118,7 +118,7 @@ def main() -> None:
         max_file_size="64mb",
         max_threads=96,
         allowed_paths=[str(FOLDER)],
-        app_kwargs={"middleware": [Middleware(server.Headers)]},
+        app_kwargs={"middleware": [Middleware(server.Gate)], "exception_handlers": {KeyError: server.unknown_function}},
         mcp_server=True,
     )
 

@@ -1,9 +1,13 @@
 """What the server owes its visitors beside the page: headers, a folder for their files, and limits."""
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 FOLDER = "inpainter-page-"  # followed by the process whose visitors' files it holds
 
@@ -31,8 +35,12 @@ HEADERS = {
 }
 
 
-class Headers:
-    """ASGI middleware that adds the headers to every answer that does not have them."""
+PUBLIC = {"inpaint", "hole", "models", "predict"}  # the last is how the page itself asks for what needs no queue
+NAMED = re.compile(r"/(?:run|api|call|call/v2)/([^/]+)(?:/[^/]*)?/?$")
+
+
+class Gate:
+    """ASGI middleware: endpoints that are the page's own answer to no name, and every answer has the headers above."""
 
     def __init__(self, app):
         self.app = app
@@ -44,7 +52,21 @@ class Headers:
                 message["headers"] += [pair for pair in HEADERS.items() if pair[0] not in there]
             await send(message)
 
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        named = NAMED.search(scope["path"])
+        app = self.app if named is None or named[1] in PUBLIC else refused(404, f"There is no endpoint {named[1]:.40}.")
+        await app(scope, receive, send_with_headers)
+
+
+def refused(status: int, sentence: str) -> JSONResponse:
+    """An answer of one sentence."""
+    return JSONResponse({"error": sentence, "detail": sentence}, status)
+
+
+def unknown_function(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a request for a function that there is not."""
+    return refused(400, "There is no function with this number here.")
 
 
 def own_files() -> Path:

@@ -154,14 +154,19 @@ def address_of(request: gr.Request) -> str:
 
 def stop_run(number: str, request: gr.Request) -> None:
     """Stop was pressed: what was found so far is the result."""
-    TURNS.stop(request.session_hash, int(number))
+    TURNS.stop(request.session_hash, _number(number))
 
 
 def supersede(number: str, request: gr.Request) -> None:
     """The scene has changed, and the new one is not to be filled yet: whatever runs is for nothing."""
-    TURNS.stop(request.session_hash, int(number), superseded=True)
+    TURNS.stop(request.session_hash, _number(number), superseded=True)
 
 
 def leave(request: gr.Request) -> None:
     """The page was closed."""
     TURNS.stop(request.session_hash, superseded=True)
+
+
+def _number(text: str) -> int:
+    """A request's number; 0, which is below all, for what is none."""
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 16 else 0

@@ -452,7 +452,11 @@ def test_the_comparison_marks_the_closest_at_the_end_and_says_what_was_left_out(
 
 
 def test_faces_come_first_and_models_that_see_the_picture_before_those_that_do_not(tmp_path):
-    for name, family, size in (("dcgan-cars", "dcgan", 64), ("dcgan-celeba", "dcgan", 64), ("comod-celeba-128", "comod", 128)):
+    for name, family, size in (
+        ("dcgan-cars", "dcgan", 64),
+        ("dcgan-celeba", "dcgan", 64),
+        ("comod-celeba-128", "comod", 128),
+    ):
         (tmp_path / name).mkdir()
         config = {"family": family, "image_size": size, "training": {"data": f"{name.split('-')[1]}64-train.zip"}}
         (tmp_path / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
