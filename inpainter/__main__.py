@@ -93,6 +93,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns 0, or 1 when any picture could not be filled."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["batch"]:
+        from .batch.__main__ import main as batch
+
+        return batch(argv[1:])
     arguments = parser().parse_args(argv)
     try:
         settings = settings_of(arguments)

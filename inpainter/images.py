@@ -134,10 +134,11 @@ def fit(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int) -> tuple
     """Crops a picture and its hole to the centre square, resizes both to the model's size.
 
     A model pixel is missing as soon as any part of it is. What is under the hole reaches no known
-    pixel: the resizing averages known pixels only.
+    pixel: a hole of the model's size is enlarged to the square first, and the resizing averages known pixels only.
 
     Args:
-        picture: uint8 (H, W, 3). hole: bool, (H, W) or already (size, size).
+        picture: uint8 (H, W, 3).
+        hole: bool (H, W), or (size, size): of the centre square.
 
     Returns:
         uint8 (size, size, 3), zero under the hole, and bool (size, size).
@@ -152,10 +153,20 @@ def fit(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int) -> tuple
             f"give a mask of the picture's size, or of the model's {size}x{size}."
         )
     if (height, width) != (size, size):
-        fine_hole = hole if hole.shape == (height, width) else np.zeros((height, width), dtype=bool)
-        picture, coarse_hole = _resize_known(picture, fine_hole, size)
-        hole = coarse_hole if hole.shape == (height, width) else hole
+        left, top, right, bottom = centre_square(width, height)
+        square = picture[top:bottom, left:right]
+        if hole.shape == (height, width):
+            picture, hole = _resize_known(square, hole[top:bottom, left:right], size)
+        else:
+            picture, coarse = _resize_known(square, enlarge_hole(hole, len(square)), size)
+            hole = hole | coarse if len(square) < size else hole  # a picture's pixel is hidden whole or not at all
     return np.where(hole[..., None], 0, picture).astype(np.uint8), hole
+
+
+def enlarge_hole(hole: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Shows a hole (size, size) at another size by nearest neighbour: bool (side, side)."""
+    nearest = (np.arange(side) * 2 + 1) * len(hole) // (2 * side)
+    return hole[nearest][:, nearest]
 
 
 def fit_note(picture: NDArray[np.uint8], size: int) -> str:
@@ -246,8 +257,7 @@ def _as_hole(hole: Image.Image | NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _resize_known(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int) -> tuple[NDArray, NDArray]:
-    left, top, right, bottom = centre_square(picture.shape[1], picture.shape[0])
-    picture, hole = picture[top:bottom, left:right], hole[top:bottom, left:right]
+    """A square picture and its hole at (size, size)."""
 
     def resize(plane: NDArray, kernel: Image.Resampling) -> NDArray:
         return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), kernel))

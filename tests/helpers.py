@@ -1,9 +1,11 @@
 """What several files of tests call: small models, problems, and comparisons."""
 
+import socket
+
 import torch
 
 from inpainter import masks
-from inpainter.models import VAE, VAEConfig
+from inpainter.models import VAE, CoMod, CoModConfig, VAEConfig
 
 SHAPE = {"image_size": 16, "latent_size": 8, "channels": (16, 8)}
 TINY = ("--channels", 16, 8, "--latent-size", 8)  # of a training
@@ -19,12 +21,25 @@ def tiny_vae() -> VAE:
     return model.eval().requires_grad_(False)
 
 
+def tiny_comod(seed: int = 0) -> CoMod:
+    """A 32x32 CoMod with random weights."""
+    torch.manual_seed(seed)
+    widths = {f"{part}_channels": (4, 6, 8, 8) for part in ("encoder", "decoder", "discriminator")}
+    return CoMod(CoModConfig(image_size=32, latent_size=6, style_size=5, **widths)).eval().requires_grad_(False)
+
+
 def problem(tiny, count: int = 3):
     """Pictures the generator can make exactly, their hole, and other codes to start from."""
     draws = torch.Generator().manual_seed(0)
     target = tiny.model.sample_latents(count, draws)
     hole = torch.from_numpy(masks.center(16)).expand(count, 16, 16)
     return tiny.model.generate(target), hole, tiny.model.sample_latents(count, draws)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def state(out) -> dict:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..images import enlarge_hole
 from .poisson import harmonic_solver
 
 # Sweeps over a level of the coarse-to-fine solver, by its side in pixels: what is left to correct on
@@ -62,12 +63,18 @@ def paste_back(
     filled = photo.copy()
     if not hole.any():
         return filled
-    fine_hole = enlarge_hole(hole, square.side)
-    box = _around(fine_hole)  # what the rest of the square holds does not matter
-    fine_hole = fine_hole[box]
-    part = filled[square.slices][box]
+    # One pixel more on each side, as far as the photo goes: the generated image is taken to go on there as it ends.
+    fine_hole = np.pad(enlarge_hole(hole, square.side), 1)
     fine = Image.fromarray(generated).resize((square.side, square.side), Image.Resampling.BICUBIC)
-    fine = np.asarray(fine)[box]
+    fine = np.pad(np.asarray(fine), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    inside = tuple(
+        slice(max(1 - start, 0), min(square.side + 2, length + 1 - start))
+        for start, length in ((square.top, height), (square.left, width))
+    )
+    fine_hole, fine = fine_hole[inside], fine[inside]
+    part = filled[max(square.top - 1, 0) :, max(square.left - 1, 0) :]
+    box = _around(fine_hole)  # what is further from the hole does not matter
+    fine_hole, fine, part = fine_hole[box], fine[box], part[box]
     if blend == "overlay" or fine_hole.all():
         np.copyto(part, fine, where=fine_hole[..., None])
         return filled
@@ -79,12 +86,6 @@ def paste_back(
         blended = (correction[strip] + fine[strip]).round().clip(0, 255)
         np.copyto(part[strip], blended, where=fine_hole[strip, :, None], casting="unsafe")
     return filled
-
-
-def enlarge_hole(hole: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
-    """Shows a hole (size, size) at another size by nearest neighbour: bool (side, side)."""
-    nearest = (np.arange(side) * 2 + 1) * len(hole) // (2 * side)
-    return hole[nearest][:, nearest]
 
 
 def harmonic_fill(values: NDArray[np.float32], rim: NDArray[np.intp], hole: NDArray[np.bool_]) -> NDArray[np.float32]:

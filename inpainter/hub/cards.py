@@ -14,38 +14,50 @@ from huggingface_hub import ModelCard, ModelCardData
 from .. import files
 from ..models import Encoder, LatentModel, ModelError
 from .finding import load, load_encoder
+from .plain import PLAIN_TORCH
 from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
 
 CARD_NAME = "README.md"
 SAMPLES_NAME = "samples.png"
 
 PAPER = "https://arxiv.org/abs/1607.07539"
+METHOD = f"[Semantic Image Inpainting with Deep Generative Models]({PAPER}) (Yeh et al., CVPR 2017)"
+COMOD = "[co-modulated GAN](https://arxiv.org/abs/2103.10428) (Zhao et al., ICLR 2021)"
 
-
-# How to rebuild G without this package, by family. docs/hub.md shows the same lines, and a test runs them.
-PLAIN_TORCH = {
-    "dcgan": """\
-import json
-import torch
-from huggingface_hub import hf_hub_download
-from safetensors.torch import load_file
-
-repo = "REPO_ID"
-config = json.load(open(hf_hub_download(repo, "config.json")))
-weights = load_file(hf_hub_download(repo, "model.safetensors"))  # float16, every tensor by name
-size, widths = config["latent_size"], config["channels"]
-layers = [torch.nn.Linear(size, widths[0] * 16, bias=False), torch.nn.Unflatten(1, (widths[0], 4, 4))]
-for wide, narrow in zip(widths, [*widths[1:], 3]):  # each doubles the size: 4, 8, 16, 32, 64 pixels
-    convolution = torch.nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=narrow == 3)
-    layers += [torch.nn.BatchNorm2d(wide), torch.nn.ReLU(), convolution]
-G = torch.nn.Sequential(*layers, torch.nn.Tanh()).eval().requires_grad_(False)  # batch norm: stored statistics
-G.load_state_dict({k[10:]: v.float() for k, v in weights.items() if k.startswith("generator.")})
-images = G(torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]; images (16, 3, 64, 64) in [-1, 1]
-"""
+# How a family fills a hole, and what it saw in training.
+SUMMARIES = {
+    "comod": f"It sees what is left of a picture and fills the hole in one pass (after the {COMOD}). A search can\n"
+    f"then improve the latent code, as in {METHOD}.\nIt was trained with holes of many shapes, and with pictures of "
+    "which nothing was left.\n"
 }
-PLAIN_TORCH["vae"] = PLAIN_TORCH["dcgan"].replace(
-    "torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]", "torch.randn(16, size))  # codes are normal"
+SUMMARY = (
+    "It fills holes in pictures by searching for the latent code whose image agrees with what is left of the picture,\n"
+    f"and blending that image into the hole: {METHOD}.\n"
+    "The model never saw a hole in training, so one model serves holes of any shape.\n"
 )
+
+CITATIONS = {
+    "paper": """## Citation
+
+```bibtex
+@inproceedings{yeh2017semantic,
+  title     = {Semantic Image Inpainting with Deep Generative Models},
+  author    = {Yeh, Raymond A. and Chen, Chen and Lim, Teck Yian and Schwing, Alexander G. and
+               Hasegawa-Johnson, Mark and Do, Minh N.},
+  booktitle = {CVPR},
+  year      = {2017}
+}
+""",
+    "comod": """
+@inproceedings{zhao2021large,
+  title     = {Large Scale Image Completion via Co-Modulated Generative Adversarial Networks},
+  author    = {Zhao, Shengyu and Cui, Jonathan and Sheng, Yilun and Dong, Yue and Liang, Xiao and
+               Chang, Eric I-Chao and Xu, Yan},
+  booktitle = {ICLR},
+  year      = {2021}
+}
+""",
+}
 
 
 def write_card(
@@ -104,11 +116,10 @@ def make_card(
         _sample_quality(record),
         _use(model, repo_id),
         _intended_use(model, dataset),
-        _training(record, dataset),
+        _training(model, dataset),
         _encoder(encoder) if encoder else "",
-        _tensors(model),
         _licence(dataset, license),
-        _citation(),
+        CITATIONS["paper"] + CITATIONS.get(model.config.family, "") + "```\n",
     ]
     return "\n".join(section for section in sections if section)
 
@@ -169,9 +180,9 @@ def _metadata(
         tags=[
             "image-inpainting",
             "inpainting",
-            *(["gan"] if model.config.family == "dcgan" else []),
+            *(["gan"] if model.config.family in ("comod", "dcgan") else []),
             model.config.family,
-            "unconditional-image-generation",
+            *([] if model.config.family == "comod" else ["unconditional-image-generation"]),
             "pytorch",
         ],
         datasets=[dataset.hub_id] if dataset else None,
@@ -184,13 +195,9 @@ def _metadata(
 def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
     size = model.config.image_size
     shows = f" of {dataset.shows} ({dataset.title})" if dataset else ""
-    text = (
-        f"A generator of {size}x{size} images{shows}, with the prior that judges them.\n"
-        "It fills holes in pictures by searching for the latent code whose image agrees with what is left of the\n"
-        "picture, and blending that image into the hole:\n"
-        f"[Semantic Image Inpainting with Deep Generative Models]({PAPER}) (Yeh et al., CVPR 2017).\n"
-        "The model never saw a hole in training, so one model serves holes of any shape.\n"
-    )
+    count = sum(parameter.numel() for parameter in model.parameters())
+    text = f"A generator of {size}x{size} images{shows}, and a prior that judges them: {count:,} parameters, float16.\n"
+    text += SUMMARIES.get(model.config.family, SUMMARY)
     return text + (f"\n![Samples of the generator, not selected]({SAMPLES_NAME})\n" if samples else "")
 
 
@@ -204,7 +211,7 @@ def _scores(evaluations: list) -> str:
         ]
         table = _table(["mask", *(METRICS.get(metric, ("", metric))[1] for metric in metrics)], rows)
         settings = [f"{plain(key.replace('_', ' '))} {plain(evaluation[key])}" for key in evaluation if key != "masks"]
-        parts.append(f"Higher is better. Measured with: {', '.join(settings)}.\n\n{table}")
+        parts.append(f"For PSNR and SSIM higher is better. Measured with: {', '.join(settings)}.\n\n{table}")
     return "## Scores\n\n" + "\n".join(parts) if parts else ""
 
 
@@ -276,9 +283,10 @@ def _settings(record: dict[str, Any]) -> list[list[Any]]:
     ]
 
 
-def _training(record: dict[str, Any], dataset: Dataset | None) -> str:
-    rows = _settings(record)
-    source = f"Trained on images of [{dataset.title}]({dataset.home}), without holes.\n\n" if dataset else ""
+def _training(model: LatentModel, dataset: Dataset | None) -> str:
+    rows = _settings(model.config.training)
+    holes = "with" if model.config.family == "comod" else "without"
+    source = f"Trained on images of [{dataset.title}]({dataset.home}), {holes} holes.\n\n" if dataset else ""
     table = _table(["setting", "value"], rows) if rows else "No record of the training was kept.\n"
     return f"## Training\n\n{source}{table}"
 
@@ -287,36 +295,18 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _tensors(model: LatentModel) -> str:
-    rows = [[f"`{key}`", "x".join(map(str, tensor.shape)) or "scalar"] for key, tensor in model.state_dict().items()]
-    count = sum(parameter.numel() for parameter in model.parameters())
-    return (
-        f"## Tensors\n\n{count:,} parameters in `model.safetensors`, float16; names and shapes are stable.\n\n"
-        + _table(["name", "shape"], rows)
-    )
-
-
 def _licence(dataset: Dataset | None, license: str | None) -> str:
-    parts = [f"Licence: {license}." if license else "", f"{dataset.terms} See {dataset.home}." if dataset else ""]
-    text = " ".join(part for part in parts if part)
+    weights = f"Licence of the weights: {license}. " if license else ""
+    if dataset:
+        terms = f"{dataset.terms} See {dataset.home}."
+        pictures = f"The pictures in `examples/`, where there are any, belong to others: {dataset.owners}."
+    else:
+        terms = "The terms of the training data are not recorded; ask the owner before use."
+        pictures = "Pictures in `examples/` belong to whoever made them."
     return (
-        "## Licence\n\n" + (text or "The terms of the training data are not recorded; ask the owner before use.") + "\n"
+        f"## Licence: what is whose\n\n{weights}{terms}\n\n{pictures}\n"
+        "`samples.png` shows nothing but what the model made. The code that runs the model is Apache-2.0.\n"
     )
-
-
-def _citation() -> str:
-    return """## Citation
-
-```bibtex
-@inproceedings{yeh2017semantic,
-  title     = {Semantic Image Inpainting with Deep Generative Models},
-  author    = {Yeh, Raymond A. and Chen, Chen and Lim, Teck Yian and Schwing, Alexander G. and
-               Hasegawa-Johnson, Mark and Do, Minh N.},
-  booktitle = {CVPR},
-  year      = {2017}
-}
-```
-"""
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import files
-from ..models import LatentModel, ModelError
+from ..models import CoMod, LatentModel, ModelError
 from ..models.base import checksum
 from .finding import load
 
@@ -14,35 +14,41 @@ ONNX_NAME = "generator.onnx"
 
 
 class Generator(nn.Module):
-    """Only `generate` of a model, as the forward pass that gets exported."""
+    """Only the generator of a model, as the forward pass that gets exported."""
 
     def __init__(self, model: LatentModel):
         super().__init__()
         self.model = model
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.model.generate(z)
+    def forward(self, z: Tensor, *seen: Tensor) -> Tensor:
+        return (self.model.bound(*seen) if seen else self.model).generate(z)
 
 
 def export_onnx(folder: str | Path) -> Path:
     """Writes `generator.onnx` beside a model's weights and returns its path; an older one is replaced.
 
-    Its input is z, float32 (n, latent_size), and its output images, float32 (n, 3, image_size, image_size)
-    in [-1, 1], for any n. It carries the checksum of the weights that it was made from.
+    Its inputs, for any n, are z, float32 (n, latent_size); and for the family comod picture, float32 (n, 3, size, size)
+    in [-1, 1], and hole, bool (n, size, size), True = missing. Its output is images, float32 (n, 3, size, size),
+    nominally in [-1, 1]. It carries the checksum of the weights that it was made from.
 
     Raises:
         ModelError: when the model cannot be loaded, or the packages that export it are missing.
     """
     folder = Path(folder)
     model = load(folder)
-    codes = model.sample_latents(2, torch.Generator().manual_seed(0))
+    size = model.config.image_size
+    inputs = {"z": model.sample_latents(2, torch.Generator().manual_seed(0))}
+    if isinstance(model, CoMod):
+        inputs |= {"picture": torch.zeros(2, 3, size, size), "hole": torch.ones(2, size, size, dtype=torch.bool)}
+    count = {0: torch.export.Dim("n")}
+    _, *seen = inputs
     try:
         program = torch.onnx.export(
             Generator(model).eval(),
-            (codes,),
-            input_names=["z"],
+            tuple(inputs.values()),
+            input_names=list(inputs),
             output_names=["images"],
-            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamic_shapes=(count, tuple(count for _ in seen)),
             dynamo=True,
             verbose=False,
         )

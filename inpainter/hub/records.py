@@ -23,6 +23,7 @@ class Dataset:
     license_name: str
     terms: str
     shows: str
+    owners: str  # of its pictures
 
 
 DATASETS = {
@@ -33,6 +34,7 @@ DATASETS = {
         license_name="celeba-dataset-release-agreement",
         terms="CelebA is available for non-commercial research only, and so is anything derived from it.",
         shows="aligned, cropped faces of celebrities",
+        owners="press and web photographs of living people, not to be redistributed",
     ),
     "svhn": Dataset(
         title="SVHN (Street View House Numbers)",
@@ -41,6 +43,7 @@ DATASETS = {
         license_name="svhn-non-commercial",
         terms="SVHN is released for non-commercial use only.",
         shows="house numbers cropped from street photographs",
+        owners="crops of street photographs by Google",
     ),
     "cars": Dataset(
         title="Stanford Cars",
@@ -49,6 +52,7 @@ DATASETS = {
         license_name="stanford-cars-non-commercial-research",
         terms="Stanford Cars is released for non-commercial research only.",
         shows="cars, cropped to their bounding box and stretched to a square",
+        owners="photographs from the web, not to be redistributed",
     ),
 }
 

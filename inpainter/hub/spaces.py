@@ -16,7 +16,7 @@ from .publish import check, client, make_repo
 PROJECT = Path(__file__).resolve().parents[2]
 
 # What a Space needs of the project: these files where they exist, and the folders below.
-TOP_FILES = ("README.md", "LICENSE", "app.py", "requirements.txt", "requirements.lock", "packages.txt")
+TOP_FILES = ("README.md", "LICENSE", "app.py", "requirements.txt", "packages.txt")
 CODE_FOLDERS = ("inpainter", "page")
 CODE_SUFFIXES = {".py", ".css", ".js", ".html", ".svg", ".jpg", ".txt"}
 FOLDERS = (*CODE_FOLDERS, "hub_models")  # a model folder says itself what is published
@@ -62,7 +62,7 @@ def push_space(
         api.create_commit(
             repo_id,
             [
-                *(CommitOperationAdd(name, project / name) for name in names),
+                *(CommitOperationAdd(name, content_of(project, name)) for name in names),
                 *(CommitOperationDelete(name) for name in stale),
             ],
             repo_type="space",
@@ -86,6 +86,21 @@ def space_files(project: Path, with_examples: bool = False) -> list[str]:
         names += [f"hub_models/{model.name}/{name}" for name in check(model, with_examples)]
     shown = local_pictures((project / CARD_NAME).read_text(encoding="utf-8"))
     return names + sorted({picture for picture in shown if (project / picture).is_file()}.difference(names))
+
+
+def content_of(project: Path, name: str) -> Path | bytes:
+    """What a file of the Space holds: the project's, but requirements.txt without checksums and with torch.
+
+    A Space installs other packages in the same command, and pip takes either all of them with checksums or none.
+    """
+    if name != "requirements.txt":
+        return project / name
+    loose = (project / "requirements.in").read_text(encoding="utf-8") if (project / "requirements.in").is_file() else ""
+    lines = [line for line in loose.splitlines() if line.startswith("torch==")]
+    for line in (project / name).read_text(encoding="utf-8").splitlines():
+        if not line.lstrip().startswith(("--hash", "#")):
+            lines.append(line.removesuffix("\\").rstrip())
+    return ("\n".join(lines) + "\n").encode()
 
 
 def check_front_matter(project: Path) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from ..runs.turns import TURNS
 from .views import figure, hint, of_scene, progress
 
 EXPLANATION = """The paper adds two parts to the search: **blending**, which keeps the gradients of what was generated
-and takes the colours at the rim, and a **prior**, the discriminator's opinion. This fills your scene with and without."""
+and takes the colours at the rim, and a **prior**, the discriminator's opinion. This fills your scene with and without
+each."""
 RIM = 28  # model pixels a side of the magnified part
 TIMES = 8  # by which differences are amplified
 BLENDS = {"pasted": "overlay", "blended": "poisson"}

@@ -1,5 +1,6 @@
 """Model cards, and the promise in them and in docs/hub.md: the weights are usable without this package."""
 
+import dataclasses
 import hashlib
 import math
 import os
@@ -7,15 +8,17 @@ import re
 import subprocess
 import sys
 
+import onnxruntime
 import pytest
 import torch
 import yaml
 from conftest import ROOT, tiny_dcgan
+from helpers import tiny_comod
 from hub_server import metadata_problems, running_hub
 from huggingface_hub import ModelCard
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from inpainter import ModelError
+from inpainter import ModelError, masks
 from inpainter import hub as models
 from inpainter.hub import cards
 from inpainter.models import DCGAN, DCGANConfig
@@ -138,18 +141,39 @@ def test_card_of_a_folder_is_replaced_whole(tmp_path):
 # Without this package
 
 
-def python_block(path) -> str:
-    """The one block of Python in a page that loads safetensors."""
+def python_block(path, family: str = "dcgan") -> str:
+    """The block of Python in a page that rebuilds a family's G from safetensors."""
     blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
-    (found,) = (block for block in blocks if "safetensors" in block)
+    (found,) = (b for b in blocks if "safetensors" in b and ("modulated" in b) == (family == "comod"))
     return found
 
 
-def test_page_and_card_show_the_same_lines(tmp_path):
-    models.save(tiny_dcgan(), tmp_path / "dcgan-celeba")
-    shown = python_block(ROOT / "docs" / "hub.md")
-    assert shown == python_block(tmp_path / "dcgan-celeba" / "README.md")
-    assert len([line for line in shown.splitlines() if line]) <= 17
+@pytest.mark.parametrize(("model", "name"), [(tiny_dcgan, "dcgan-celeba"), (tiny_comod, "comod-celeba-128")])
+def test_page_and_card_show_the_same_lines(tmp_path, model, name):
+    models.save(model(), tmp_path / name)
+    family = name.split("-")[0]
+    assert python_block(ROOT / "docs" / "hub.md", family) == python_block(tmp_path / name / "README.md", family)
+
+
+SHOWN = """
+assert images.shape == (len(images), 3, config['image_size'], config['image_size'])
+import sys
+assert 'inpainter' not in sys.modules
+from safetensors.torch import save_file
+inputs = load_file('inputs.safetensors')
+save_file({'images': G(*inputs.values())}, 'images.safetensors')
+"""
+
+
+def plain_images(hub, tmp_path, name: str, *inputs: torch.Tensor) -> torch.Tensor:
+    """What the lines of docs/hub.md make of inputs, in a process that cannot see this package."""
+    hub.publish(f"user/{name}", tmp_path / name)
+    save_file({str(place): tensor for place, tensor in enumerate(inputs)}, tmp_path / "inputs.safetensors")
+    code = python_block(ROOT / "docs" / "hub.md", name.split("-")[0]) + SHOWN
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
+    environment |= {"HF_HUB_DISABLE_XET": "1", "PYTHONPATH": ""}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
+    return load_file(tmp_path / "images.safetensors")["images"]
 
 
 @pytest.mark.parametrize("channels", [(16, 8), (8, 6, 4)])
@@ -157,20 +181,35 @@ def test_lines_of_the_page_make_the_same_images_without_the_package(hub, tmp_pat
     torch.manual_seed(0)
     model = DCGAN(DCGANConfig(image_size=4 * 2 ** len(channels), latent_size=8, channels=channels))
     models.save(model, tmp_path / "dcgan-celeba")
-    hub.publish("user/dcgan-celeba", tmp_path / "dcgan-celeba")
-    code = (
-        python_block(ROOT / "docs" / "hub.md")
-        + "assert images.shape == (16, 3, config['image_size'], config['image_size'])\n"
-        + "import sys\nassert 'inpainter' not in sys.modules\n"
-        + "torch.manual_seed(3)\nfrom safetensors.torch import save_file\n"
-        + "save_file({'images': G(torch.rand(16, size) * 2 - 1)}, 'images.safetensors')\n"
-    )
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
-    environment |= {"HF_HUB_DISABLE_XET": "1", "PYTHONPATH": ""}
-    subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
-    torch.manual_seed(3)
-    expected = models.load(tmp_path / "dcgan-celeba").generate(torch.rand(16, 8) * 2 - 1)
-    assert torch.equal(load_file(tmp_path / "images.safetensors")["images"], expected)
+    z = torch.rand(16, 8) * 2 - 1
+    images = plain_images(hub, tmp_path, "dcgan-celeba", z)
+    assert torch.equal(images, models.load(tmp_path / "dcgan-celeba").generate(z))
+
+
+def damaged_pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Codes, pictures and holes for the tiny CoMod; of the last picture nothing is left."""
+    torch.manual_seed(1)
+    hole = torch.from_numpy(masks.center(32)).repeat(3, 1, 1)
+    hole[-1] = True
+    return torch.rand(3, 6) * 2 - 1, torch.rand(3, 3, 32, 32) * 2 - 1, hole
+
+
+def test_lines_of_the_page_fill_as_a_comod_does_without_the_package(hub, tmp_path):
+    models.save(tiny_comod(), tmp_path / "comod-celeba-128")
+    z, pictures, hole = damaged_pictures()
+    images = plain_images(hub, tmp_path, "comod-celeba-128", z, pictures, hole)
+    expected = models.load(tmp_path / "comod-celeba-128").bound(pictures, hole).generate(z)
+    torch.testing.assert_close(images, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_card_of_a_comod_says_how_it_fills_and_cites_its_source():
+    model = tiny_comod()
+    model.config = dataclasses.replace(model.config, training={"data": "celeba64-train.zip"})
+    card = card_of(model)
+    assert {"gan", "comod"} <= set(card.data.tags) and "unconditional-image-generation" not in card.data.tags
+    assert "never saw a hole" not in card.text and "with holes" in card.text
+    assert "yeh2017semantic" in card.text and "zhao2021large" in card.text
+    assert not metadata_problems(str(card), "model")
 
 
 @pytest.mark.parametrize("channels", [(8,), (16, 8), (16, 8, 4, 2)])
@@ -192,14 +231,24 @@ def test_tensors_are_named_and_shaped_as_documented(channels):
 
 
 def test_onnx_file_makes_the_same_images(tmp_path):
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
     models.save(tiny_dcgan(), tmp_path / "tiny")
-    session = runtime.InferenceSession(models.export_onnx(tmp_path / "tiny"))
+    session = onnxruntime.InferenceSession(models.export_onnx(tmp_path / "tiny"))
     for count in (1, 5):
         z = torch.rand(count, 8) * 2 - 1
         (images,) = session.run(None, {"z": z.numpy()})
         torch.testing.assert_close(torch.from_numpy(images), models.load(tmp_path / "tiny").generate(z))
+    assert "generator.onnx" in models.check(tmp_path / "tiny")
+
+
+def test_onnx_file_of_a_comod_fills_the_same(tmp_path):
+    models.save(tiny_comod(), tmp_path / "tiny")
+    session = onnxruntime.InferenceSession(models.export_onnx(tmp_path / "tiny"))
+    model = models.load(tmp_path / "tiny")
+    for count in (1, 3):
+        z, pictures, hole = (tensor[:count] for tensor in damaged_pictures())
+        (images,) = session.run(None, {"z": z.numpy(), "picture": pictures.numpy(), "hole": hole.numpy()})
+        expected = model.bound(pictures, hole).generate(z)
+        torch.testing.assert_close(torch.from_numpy(images), expected, atol=1e-4, rtol=1e-4)
     assert "generator.onnx" in models.check(tmp_path / "tiny")
 
 

@@ -319,7 +319,8 @@ def project(tmp_path, folder):
         (root / name).mkdir(parents=True)
     (root / "README.md").write_text(FRONT_MATTER)
     (root / "app.py").write_text("import gradio\n")
-    (root / "requirements.txt").write_text("gradio==6.31.0\n")
+    (root / "requirements.in").write_text("gradio==6.31.0\ntorch==2.13.0\n")
+    (root / "requirements.txt").write_text("# made by\ngradio==6.31.0 \\\n    --hash=sha256:00\n    # via x\n")
     (root / "inpainter" / "__init__.py").write_text("")
     (root / "inpainter" / "old.pyc").write_text("")
     (root / "page" / "style.css").write_text("")
@@ -346,6 +347,7 @@ def test_space_holds_the_page_its_code_and_its_models(hub, logged_in, project):
         == (project / "hub_models" / "tiny" / "model.safetensors").read_bytes()
     )
     assert hub.requests["PUT", "storage"] == 3
+    assert files["requirements.txt"] == b"torch==2.13.0\ngradio==6.31.0\n"  # pip takes checksums of all or of none
 
 
 def test_space_pushed_again_changes_nothing_and_loses_code_that_is_gone(hub, logged_in, project):

@@ -140,6 +140,20 @@ def test_nothing_under_the_hole_leaks_into_known_pixels_when_resizing(size):
     assert 0.2 < hole_a.mean() < 0.8
 
 
+@pytest.mark.parametrize("shape", [(45, 61), (64, 64), (300, 200), (20, 17)])
+def test_nothing_under_a_hole_of_the_models_size_leaks_either(shape):
+    draws = np.random.default_rng(0)
+    picture, hole, size = draws.integers(0, 256, (*shape, 3), dtype=np.uint8), masks.center(16), 16
+    left, top, right, bottom = img.centre_square(*shape[::-1])
+    fine = np.zeros(shape, bool)
+    fine[top:bottom, left:right] = img.enlarge_hole(hole, right - left)
+    changed = np.where(fine[..., None], 255 - picture, picture)
+    (a, hole_a), (b, _) = img.fit(picture, hole, size), img.fit(changed, hole, size)
+    assert (a == b).all()
+    assert (hole_a == hole).all()
+    assert (a[~hole] != 0).any()
+
+
 def test_a_model_pixel_is_missing_as_soon_as_part_of_it_is():
     hole = np.zeros((160, 160), bool)
     hole[45, 83] = True

@@ -3,9 +3,13 @@
 import ast
 import re
 import shutil
+import tomllib
 
 import pytest
 from conftest import BUNDLED, ROOT
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 from PIL import Image
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +37,56 @@ def test_every_file_that_the_readme_points_to_exists():
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     assert targets
     assert not [target for target in targets if "://" not in target and not (ROOT / target).exists()]
+
+
+def locked(name: str) -> dict[str, tuple[Version, str]]:
+    """The packages of a lock file: version, and the rest of their entry."""
+    text = (ROOT / name).read_text()
+    entries = re.findall(r"^([\w.-]+)==(\S+)(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    return {canonicalize_name(package): (Version(version), rest) for package, version, rest in entries}
+
+
+def loose(lines: list[str]) -> list[Requirement]:
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return [requirement for requirement in found if requirement.name not in ("torch", "inpainter")]
+
+
+def wanted(lock: str) -> list[Requirement]:
+    """What requirements.in and, for the tests, pyproject.toml ask for."""
+    lines = (ROOT / "requirements.in").read_text().splitlines()
+    if lock == "requirements-dev.txt":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        extras = project["optional-dependencies"]
+        dev = [Requirement(line) for line in extras["dev"]]
+        (own,) = (requirement for requirement in dev if requirement.name == "inpainter")
+        lines += project["dependencies"] + extras["dev"] + [line for extra in own.extras for line in extras[extra]]
+    return loose(lines)
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+def test_locked_packages_are_those_that_are_asked_for(lock):
+    packages = locked(lock)
+    for requirement in wanted(lock):
+        name = canonicalize_name(requirement.name)
+        assert name in packages, f"{lock} lacks {name}: compile it again, as requirements.in says"
+        assert requirement.specifier.contains(packages[name][0]), f"{lock}: {name}; compile it again"
+    names = {canonicalize_name(requirement.name) for requirement in wanted(lock)}
+    direct = {name for name, (_, rest) in packages.items() if re.search(r"# via.*(requirements\.in|inpainter)", rest)}
+    assert direct == names, f"{lock}: compile it again"
+    assert all("--hash=sha256:" in rest for _, rest in packages.values())
+    assert not re.search(r"://|find-links|index-url", (ROOT / lock).read_text())
+
+
+def test_page_and_tests_are_locked_to_the_same_versions():
+    page, tests = locked("requirements.txt"), locked("requirements-dev.txt")
+    assert {name: version for name, (version, _) in page.items()}.items() <= {
+        name: version for name, (version, _) in tests.items()
+    }.items()
+
+
+def test_readme_installs_the_torch_that_is_asked_for():
+    (pinned,) = re.findall(r"^torch==\S+", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    assert set(re.findall(r"torch==\S+", README)) == {pinned}
 
 
 FORBIDDEN = {

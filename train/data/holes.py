@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from inpainter import masks
@@ -70,3 +71,41 @@ def strokes(size: int, seed: int = 0) -> NDArray[np.bool_]:
         for x, y in points:
             pencil.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=1)
     return np.asarray(canvas.resize((size, size)))
+
+
+class HoleBank:
+    """Holes drawn once, which training then takes at random and mirrors, with how far the truth in them counts.
+
+    Args:
+        size: pixels a side.
+        seed: of the drawing.
+        shares: how often each kind comes.
+        discount: see `trust`.
+        count: how many holes are drawn.
+    """
+
+    def __init__(self, size: int, seed: int, shares: dict[str, float], discount: float, count: int):
+        random = torch.Generator().manual_seed(seed)
+        self.holes = torch.from_numpy(draw_shares(count, size, random, shares))  # bool (K, H, W)
+        self.trust = torch.stack([trust(hole, discount) for hole in self.holes])[:, None]  # float16 (K, 1, H, W)
+
+    def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Holes bool (count, H, W), and trust float32 (count, 1, H, W)."""
+        which = torch.randint(len(self.holes), (count,), generator=random)
+        flip = torch.rand(count, generator=random) < 0.5
+        hole, trusted = self.holes[which], self.trust[which].float()
+        hole = torch.where(flip[:, None, None], hole.flip(2), hole)
+        return hole, torch.where(flip[:, None, None, None], trusted.flip(3), trusted)
+
+
+def trust(hole: Tensor, discount: float) -> Tensor:
+    """`discount` to the power of each missing pixel's distance from the known ones, in 64ths of the side.
+
+    0 for known pixels, and everywhere if nothing is known. float16 (H, W), of a hole bool (H, W).
+
+    Source: Yu et al., *Generative Image Inpainting with Contextual Attention*, CVPR 2018, section 3.2.
+    """
+    if hole.all():
+        return torch.zeros(hole.shape, dtype=torch.float16)
+    distance = torch.from_numpy(distance_transform_edt(hole.numpy())) * 64 / len(hole)
+    return (discount**distance * hole).half()

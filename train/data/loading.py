@@ -1,9 +1,14 @@
-"""Training and test pictures, decoded once to one uint8 tensor, from whatever `sources` recognises."""
+"""Pictures decoded once to one uint8 tensor, from whatever `sources` recognises, and the batches of a training.
+
+Which images a step sees, and what it draws, are functions of the seed and the step alone: a resumed run goes on
+exactly where it stopped, and each of several processes can tell its own share of a batch.
+"""
 
 import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +52,12 @@ def load_images(path: str | Path, size: int, *, cache_above: int = CACHE_ABOVE) 
     images = np.empty((0, 3, size, size), np.uint8)
     if count * 3 * size * size > cache_above:
         file = cache.path_of("images", str(path), size, source.stamp)
-        found = cache.read(file)
-        if found is None and cache.write(file, decoded(source, size, unused, str(path)), unused):
+        found = cache.read_rows(file)
+        if found is None and cache.write_rows(file, decoded(source, size, unused, str(path))):
             logger.info("%s: decoded pictures kept in %s", path, file)
-            found = cache.read(file)
+            found = cache.read_rows(file)
         if found is not None:
-            images, unused = found
+            images = found
     else:
         images = np.empty((count, 3, size, size), np.uint8)
         filled = 0
@@ -64,7 +69,8 @@ def load_images(path: str | Path, size: int, *, cache_above: int = CACHE_ABOVE) 
         raise ValueError(f"{path}: no readable image among its {count}: {'; '.join(unused[:3])}.")
     if len(images) < count:
         left_out = count - len(images)
-        logger.warning("%s: left out %d unreadable file(s) of %d: %s", path, left_out, count, "; ".join(unused[:10]))
+        names = "; ".join(unused[:10]) or "named when they were first read"
+        logger.warning("%s: left out %d unreadable file(s) of %d: %s", path, left_out, count, names)
     return torch.from_numpy(images)
 
 
@@ -111,3 +117,32 @@ def cut(source: sources.Source, index: int, size: int) -> NDArray[np.uint8]:
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(image).transpose(2, 0, 1)
+
+
+@lru_cache(maxsize=2)
+def epoch_order(epoch: int, count: int, seed: int) -> Tensor:
+    """The order in which an epoch goes through the images: a permutation, int64 (count,)."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+
+
+def batch_indices(step: int, batch_size: int, count: int, seed: int) -> Tensor:
+    """Which images a step sees: int64 (batch_size,), every image at most once an epoch.
+
+    What is left of an epoch after its last whole batch is not seen; the next epoch leaves out others.
+    """
+    epoch, position = divmod(step, count // batch_size)
+    return epoch_order(epoch, count, seed)[position * batch_size : (position + 1) * batch_size]
+
+
+def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
+    """A generator (on the CPU, whatever the device) for the draws of one process in one step."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, step, process)).generate_state(1)[0]))
+
+
+def prepare(images: Tensor, flips: bool, random: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 (N, 3, H, W) to float32 in [-1, 1] on the device, half of the images mirrored when `flips`."""
+    real = images.to(device).float() / 127.5 - 1
+    if flips:
+        mirrored = (torch.rand(len(real), generator=random) < 0.5).to(device)
+        real = torch.where(mirrored[:, None, None, None], real.flip(3), real)
+    return real.contiguous(memory_format=torch.channels_last)

@@ -50,7 +50,7 @@ def digest(settings: dict[str, Any], *arrays: NDArray) -> str:
     return sha.hexdigest()[:24]
 
 
-def read(path: Path) -> Cell | None:
+def read_cell(path: Path) -> Cell | None:
     """The cell in a file; None when there is none, or it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -69,7 +69,7 @@ def read_values(path: Path) -> NDArray | None:
         return None
 
 
-def write(path: Path, **contents: Any) -> None:
+def write_arrays(path: Path, **contents: Any) -> None:
     """Writes what a cell consists of, or other arrays, beside `path` and renames: a kill leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = io.BytesIO()

@@ -32,12 +32,12 @@ from .methods import (
     METHODS,
     OF_STARTS,
     SEARCHES,
-    Run,
+    FillingRun,
     baseline_run,
     labels,
     origin_of,
-    outcome,
     refined_run,
+    result_of,
     runs_of,
     scores,
     search_run,
@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "bfloat16"),
         default="auto",
-        help="of the convolutions (default auto: bfloat16 where the processor has it, else float32)",
+        help="of the convolutions (default auto: float32; in fast searches, bfloat16 where the processor has it)",
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="folder for the tables, per-image CSV, figures and finished cells")
@@ -99,7 +99,7 @@ class TestSet:
 
     name: str
     images: NDArray[np.uint8]  # (N, H, W, 3)
-    runs: dict[str, Run]  # a run after the one that it begins from
+    runs: dict[str, FillingRun]  # a run after the one that it begins from
     distance: FeatureDistance | None
 
 
@@ -123,7 +123,7 @@ def main(arguments: argparse.Namespace) -> None:
                 figures.save(arguments.out / f"{prefix}{mask}", test_set.images, holes_of(mask, test_set.images), shown)
         if arguments.record:
             ours = [row for row in results.rows if row["data"] == name and row["method"] == "ours"]
-            report.record(hub.locate(arguments.model[index]), ours, arguments, index)
+            report.record_means(hub.locate(arguments.model[index]), ours, arguments, index)
 
     text = report.report(results)
     print(text)
@@ -249,7 +249,7 @@ def evaluate(
     batches = [slice(first, first + arguments.batch_size) for first in range(0, len(images), arguments.batch_size)]
     done: dict[str, list[cells.Cell]] = {}
     for name in test_set.runs:
-        done[name] = fill(test_set, name, mask, holes, batches, arguments.out, done.get(origin_of(name)))
+        done[name] = fill_batches(test_set, name, mask, holes, batches, arguments.out, done.get(origin_of(name)))
 
     shown: dict[str, NDArray[np.uint8]] = {}
     for label, (method, starts) in labels(arguments.methods, arguments.starts).items():
@@ -261,7 +261,7 @@ def evaluate(
         results.seconds[key] = sum(cell.seconds for name in with_origins(runs) for cell in done[name]) / len(images)
         fillings, values = [], []
         for number, batch in enumerate(batches):
-            result = outcome(method, [done[name][number] for name in runs], images[batch], holes[batch])
+            result = result_of(method, [done[name][number] for name in runs], images[batch], holes[batch])
             fillings += result.fillings if len(result.fillings) == 1 else ()  # a mean of scores has no picture
             distance = partial(test_set.distance, batch=batch) if test_set.distance else None
             values.append(scores(result, images[batch], holes[batch], distance))
@@ -273,7 +273,7 @@ def evaluate(
     return shown
 
 
-def fill(
+def fill_batches(
     test_set: TestSet,
     name: str,
     mask: str,
@@ -289,11 +289,11 @@ def fill(
             images, hole = test_set.images[batch], holes[batch]
             key = cells.digest(run.settings, images, hole)
             path = out / "cells" / f"{mask}-{name}-{batch.start:06d}-{key}.npz" if out else None
-            cell = cells.read(path) if path else None
+            cell = cells.read_cell(path) if path else None
             if cell is None:
                 cell = run.compute(images, hole, bar.update, origin[number] if origin else None)
                 if path:
-                    cells.write(path, **vars(cell))
+                    cells.write_arrays(path, **vars(cell))
             else:
                 bar.update(len(images) * run.steps)
             done.append(cell)

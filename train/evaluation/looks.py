@@ -7,29 +7,26 @@ equal numbers of pictures. A model of more than 64 pixels is measured again on i
 
 import argparse
 import csv
+import io
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from inpainter import Inpainter, masks
-from inpainter.images import to_tensor
-from inpainter.results import compose
+from inpainter import Inpainter, files, masks
 
 from ..data.loading import load_images
 from ..looks import features
-from ..looks.measure import Fill, Intact, accuracy, diversity, looks
+from ..looks.measure import Fill, Intact, accuracy, diversity, looks, proposals
 from ..loop.options import number
 from .cells import digest
 from .methods import weights_digest
 
 SMALL = 64  # pixels a side, of the papers' pictures
-BATCH = 50
 VARIED = 16  # pictures filled several times, for the diversity
 
 
@@ -102,22 +99,9 @@ def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fi
     """Fills with `settings` of the inpainter's call; or with the proposal alone, which takes no setting but `blend`."""
     if not proposal:
         return lambda images, holes, seed: inpainter(images, holes, seed=seed, **settings).images
-    model, blend = inpainter.model, settings.get("blend", "overlay")
-    if not hasattr(model, "bound"):
+    if not hasattr(inpainter.model, "bound"):
         raise ValueError("--proposal: the model does not see the picture; give --set steps=0 for that of its encoder.")
-
-    @torch.inference_mode()
-    def fill(images: NDArray[np.uint8], holes: NDArray[np.bool_], seed: int) -> NDArray[np.uint8]:
-        filled = []
-        for start in range(0, len(images), BATCH):
-            some, missing = images[start : start + BATCH], holes[start : start + BATCH]
-            z = model.sample_latents(len(some), torch.Generator().manual_seed(1000 * seed + start)) * bool(seed)
-            pictures, hole = to_tensor(some, inpainter.device), torch.from_numpy(missing).to(inpainter.device)
-            generated = model.bound(pictures, hole).generate(z.to(inpainter.device)).clamp(-1, 1)
-            filled.append(compose(some, generated, missing, blend))
-        return np.concatenate(filled)
-
-    return fill
+    return proposals(inpainter.model, inpainter.device, settings.get("blend", "overlay"))
 
 
 def settings_of(pairs: list[str]) -> dict[str, Any]:
@@ -144,14 +128,12 @@ def read_rows(path: Path | None) -> list[dict[str, Any]]:
 def write_rows(path: Path | None, rows: list[dict[str, Any]]) -> None:
     if path is None:
         return
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), restval="")
+    writer.writeheader()
+    writer.writerows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    with open(scratch, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    scratch.replace(path)
+    files.write_text(path, text.getvalue())
 
 
 def reduced(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

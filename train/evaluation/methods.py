@@ -4,7 +4,9 @@ A run fills pictures, and may begin where another ended; a method is a row of th
 or several: without blending is the same search pasted, and the rules for several starts share theirs.
 """
 
+import ast
 import dataclasses
+import importlib.metadata
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -47,28 +49,16 @@ REFINED = "refined"  # goes on from the codes that "ours" found
 OF_STARTS = {"mean-of-starts": "ours", "best-of-starts": "ours", "average-of-starts": "ours", "best": REFINED}
 METHODS = (*SEARCHES, "no-blend", REFINED, *OF_STARTS, *baselines.BASELINES)
 
-# The code that decides what a search and a baseline make of a picture: files of the library.
-SEARCH_CODE = (
-    "pipeline.py",
-    "results.py",
-    "search/loop.py",
-    "search/fast.py",
-    "search/refine.py",
-    "search/kernels/*.py",
-    "settings.py",
-    "search/losses.py",
-    "blending/poisson.py",
-    "images.py",
-    "models/*.py",
-)
-BASELINE_CODE = ("baselines/*.py", "blending/poisson.py", "images.py", "models/*.py")
+# What of the library cannot change what a search makes of a picture, and what a baseline makes of it.
+NOT_OF_SEARCHES = ("__main__.py", "hub", "batch", "baselines")
+NOT_OF_BASELINES = ("__main__.py", "hub", "batch", "search", "pipeline.py", "results.py", "settings.py")
 
 Advance = Callable[[int], None]
 Distance = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  # of filled pictures from the intact ones: (N,)
 
 
 @dataclass(frozen=True)
-class Run:
+class FillingRun:
     """One way to fill pictures: `compute(images, holes, advance, origin)`, and all that its result depends on.
 
     `steps` is how often `advance` is told of each picture's progress. `origin` is what the run of the name
@@ -82,7 +72,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Fillings:
     """A method's fillings of N pictures, several for a mean of scores; losses (N, 2), NaN without a search."""
 
     fillings: tuple[NDArray[np.uint8], ...]
@@ -119,7 +109,7 @@ def with_origins(runs: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in (origin_of(run), run) if name))
 
 
-def outcome(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: NDArray[np.bool_]) -> Outcome:
+def result_of(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: NDArray[np.bool_]) -> Fillings:
     """Makes a method's result from the cells of its runs, for the same pictures.
 
     "mean-of-starts" scores every candidate and takes the mean, what a single start is worth on average;
@@ -130,20 +120,20 @@ def outcome(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: ND
     fillings = np.stack([cell.images for cell in cells])  # (K, N, H, W, 3)
     match method:
         case "no-blend":
-            return Outcome((np.where(holes[..., None], cells[0].generated, images),), losses[0])
+            return Fillings((np.where(holes[..., None], cells[0].generated, images),), losses[0])
         case "mean-of-starts":
-            return Outcome(tuple(fillings), losses.mean(axis=0))
+            return Fillings(tuple(fillings), losses.mean(axis=0))
         case "best-of-starts":
             best, each = losses.sum(axis=2).argmin(axis=0), np.arange(len(images))
-            return Outcome((fillings[best, each],), losses[best, each])
-        case "average-of-starts" | "best":
+            return Fillings((fillings[best, each],), losses[best, each])
+        case "average-of-starts" | "best" | "both-ways":
             average = fillings.mean(axis=0).round().astype(np.uint8)
-            return Outcome((average,), np.full_like(losses[0], np.nan))
-    return Outcome((fillings[0],), losses[0])
+            return Fillings((average,), np.full_like(losses[0], np.nan))
+    return Fillings((fillings[0],), losses[0])
 
 
 def scores(
-    outcome: Outcome, images: NDArray[np.uint8], holes: NDArray[np.bool_], distance: Distance | None
+    result: Fillings, images: NDArray[np.uint8], holes: NDArray[np.bool_], distance: Distance | None
 ) -> NDArray[np.float64]:
     """Scores (N, 6): PSNR in the hole and of the whole picture, SSIM, `distance`, context and prior loss."""
     nothing = np.full(len(images), np.nan)
@@ -154,12 +144,12 @@ def scores(
             metrics.ssim(filled, images),
             distance(filled) if distance else nothing,
         )
-        for filled in outcome.fillings
+        for filled in result.fillings
     ]
-    return np.concatenate([np.mean(each, axis=0).T, outcome.losses], axis=1)
+    return np.concatenate([np.mean(each, axis=0).T, result.losses], axis=1)
 
 
-def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:
+def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> FillingRun:
     """A search with `settings` of the call of the inpainter, its convolutions in `precision`."""
     variant, _, offset = name.partition("+")
     settings = {"mode": "paper", **settings, **SEARCHES[variant]}
@@ -171,7 +161,7 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
         if refused:
             return refusal(images, refused)
         started = time.perf_counter()
-        options = settings | {"precision": effective_precision(model.device, precision), "batch_size": len(images)}
+        options = settings | {"precision": precision, "batch_size": len(images)}
         result = model(images, holes, callback=counting(advance), **options)
         losses = np.stack([result.context_loss, result.loss - result.context_loss], axis=1).astype(np.float64)
         return Cell(result.images, result.generated, result.latents, losses, time.perf_counter() - started)
@@ -179,7 +169,7 @@ def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision:
     depends = depends_on(model, settings, precision)
     if encoder is not None:
         depends["encoder"] = weights_digest(encoder)
-    return Run(name, compute, settings["steps"], depends)
+    return FillingRun(name, compute, settings["steps"], depends)
 
 
 def counting(advance: Advance) -> Callable[[int, Progress], None]:
@@ -191,7 +181,7 @@ def counting(advance: Advance) -> Callable[[int, Progress], None]:
     return report
 
 
-def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> Run:
+def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> FillingRun:
     """Refinement of what the search of the same `settings` and seed found, `inpainter.search.refine.STEPS` steps."""
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: Cell) -> Cell:
@@ -199,7 +189,7 @@ def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision
         pictures, missing = to_tensor(images, model.device), torch.from_numpy(holes).to(model.device)
         codes = torch.from_numpy(origin.latents).to(model.device)
         generated = refining.refine(
-            model.model, pictures, missing, codes, precision=effective_precision(model.device, precision)
+            model.model, pictures, missing, codes, precision=effective_precision(model.device, precision, "fast")
         )
         context_loss = losses.context_loss(generated, pictures, losses.importance_weights(missing))
         prior_loss = settings["prior_weight"] * model.model.prior_loss(generated, codes)
@@ -210,7 +200,7 @@ def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision
 
     offset = int(name.partition("+")[2] or 0)
     depends = depends_on(model, {**settings, "seed": settings["seed"] + offset, "refine": refining.STEPS}, precision)
-    return Run(name, compute, 1, depends)
+    return FillingRun(name, compute, 1, depends)
 
 
 def depends_on(model: Inpainter, settings: dict[str, Any], precision: str) -> dict[str, Any]:
@@ -218,21 +208,37 @@ def depends_on(model: Inpainter, settings: dict[str, Any], precision: str) -> di
     return {
         **settings,
         "model": weights_digest(model.model),
-        "precision": effective_precision(model.device, precision),
+        "precision": effective_precision(model.device, precision, settings.get("mode", "fast")),
         "device": model.device.type,
-        "code": code_digest(SEARCH_CODE),
+        "code": code_digest(NOT_OF_SEARCHES),
     }
 
 
-def effective_precision(device: torch.device, precision: str) -> str:
+def effective_precision(device: torch.device, precision: str, mode: str = "paper") -> str:
     """In what the search computes, for a `precision` of "auto" or "bfloat16"."""
-    return quick_precision(device) if precision == "auto" else precision
+    auto = quick_precision(device) if mode == "fast" else "float32"
+    return auto if precision == "auto" else precision
 
 
-def code_digest(patterns: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:
-    """A name for the text of the source files that match, so that a result does not outlive its code."""
-    files = sorted(path for pattern in patterns for path in root.glob(pattern))
-    return digest({str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in files})
+def code_digest(without: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:
+    """A name for the library's source, and the versions of what it imports, so that no result outlives its code.
+
+    Args:
+        without: files and folders of `root` that are left out.
+    """
+    files = [path for path in sorted(root.rglob("*.py")) if path.relative_to(root).parts[0] not in without]
+    sources = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in files}
+    return digest({"sources": sources, "versions": versions_of(sources.values())})
+
+
+def versions_of(sources: Iterable[str]) -> dict[str, str]:
+    """The versions of the installed packages that source texts import, by the packages' names in the index."""
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    owners = importlib.metadata.packages_distributions()
+    packages = {package for name in names for package in owners.get(name.partition(".")[0], ())}
+    return {package: importlib.metadata.version(package) for package in packages}
 
 
 def weights_digest(model: torch.nn.Module) -> str:
@@ -241,7 +247,7 @@ def weights_digest(model: torch.nn.Module) -> str:
     return digest({"names": list(weights)}, *(tensor.cpu().numpy() for tensor in weights.values()))
 
 
-def baseline_run(name: str, needs: dict[str, Any], depends: str) -> Run:
+def baseline_run(name: str, needs: dict[str, Any], depends: str) -> FillingRun:
     """A baseline with what it `needs`, of which `depends` is a digest."""
     fill = baselines.get(name, **needs)
 
@@ -255,7 +261,10 @@ def baseline_run(name: str, needs: dict[str, Any], depends: str) -> Run:
             advance(len(images))
         return dataclasses.replace(refusal(images, ""), images=filled, seconds=time.perf_counter() - started)
 
-    return Run(name, compute, 1, {"baseline": name, "needs": depends, "code": code_digest(BASELINE_CODE)})
+    package = baselines.BASELINES[name].library
+    version = importlib.metadata.version(package[1]) if package else ""
+    code = code_digest(NOT_OF_BASELINES)
+    return FillingRun(name, compute, 1, {"baseline": name, "needs": depends, "library": version, "code": code})
 
 
 def refusal(images: NDArray[np.uint8], reason: str) -> Cell:

@@ -66,7 +66,7 @@ class FeatureDistance:
         found = cells.read_values(path)
         if found is None:
             found = compute()
-            cells.write(path, values=found)
+            cells.write_arrays(path, values=found)
         return found
 
 

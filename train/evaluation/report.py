@@ -179,7 +179,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 
-def record(folder: Path, rows: list[dict], arguments: argparse.Namespace, index: int) -> None:
+def record_means(folder: Path, rows: list[dict], arguments: argparse.Namespace, index: int) -> None:
     """Puts the means into `training.evaluation` of the folder's configuration, for its model card."""
     evaluation = [
         {

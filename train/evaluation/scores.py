@@ -163,7 +163,7 @@ def text(measured: Score) -> str:
     return "\n".join(lines)
 
 
-def record(folder: Path, measured: Score, data: str) -> None:
+def record_score(folder: Path, measured: Score, data: str) -> None:
     """Puts a score into `training.sample_quality` of a model folder's configuration, for its model card."""
     found = {k: v for k, v in dataclasses.asdict(measured).items() if v is not None}
     values = {k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}
@@ -226,4 +226,4 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.out.mkdir(parents=True, exist_ok=True)
         closest_pairs(images, train, index, distance).save(arguments.out / GRID_NAME)
     if arguments.record:
-        record(folder, measured, Path(arguments.data).name)
+        record_score(folder, measured, Path(arguments.data).name)

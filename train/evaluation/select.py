@@ -23,13 +23,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from inpainter import Inpainter, files, hub, masks, metrics
 from inpainter.images import device_from_name
-from inpainter.models.base import WEIGHTS_NAME
 
 from ..data.loading import load_images, split
 from ..looks import features, sheets
 from ..looks.features import Network
 from ..loop.options import add_held_out, number
-from ..loop.run import SNAPSHOTS_NAME
+from ..loop.run import SNAPSHOTS_NAME, snapshots
 from . import cells, report
 from .evaluate import holes_of
 from .methods import counting
@@ -75,7 +74,7 @@ def main(arguments: argparse.Namespace) -> None:
     with tqdm(total=sum(map(len, found.values())) * trial.work, unit="step") as bar, logging_redirect_tqdm():
         for run, folders in found.items():
             weights = {folder.name: hub.checksum(folder) for folder in folders}
-            known = read(run / RESULT_NAME, settings)
+            known = read_scores(run / RESULT_NAME, settings)
             scores = {name: score for name, score in known.items() if weights.get(name) == score["weights"]}
             bar.update(len(scores) * trial.work)
             (run / PICTURES_NAME).mkdir(exist_ok=True)
@@ -88,21 +87,13 @@ def main(arguments: argparse.Namespace) -> None:
                 measured, pictures = trial.measure(model, network, bar.update)
                 pictures.save(run / PICTURES_NAME / f"{folder.name}.png")
                 scores[folder.name] = {"weights": weights[folder.name], **measured}
-                write(run / RESULT_NAME, settings, scores)
+                write_scores(run / RESULT_NAME, settings, scores)
             results |= {run / SNAPSHOTS_NAME / name: score for name, score in scores.items()}
     ordered = ranked(results)
     print(table(ordered))
     print(f"\nOrder: {RULE}.\nbest: {next(iter(ordered))}")
     folders = ", ".join(str(run / PICTURES_NAME) for run in found)
     print(f"Compare what they fill before you decide: {folders}")
-
-
-def snapshots(run: Path) -> list[Path]:
-    """The model folders that a run kept, oldest first. Raises ValueError when there are none."""
-    folders = sorted(path.parent for path in (run / SNAPSHOTS_NAME).glob(f"*/{WEIGHTS_NAME}"))
-    if not folders:
-        raise ValueError(f"{run / SNAPSHOTS_NAME} holds no snapshots; train with --keep-every IMAGES to have some.")
-    return folders
 
 
 @dataclass(frozen=True)
@@ -173,7 +164,7 @@ class Trial:
         return result.images.reshape(self.starts, *self.images.shape)
 
 
-def read(path: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def read_scores(path: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The scores in a file, by snapshot; none of other settings, or when it cannot be read."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -187,7 +178,7 @@ def read(path: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return known
 
 
-def write(path: Path, settings: dict[str, Any], scores: dict[str, dict[str, Any]]) -> None:
+def write_scores(path: Path, settings: dict[str, Any], scores: dict[str, dict[str, Any]]) -> None:
     """Writes the scores of a run's snapshots, best first; a kill leaves the old file or the new one."""
     ordered = ranked(scores)
     result = {"best": next(iter(ordered)), "rule": RULE, "settings": settings, "snapshots": ordered}

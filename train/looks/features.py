@@ -129,15 +129,13 @@ def kept(network: Network, images: Tensor) -> NDArray[np.float32]:
     """
     digest = hashlib.sha256(np.ascontiguousarray(images.numpy()).data).hexdigest()
     path = cache.path_of("features", NETWORK, digest, list(images.shape))
-    found = cache.read(path)
-    if found is None:
+    features = cache.read_rows(path)
+    if features is None:
         features = network(images).astype(np.float16)
         try:
-            cache.write(path, features, [])
+            cache.write_rows(path, features)
         except OSError as error:
             logger.warning("the features are not kept for the next time (%s).", error)
-    else:
-        features, _ = found
     return features.astype(np.float32)
 
 

@@ -25,11 +25,12 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ..data.batches import batch_indices, prepare, step_generator
-from ..data.loading import load_images, split
-from . import checkpoints, watch
+from inpainter.models.base import WEIGHTS_NAME
+
+from ..data.loading import batch_indices, load_images, prepare, split, step_generator
+from . import watch
 from .options import SETTINGS, make_accelerator
-from .trainer import Trainer
+from .trainer import CHECKPOINT_NAME, Trainer, keep_freed_memory, load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -55,9 +56,10 @@ def train(
     """
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    checkpoint = out / checkpoints.CHECKPOINT_NAME
+    checkpoint = out / CHECKPOINT_NAME
     if checkpoint.exists() and not arguments.resume:
         raise ValueError(f"{checkpoint} exists: add --resume to continue it, or choose another --out.")
+    keep_freed_memory()
     accelerator = make_accelerator(arguments)
     trainer = make_trainer(accelerator)
     config = trainer.model.config
@@ -69,7 +71,7 @@ def train(
     settings = {name: getattr(arguments, name) for name in (*SETTINGS, *more)}
     settings |= {"family": config.family, "processes": accelerator.num_processes, "training_images": len(images)}
     if checkpoint.exists():
-        trainer.load_state_dict(checkpoints.load(checkpoint, settings, accelerator.device))
+        trainer.load_state_dict(load_checkpoint(checkpoint, settings, accelerator.device))
         if accelerator.is_main_process:
             logger.info("resumed at step %d", trainer.step)
     elif arguments.resume and accelerator.is_main_process:
@@ -79,13 +81,13 @@ def train(
         raise ValueError(f"{out} must be a folder that all machines share: they start at steps {starts.tolist()}.")
     if arguments.tracker:
         accelerator.init_trackers("inpainter", {n: _plain(value) for n, value in settings.items() if value is not None})
-    Run(trainer, arguments, settings, images, held_out).loop()
+    TrainingRun(trainer, arguments, settings, images, held_out).loop()
     accelerator.wait_for_everyone()  # for the main process to write
     accelerator.end_training()
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """One run between its start and its end: what is not in the checkpoint."""
 
     trainer: Trainer
@@ -167,7 +169,7 @@ class Run:
         if keep:  # before the checkpoint: a run that goes on from it will not come by here again
             trainer.write(model, self.out / SNAPSHOTS_NAME / f"{record['images']:07d}", pictures)
         state = {**trainer.state_dict(), "settings": self.settings}
-        checkpoints.save(self.out / checkpoints.CHECKPOINT_NAME, state)
+        save_checkpoint(self.out / CHECKPOINT_NAME, state)
         self.records.append(record)
         watch.write_log(self.out / watch.LOG_NAME, self.records)
         watch.draw_curves(self.records, self.out / watch.CURVES_NAME)
@@ -220,6 +222,14 @@ class Run:
             return flags
         raised = torch.tensor(flags, dtype=torch.float32, device=self.accelerator.device)
         return tuple(self.accelerator.reduce(raised, reduction="sum").bool().tolist())
+
+
+def snapshots(run: Path) -> list[Path]:
+    """The model folders that a run kept, oldest first. Raises ValueError when there are none."""
+    folders = sorted(path.parent for path in (run / SNAPSHOTS_NAME).glob(f"*/{WEIGHTS_NAME}"))
+    if not folders:
+        raise ValueError(f"{run / SNAPSHOTS_NAME} holds no snapshots; train with --keep-every IMAGES to have some.")
+    return folders
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What every training shares: its state, the optimisers, and several processes as one; with a G, its average.
+"""What every training shares: its state and checkpoints, the optimisers, several processes as one; G's average.
 
 The networks are not wrapped for distributed training. A step of a GAN runs D three times and trains it
 once, which a wrapper that counts on one backward a forward has to be talked out of; averaging the
@@ -6,6 +6,10 @@ gradients by hand is one call, and on one process nothing at all.
 """
 
 import copy
+import ctypes
+import io
+import pickle
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,20 +19,23 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from inpainter import hub
+from inpainter import ModelError, files, hub
 from inpainter.hub.cards import SAMPLES_NAME
 from inpainter.models import LatentModel
-from inpainter.models.base import PretrainedModel
+from inpainter.models.base import PretrainedModel, replaced
 
 from . import watch
-from .checkpoints import Checkpointed
 
 if TYPE_CHECKING:  # a part of the extra "train", needed by no other command
     from accelerate import Accelerator
 
+CHECKPOINT_NAME = "checkpoint.pt"
+# Of glibc's mallopt, and what to set: no mapping of its own for a large block, nothing given back, room in advance.
+ALLOCATOR = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**28)}
+
 
 @dataclass
-class Trainer(Checkpointed):
+class Trainer:
     """All the state of a run: what a checkpoint holds, the step that changes it, and what comes out of it.
 
     A kind of training adds its networks and optimisers to `parts`, and implements `train_step` and `look`.
@@ -42,6 +49,7 @@ class Trainer(Checkpointed):
     accelerator: "Accelerator"
     learning_rate: float = 2e-4
     beta1: float = 0.5
+    beta2: float = 0.999
     seed: int = 0
     step: int = 0
     seconds: float = 0.0  # of training, over all resumed parts
@@ -49,8 +57,25 @@ class Trainer(Checkpointed):
 
     def __post_init__(self):
         self.device = self.accelerator.device
-        self.place(initialise(self.model, self.seed))
+        self.place(self.initialised())
         self.parts = {"model": self.model}
+
+    def initialised(self) -> nn.Module:
+        """The model with the weights that training starts from."""
+        return initialise(self.model, self.seed)
+
+    def state_dict(self) -> dict:
+        parts = {name: part.state_dict() for name, part in self.parts.items()}
+        return {**parts, "step": self.step, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Takes over a state; raises `ModelError` when it is one of other parts."""
+        for name, part in self.parts.items():
+            try:
+                part.load_state_dict(state[name])
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise ModelError(f"the checkpoint does not hold this run's {name.replace('_', ' ')}.") from error
+        self.step, self.seconds = state["step"], state["seconds"]
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
         """One step on real images (N, 3, H, W) in [-1, 1]; returns means over the batch, without gradient."""
@@ -69,9 +94,10 @@ class Trainer(Checkpointed):
         raise NotImplementedError
 
     def write(self, model: PretrainedModel, folder: Path, pictures: Image.Image) -> None:
-        """Writes the model folder of the published model; `pictures` are those of `look`."""
-        model.save_pretrained(folder)
-        pictures.save(folder / SAMPLES_NAME)
+        """Writes the model folder of the published model, whole or not at all; `pictures` are those of `look`."""
+        with replaced(folder) as staged:
+            model._save_pretrained(staged)
+            pictures.save(staged / SAMPLES_NAME)
 
     def summary(self) -> dict[str, Any]:
         """What this kind of training adds to the record of it that the model carries, beside its settings."""
@@ -85,7 +111,7 @@ class Trainer(Checkpointed):
         """Adam over the networks' parameters; `learning_rate` in place of the training's."""
         parameters = [parameter for network in networks for parameter in network.parameters()]
         rate = self.learning_rate if learning_rate is None else learning_rate
-        return torch.optim.Adam(parameters, lr=rate, betas=(self.beta1, 0.999), fused=True)
+        return torch.optim.Adam(parameters, lr=rate, betas=(self.beta1, self.beta2), fused=True)
 
     def update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         """One step of an optimiser on a loss, with the gradients of all processes."""
@@ -135,11 +161,13 @@ class GeneratorTrainer(Trainer):
 
 @torch.no_grad()
 def measure_statistics(model: LatentModel, seed: int = 0) -> LatentModel:
-    """Measures the batch-norm statistics of a model's G on its own images; returns it in evaluation mode."""
-    for norm in model.generator.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over the batches below
+    """Measures the batch-norm statistics of a model's G, if any, on its own images; returns it in evaluation mode."""
+    norms = [module for module in model.generator.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return model.eval().requires_grad_(False)
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches below
     model.generator.train()
     device, draws = next(model.parameters()).device, torch.Generator().manual_seed(seed)
     for _ in range(20):
@@ -166,3 +194,52 @@ def average_gradients(accelerator: "Accelerator", parameters: Iterable[Tensor]) 
     flat = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduction="mean")
     for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view(gradient.shape))
+
+
+def keep_freed_memory() -> None:
+    """Has glibc's allocator keep what a step frees for the next step; elsewhere nothing.
+
+    By default every large tensor is mapped anew, and its pages fault in again, in every step.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for parameter, value in ALLOCATOR.values():
+            libc.mallopt(parameter, value)
+
+
+def save_checkpoint(path: Path, state: dict) -> None:
+    """Writes a checkpoint whole or not at all: a kill leaves the old one or the new one."""
+    data = io.BytesIO()
+    torch.save(state, data)
+    files.write_bytes(path, data.getbuffer())
+
+
+def load_checkpoint(path: Path, settings: dict, device: torch.device | str = "cpu") -> dict:
+    """Reads a checkpoint; only tensors and plain values are ever unpickled.
+
+    Args:
+        settings: what this run would be; whatever of it the checkpoint records has to be the same.
+
+    Raises:
+        ModelError: when it is not a checkpoint, or one of other settings.
+        OSError: when it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        try:
+            state = torch.load(file, map_location=device, weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+            reason = str(error).partition("\n")[0][:80]
+            raise ModelError(f"{path} is not a readable checkpoint of a training run ({reason}).") from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise ModelError(f"{path} is not a checkpoint of a training run: it records no step.")
+    recorded = state.get("settings", {})
+    for name, value in settings.items():
+        if name in recorded and recorded[name] != value:
+            raise ModelError(
+                f"{path} was made with {name.replace('_', ' ')} {_shown(recorded[name])}, but this run has "
+                f"{_shown(value)}; resume with the same settings, or choose another --out."
+            )
+    return state
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value)

@@ -16,9 +16,8 @@ import torch
 from inpainter import hub
 from inpainter.models import LatentModel
 
-from ..evaluation.select import snapshots
 from ..loop.options import number
-from ..loop.run import SNAPSHOTS_NAME
+from ..loop.run import SNAPSHOTS_NAME, snapshots
 from ..loop.trainer import measure_statistics
 
 logger = logging.getLogger(__name__)

@@ -25,22 +25,18 @@ from ..loop.trainer import GeneratorTrainer
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-# What a preset decides unless the option is given. The rest of DCGAN's recipe is what every training starts from.
-PRESETS = {"dcgan": {"loss": "non-saturating", "r1": 0.0, "augment": []}}
-PRESETS["small-data"] = PRESETS["dcgan"] | {"augment": ["colour", "translation"]}
-
 R1_STEPS = 16  # the penalty is taken every so many steps, with so many times the weight
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default="dcgan",
-        help="dcgan is the published recipe, small-data adds --augment colour translation (default %(default)s)",
-    )
     options.add_arguments(parser)
-    parser.add_argument("--augment", nargs="*", choices=CHANGES, help="what D's images go through; for few pictures")
+    parser.add_argument(
+        "--augment",
+        nargs="*",
+        choices=CHANGES,
+        default=[],
+        help="what D's images go through; with few pictures, colour translation (default: nothing)",
+    )
     parser.add_argument(
         "--plain-last",
         type=options.number(int, 0),
@@ -51,18 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss",
         choices=LOSSES,
-        help="relativistic: D judges pairs, and its logit has no zero (default non-saturating)",
+        default="non-saturating",
+        help="relativistic: D judges pairs, and its logit has no zero (default %(default)s)",
     )
     parser.add_argument(
-        "--r1", type=options.number(float, 0), metavar="GAMMA", help="weight of D's gradient penalty (default 0: none)"
+        "--r1",
+        type=options.number(float, 0),
+        default=0.0,
+        metavar="GAMMA",
+        help="weight of D's gradient penalty (default 0: none)",
     )
     parser.add_argument("--d-norm", choices=D_NORMS, default="batch", help="normalisation in D (default %(default)s)")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    for name, value in PRESETS[arguments.preset].items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
     if arguments.plain_last and not arguments.augment:
         raise ValueError(f"--plain-last {arguments.plain_last} ends an augmentation, but there is none: add --augment.")
     if arguments.plain_last > arguments.images:
@@ -145,21 +143,26 @@ class GANTrainer(GeneratorTrainer):
         return measured | ({"r1_loss": penalty.detach()} if self.r1 else {})
 
 
-def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """R1: the squared length of the gradient of D's logit at real images (N, 3, H, W), mean over them.
+def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, channels: int | None = None) -> Tensor:
+    """R1: the squared length of the gradient of D's logit at real images (N, C, H, W), mean over them.
 
     In float32: it is a difference of a derivative, and too fine for bfloat16. Batch norm in D lets each
     image's logit depend a little on the others, which counts as a part of its gradient.
+
+    Args:
+        judge: D, images to logits.
+        channels: the gradient is that of the first so many channels; None: of all.
 
     Source: Mescheder et al., *Which Training Methods for GANs do actually Converge?*, ICML 2018.
     """
     with torch.autocast(real.device.type, enabled=False):
         real = real.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(judge(real).sum(), real, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
+        return gradient[:, :channels].square().sum((1, 2, 3)).mean()
 
 
-def _accuracy(real: Tensor, fake: Tensor) -> Tensor:
+def accuracy(real: Tensor, fake: Tensor) -> Tensor:
+    """The share of logits of real and of generated images whose sign is right."""
     return ((real > 0).float().mean() + (fake < 0).float().mean()) / 2
 
 
@@ -169,7 +172,7 @@ LOSSES = {
     "non-saturating": (
         lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
         lambda fake, _: F.softplus(-fake).mean(),
-        _accuracy,
+        accuracy,
     ),
     "relativistic": (
         lambda real, fake: F.softplus(fake - real).mean(),

@@ -49,12 +49,12 @@ def test_a_large_set_is_decoded_once_and_is_the_same_mapped_as_in_memory(folder,
     in_memory = data.load_images(folder, 16)
     first = load(folder)
     reads.clear()
-    caplog.clear()
     second = load(folder)
     assert not reads
     assert torch.equal(first, in_memory)
     assert torch.equal(second, in_memory)
-    assert "3.png" in caplog.text  # what was left out is said again
+    assert "3.png" in caplog.text
+    assert caplog.text.count("left out 1 unreadable file(s) of 5") == 3  # said again, each time
     second += 1  # a mapped tensor can be changed without harm to the file
     assert torch.equal(load(folder), in_memory)
 
@@ -64,20 +64,18 @@ def test_a_small_set_leaves_nothing_on_disk(folder):
     assert not cache.directory().exists()
 
 
-@pytest.mark.parametrize("what", ["cut", "longer", "flipped", "header", "empty"])
+@pytest.mark.parametrize("what", ["cut", "header", "empty"])
 def test_a_damaged_file_is_made_again(folder, reads, what):
     expected = load(folder).clone()
     (file,) = kept()
     content = bytearray(file.read_bytes())
-    if what == "flipped":
-        content[cache.HEADER_BYTES + 1000] ^= 1
-    elif what == "header":
+    if what == "header":
         content[:20] = b"?" * 20
-    file.write_bytes({"cut": content[:-1], "longer": content + b"0", "empty": b""}.get(what, content))
+    file.write_bytes({"cut": content[:-1], "empty": b""}.get(what, content))
     reads.clear()
     assert torch.equal(load(folder), expected)
     assert len(reads) == 5
-    assert cache.read(file) is not None
+    assert cache.read_rows(file) is not None
 
 
 def test_changed_pictures_or_another_size_are_decoded_anew(folder, reads):

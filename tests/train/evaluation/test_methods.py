@@ -2,6 +2,7 @@
 
 import csv
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from conftest import tiny_dcgan
 from PIL import Image
 
+import inpainter
 from inpainter import Inpainter, baselines, masks, metrics
 from inpainter.models.vae import VAE, VAEConfig
 from train import __main__
@@ -54,20 +56,20 @@ SOME = ("--methods", "ours", "no-blend", "best-of-starts", "tv", "telea", "--sta
 
 def test_a_killed_evaluation_goes_on_to_identical_tables_and_figures(folder, monkeypatch):
     assert run(folder, *SOME, out="whole") == 0
-    write, written = cells.write, []
+    write, written = cells.write_arrays, []
 
     def killed_at_the_eleventh(path, **cell):
         if len(written) == 10:
-            path.with_suffix(".tmp").write_bytes(b"half a cell")
+            path.with_name(f".{path.name}.partial").write_bytes(b"half a cell")
             raise KeyboardInterrupt
         written.append(path)
         write(path, **cell)
 
-    monkeypatch.setattr(cells, "write", killed_at_the_eleventh)
+    monkeypatch.setattr(cells, "write_arrays", killed_at_the_eleventh)
     assert run(folder, *SOME, out="parts") == 130
     assert not (folder / "parts" / "table.md").exists()
     kept = {path: path.stat().st_mtime_ns for path in written}
-    monkeypatch.setattr(cells, "write", write)
+    monkeypatch.setattr(cells, "write_arrays", write)
     assert run(folder, *SOME, out="parts") == 0
     assert {path: path.stat().st_mtime_ns for path in written} == kept  # nothing was computed twice
     whole, parts = folder / "whole", folder / "parts"
@@ -213,16 +215,34 @@ def test_the_vae_is_a_method_with_a_model_of_its_own(folder, capsys):
     assert "family is 'dcgan', expected 'vae'" in capsys.readouterr().err
 
 
-def test_results_do_not_outlive_the_code_that_made_them(tmp_path):
-    (tmp_path / "models").mkdir()
-    for name in ("search.py", "models/a.py", "cards.py"):
-        (tmp_path / name).write_text("1")
-    code = lambda: methods.code_digest(("search.py", "models/*.py"), tmp_path)  # noqa: E731
-    before = code()
-    (tmp_path / "cards.py").write_text("2")
-    assert code() == before
-    (tmp_path / "models" / "a.py").write_text("2")
-    assert code() != before
+def test_results_do_not_outlive_the_code_that_made_them(tmp_path, monkeypatch):
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "search").mkdir()
+    for name in ("settings.py", "search/loop.py", "hub/cards.py"):
+        (tmp_path / name).write_text("import torch")
+    code = lambda: methods.code_digest(("hub",), tmp_path)  # noqa: E731
+    known = {code()}
+    (tmp_path / "hub" / "cards.py").write_text("1")
+    assert code() in known
+    for name in ("search/loop.py", "settings.py", "search/new.py"):
+        (tmp_path / name).write_text("import torch  # another")
+        assert code() not in known
+        known.add(code())
+    monkeypatch.setattr(methods.importlib.metadata, "version", lambda package: "99.0")
+    assert code() not in known
+
+
+def test_digests_cover_everything_that_decides_a_filling():
+    everything = {path.name for path in Path(inpainter.__file__).parent.iterdir()}
+    assert not {"search", "settings.py", "blending", "models", "images.py"} & set(methods.NOT_OF_SEARCHES)
+    assert {*methods.NOT_OF_SEARCHES, *methods.NOT_OF_BASELINES} - {"batch"} <= everything
+
+
+def test_results_of_a_baseline_do_not_outlive_the_version_of_its_library(monkeypatch):
+    before = methods.baseline_run("telea", {}, "").settings
+    version = methods.importlib.metadata.version
+    monkeypatch.setattr(methods.importlib.metadata, "version", lambda p: "99" if "opencv" in p else version(p))
+    assert methods.baseline_run("telea", {}, "").settings != before
 
 
 def test_one_start_is_not_several(folder, capsys):

@@ -1,5 +1,6 @@
 """The score of a generator: what moves each number, and what is kept of it."""
 
+import dataclasses
 import json
 import re
 import sys

@@ -2,27 +2,20 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import torch
 import torch.nn.functional as F
 from conftest import ROOT
+from helpers import free_port
 
 from inpainter.models import DCGAN, DCGANConfig
-from train.data.batches import batch_indices, prepare, step_generator
-from train.data.loading import load_images
+from train.data.loading import batch_indices, load_images, prepare, step_generator
 from train.loop.trainer import initialise
 
 STEPS, BATCH, PROCESSES = 2, 4, 2
 RATE = 1e-3
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def by_hand(images: torch.Tensor) -> DCGAN:

@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 from inpainter import Inpainter
 from inpainter.models.base import WEIGHTS_NAME
 from train import __main__
-from train.loop import checkpoints, run
+from train.loop import run, trainer
 from train.recipes.gan import GANTrainer
+
+AUGMENT = ("--augment", "colour", "translation")
 
 
 def train(archive, out, images: int, *more) -> int:
@@ -40,7 +42,7 @@ def test_a_run_leaves_a_checkpoint_log_curves_samples_and_a_model_that_fills(arc
 
 
 def test_resumed_equals_uninterrupted_bit_for_bit(archive, tmp_path):
-    options = ("--preset", "small-data", "--r1", 1)
+    options = (*AUGMENT, "--r1", 1)
     train(archive, tmp_path / "whole", 96, *options)
     train(archive, tmp_path / "parts", 40, *options)  # in the middle of the second epoch
     assert train(archive, tmp_path / "parts", 96, "--resume", *options) == 0
@@ -71,10 +73,10 @@ def test_the_last_images_go_without_augmentation_exactly_also_on_resume_and_on_r
 
 
 def test_resumed_in_the_middle_of_the_plain_part_equals_uninterrupted(archive, tmp_path):
-    options = ("--preset", "small-data", "--plain-last", 32)
+    options = (*AUGMENT, "--plain-last", 32)
     train(archive, tmp_path / "whole", 64, *options)
-    train(archive, tmp_path / "parts", 24, "--preset", "small-data")
-    train(archive, tmp_path / "parts", 48, "--preset", "small-data", "--plain-last", 16, "--resume")
+    train(archive, tmp_path / "parts", 24, *AUGMENT)
+    train(archive, tmp_path / "parts", 48, *AUGMENT, "--plain-last", 16, "--resume")
     assert train(archive, tmp_path / "parts", 64, "--resume", *options) == 0
     assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
 
@@ -110,7 +112,7 @@ def test_a_kill_between_snapshot_and_checkpoint_loses_neither(archive, tmp_path,
     def killed(path, state):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "save", killed)
+    monkeypatch.setattr(run, "save_checkpoint", killed)
     assert train(archive, tmp_path, 32, "--keep-every", 16) == 130
     monkeypatch.undo()
     assert train(archive, tmp_path, 32, "--keep-every", 16, "--resume") == 0
@@ -167,22 +169,17 @@ def test_an_existing_run_is_not_overwritten_by_accident(archive, tmp_path, capsy
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_kill_while_writing_a_checkpoint_leaves_the_previous_one(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    checkpoints.save(path, {"step": 1})
+    trainer.save_checkpoint(path, {"step": 1})
     child = os.fork()
     if not child:
-
-        def half(state, file):
-            file.write(b"half a checkpoint")
-            file.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        torch.save = half
-        checkpoints.save(path, {"step": 2})
+        os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)  # all is written, nothing is renamed yet
+        trainer.save_checkpoint(path, {"step": 2})
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert (tmp_path / "checkpoint.tmp").read_bytes() == b"half a checkpoint"
-    assert checkpoints.load(path, {}) == {"step": 1}
-    checkpoints.save(path, {"step": 2})
-    assert checkpoints.load(path, {}) == {"step": 2}
+    assert len(list(tmp_path.iterdir())) == 2
+    assert trainer.load_checkpoint(path, {}) == {"step": 1}
+    trainer.save_checkpoint(path, {"step": 2})
+    assert trainer.load_checkpoint(path, {}) == {"step": 2}
+    assert list(tmp_path.iterdir()) == [path]  # what the kill left is gone
 
 
 @pytest.mark.parametrize(

@@ -224,8 +224,8 @@ def test_training_attaches_an_encoder_that_the_model_then_starts_from(archive, t
 
 def test_a_generator_that_is_trained_further_loses_the_encoder_attached_to_it(archive, tmp_path):
     def gan(images: int, *more: str) -> None:
-        arguments = ["gan", "--data", archive, "--out", tmp_path, "--images", images, "--batch-size", 8, "--held-out", 8]
-        assert train([str(argument) for argument in (*arguments, *TINY, *more)]) == 0
+        arguments = ["gan", "--data", archive, "--out", tmp_path, "--images", images, "--batch-size", 8]
+        assert train([str(argument) for argument in (*arguments, "--held-out", 8, *TINY, *more)]) == 0
 
     gan(16)
     arguments = ["encoder", "--model", tmp_path / "model", "--data", archive, "--out", tmp_path / "run"]

@@ -11,7 +11,7 @@ from inpainter import ModelError, hub
 from inpainter.models import DCGAN, DCGANConfig
 from inpainter.search import search
 from train.data import loading as data
-from train.data.batches import batch_indices, prepare, step_generator
+from train.data.loading import batch_indices, prepare, step_generator
 from train.recipes import gan
 from train.recipes.gan import GANTrainer
 
@@ -169,22 +169,10 @@ def test_full_precision_is_float32_throughout(real, monkeypatch):
         AcceleratorState._reset_state(reset_partial_state=True)
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ([], ("non-saturating", 0.0, [])),
-        (["--preset", "small-data"], ("non-saturating", 0.0, ["colour", "translation"])),
-        (["--augment", "cutout", "--preset", "small-data"], ("non-saturating", 0.0, ["cutout"])),
-        (["--preset", "small-data", "--augment"], ("non-saturating", 0.0, [])),
-        (["--r1", "2", "--loss", "relativistic"], ("relativistic", 2.0, [])),
-    ],
-)
-def test_a_preset_decides_what_is_not_given(given, expected, monkeypatch):
+def test_the_recipe_is_dcgans_unless_asked_otherwise(monkeypatch):
     parser = argparse.ArgumentParser()
     gan.add_arguments(parser)
-    arguments = parser.parse_args(["--data", "d", "--out", "o", *given])
-    monkeypatch.setattr("train.loop.run.train", lambda arguments, make_trainer, more: None)
-    gan.main(arguments)
-    assert (arguments.loss, arguments.r1, arguments.augment) == expected
+    arguments = parser.parse_args(["--data", "d", "--out", "o"])
+    assert (arguments.loss, arguments.r1, arguments.augment) == ("non-saturating", 0.0, [])
     assert (arguments.learning_rate, arguments.beta1, arguments.batch_size, arguments.ema) == (2e-4, 0.5, 64, 0.999)
     assert arguments.precision == "bf16"

