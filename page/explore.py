@@ -7,10 +7,9 @@ import gradio as gr
 import numpy as np
 from gradio.events import Dependency
 
-from inpainter.latents import interpolate, principal_plane
-
 from . import editor, views
 from .errors import errors_as_messages
+from .latents import interpolate, principal_plane
 from .models import model_named, sample_codes
 from .outcomes import Outcome
 from .runs import SAMPLE, generate
