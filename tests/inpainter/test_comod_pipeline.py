@@ -51,6 +51,15 @@ def test_it_takes_few_steps_by_default_and_lowers_the_loss(model, photos):
     assert (end.loss < start.loss).all()
 
 
+def test_refinement_moves_the_style_of_each_size_and_lowers_the_context_loss(model, photos):
+    plain, refined = (model(photos, HOLE, steps=2, refine=steps) for steps in (0, 10))
+    assert refined.refined.all() and not plain.refined.any()
+    assert (refined.context_loss < plain.context_loss).all()
+    assert (refined.latents == plain.latents).all()
+    single = model(photos[1], HOLE, steps=2, refine=10)
+    assert np.abs(single.images[0].astype(int) - refined.images[1]).max() <= 2
+
+
 def test_the_callback_ends_the_search(model, photos):
     assert model(photos, HOLE, callback=lambda step, progress: step == 2).steps == 2
 
