@@ -52,10 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weight = number(float, 0)
     parser.add_argument("--learning-rate", type=weight, default=2e-3, help="of Adam (default %(default)s)")
     parser.add_argument("--ema", type=number(float, 0, 1), default=0.998, help="decay per step of the average of G")
-    parser.add_argument("--r1", type=weight, default=0.1, metavar="GAMMA", help="of D's penalty (default %(default)s)")
+    parser.add_argument("--r1", type=weight, default=0.03, metavar="GAMMA", help="of D's penalty (default %(default)s)")
     parser.add_argument("--pixel-weight", type=weight, default=2.0, help="of the truth under the hole")
     parser.add_argument("--perceptual-weight", type=weight, default=1.0, help="of the distance in pretrained features")
-    parser.add_argument("--judge-weight", type=weight, default=0.0, help="of a second D, of pretrained features")
+    parser.add_argument("--judge-weight", type=weight, default=1.0, help="of a second D, of pretrained features")
     parser.add_argument("--grow", metavar="MODEL", help="start from a trained model of half the size")
     parser.add_argument(
         "--looks-every",
@@ -163,7 +163,7 @@ class CoModTrainer(GeneratorTrainer):
             shift = torch.randint(-1, 3, (2,), generator=random).tolist()
             real, made, gone = (t.roll(shift, (2, 3)) for t in (batch.real, composed, batch.gone))
             wanted, found = self.pretrained(real), self.pretrained(made)
-            losses["perceptual_loss"] = self.perceptual_weight, (distance(found, wanted) * batch.sure).mean()
+            losses["perceptual_loss"] = self.perceptual_weight, (distance(found, wanted) * batch.sure.square()).mean()
             if self.judge_weight:
                 where = touched(gone, found[JUDGED])
                 measured["judge_loss"] = self.train_judge(found[JUDGED], wanted[JUDGED], where)
@@ -224,7 +224,7 @@ class CoModTrainer(GeneratorTrainer):
             "g_loss": (1.0, F.softplus(-logits).mean()),
             "known_loss": (KNOWN_WEIGHT, (error * (1 - batch.gone)).mean()),
             "pixel_loss": (self.pixel_weight, (error * batch.trust).mean()),
-            "match_loss": (FEATURE_WEIGHT, feature_match(features, real_features, batch.sure)),
+            "match_loss": (FEATURE_WEIGHT, feature_match(features, real_features, batch.sure.square())),
             "alike_loss": (PAIR_WEIGHT, alike(images, batch.gone, batch.sure)),
         }
 

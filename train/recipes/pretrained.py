@@ -11,7 +11,7 @@ from ..looks.features import build, read_weights
 LAYERS = (3, 5, 7, 13)  # whose outputs are taken: 16, 24, 40 and 112 channels at strides 2, 4, 8 and 16
 JUDGED = slice(1, 4)  # those that the judge sees
 JUDGED_CHANNELS = (24, 40, 112)
-JUDGE_R1 = 1.0  # gamma of the judge's gradient penalty
+JUDGE_R1 = 0.1  # gamma of the judge's gradient penalty
 
 
 class Pretrained(nn.Module):
