@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from . import Inpainter, Progress, Result, Settings, blending, files, masks
 from .images import fit, fit_note, read_hole, read_image
-from .settings import MODES, usual_steps
+from .settings import MODES, PRECISIONS, usual_steps
 
 GROUP = 32  # pictures read, searched together and written before the next ones are read
 INPUT_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken from a folder
@@ -79,10 +80,14 @@ def parser() -> argparse.ArgumentParser:
         help="share of the box of codes that is searched (default %(default)s, all of it)",
     )
     p.add_argument(
-        "--refine", type=int, metavar="N", help="steps that then fit G to each picture (default 20; paper: 0)"
+        "--refine", type=int, metavar="N", help="steps of refinement after the search (default: the usual; paper: 0)"
     )
     p.add_argument(
         "--both-ways", action="store_true", help="average with the result for the mirrored picture; takes twice as long"
+    )
+    p.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="(default %(default)s)")
+    p.add_argument(
+        "--batch-size", type=int, default=default.batch_size, help="searches at once (default %(default)s)"
     )
     p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
@@ -105,6 +110,8 @@ def main(argv: list[str] | None = None) -> int:
         find_hole = hole_finder(arguments.mask, arguments.mask_seed)
         model = Inpainter.from_pretrained(arguments.model, device=arguments.device)
         return run(model, jobs, find_hole, settings, arguments)
+    except torch.OutOfMemoryError:
+        return complain("the device's memory is full; lower --batch-size or --starts")
     except (ValueError, TypeError, OSError) as error:
         return complain(error)
     except KeyboardInterrupt:

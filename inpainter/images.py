@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from . import masks
+from . import files, masks
 
 MIN_SIDE = 8  # pixels; below this a picture shows nothing to go by
 MAX_PIXELS = 80_000_000  # a 12,000x6,600 photo; decoded it takes 240 MB
+MAX_BYTES = 500_000_000  # of a picture file
+
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values for a picture on its side
 
 Picture = Image.Image | NDArray[np.uint8]
 Pictures = Picture | Sequence[Picture]
@@ -29,10 +32,13 @@ def open_image(source: str | Path | BinaryIO) -> Image.Image:
     """Opens an image file without decoding it.
 
     Raises:
-        ValueError: when it is missing, is not an image or is larger than `MAX_PIXELS`.
+        ValueError: when it is missing, not a regular file (a pipe, a device), not an image, or larger than
+            `MAX_PIXELS` or `MAX_BYTES`.
     """
     name = os.path.basename(source) if isinstance(source, (str, Path)) else "the picture"
     try:
+        if isinstance(source, (str, Path)):
+            files.check_regular(source, MAX_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is ours to check
             image = Image.open(source)
@@ -59,14 +65,44 @@ def read_image(source: str | Path | BinaryIO) -> Image.Image:
     Raises:
         ValueError: as `open_image`, and when the file is truncated or the picture is too small.
     """
+    picture, _ = open_picture(source)
+    return picture
+
+
+def open_picture(source: str | Path | BinaryIO, max_side: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """Reads a picture as `read_image` does, reduced while it is decoded if it may be small.
+
+    Args:
+        source: a file or its path.
+        max_side: the longer side is reduced to this, before colours are converted, so that a large picture is never
+            held in several forms at once; None: as it is.
+
+    Returns:
+        The picture, and the (width, height) of the upright original.
+
+    Raises:
+        ValueError: as `read_image`.
+    """
     with open_image(source) as image:
         name = os.path.basename(image.filename) if getattr(image, "filename", "") else "the picture"
+        size = image.size
+        if max_side is not None:
+            image.draft(None, (max_side, max_side))  # JPEGs are decoded at a half, a quarter or an eighth
         _decode(image, name)
-        return to_rgb(image, name)
+        _check_sides(*image.size, name)
+        size = size[::-1] if image.getexif().get(ORIENTATION) in SIDEWAYS else size
+        if max_side is not None and max(image.size) > max_side and not image.mode.startswith("I;16"):
+            if image.mode in ("P", "1"):  # their levels are no colours, and cannot be averaged
+                image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+            image.thumbnail((max_side, max_side), Image.Resampling.BOX)
+        picture = to_rgb(image, name)
+        if max_side is not None and max(picture.size) > max_side:
+            picture.thumbnail((max_side, max_side), Image.Resampling.BOX)
+        return picture, size
 
 
 def read_hole(source: str | Path | BinaryIO) -> NDArray[np.bool_]:
-    """Reads a mask file: bool (H, W), every pixel that is not black is missing."""
+    """Reads a mask file: bool (H, W), missing where it is 128 or brighter; see `masks.from_image`."""
     with open_image(source) as image:
         _decode(image, "the mask")
         return masks.from_image(ImageOps.exif_transpose(image))
@@ -214,6 +250,8 @@ def device_from_name(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "meta":
+            raise RuntimeError("it holds no numbers")
     except (RuntimeError, AssertionError) as error:  # torch says AssertionError when built without CUDA
         raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}).") from error
     return device
@@ -250,7 +288,8 @@ def _as_hole(hole: Image.Image | NDArray[np.bool_]) -> NDArray[np.bool_]:
     if not isinstance(hole, np.ndarray):
         raise TypeError(f"hole must be a boolean array or a PIL image, got {type(hole).__name__}.")
     if hole.dtype != bool:
-        raise TypeError(f"hole must be boolean, True = missing, got {hole.dtype}; for a 0/255 array write `array > 0`.")
+        hint = "for a 0/255 array write `array >= 128`"
+        raise TypeError(f"hole must be boolean, True = missing, got {hole.dtype}; {hint}.")
     if hole.ndim != 2:
         raise ValueError(f"hole must have shape (H, W) or (N, H, W), got {hole.shape}.")
     return hole

@@ -75,8 +75,7 @@ class Inpainter:
     ) -> Self:
         """Loads a bundled model, a model folder or a Hub repository.
 
-        Offline, the cached copy of a Hub repository is taken, and failing that the bundled model of the
-        same name; `notes` and the log say which.
+        Offline, the cached copy of a Hub repository is used; `notes` and the log say so.
 
         Args:
             name: a bundled model such as "dcgan-celeba", a folder, or a Hub id such as "user/dcgan-celeba".

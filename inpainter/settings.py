@@ -39,8 +39,8 @@ class Settings:
         anchor: weight of the squared distance of a code from its proposal, in fast searches that start from one;
             0 minimises the paper's loss alone.
         truncation: share of the box of codes that is searched, above 0 and up to 1; see `inpainter.search.box`.
-        refine: steps of refinement after the search, see `inpainter.search.refine`; None: 20 in fast mode, if the
-            model can be refined and takes any steps, none in the paper's.
+        refine: steps of refinement after the search, see `inpainter.search.refine`; None: its usual number after a
+            fast search that took any steps, none in the paper's mode.
         precision: "float32" or "bfloat16", of the networks' features in the search; "auto": bfloat16 in fast mode
             where the device multiplies in it, else float32.
         both_ways: average the generated image with the one for the mirrored picture, flipped back.
@@ -109,7 +109,7 @@ class Settings:
         window = losses.usual_window(side) if self.window == "auto" else self.window
         if window is not None and window > 2 * side + 1:
             raise ValueError(f"window must be at most {2 * side + 1} for pictures of {side} pixels, got {window}.")
-        refined = self.mode == "fast" and steps > 0 and refine.possible(model)
+        refined = self.mode == "fast" and steps > 0
         device = next(model.parameters()).device
         auto = quick_precision(device) if self.mode == "fast" else "float32"
         return replace(
@@ -118,7 +118,7 @@ class Settings:
             prior_weight=one_each("prior_weight", self.prior_weight, count),
             seed=one_each("seed", self.seed, count),
             window=window,
-            refine=(refine.STEPS if refined else 0) if self.refine is None else self.refine,
+            refine=(refine.usual_steps(model) if refined else 0) if self.refine is None else self.refine,
             precision=auto if self.precision == "auto" else self.precision,
         )
 

@@ -11,8 +11,8 @@ from scipy.ndimage import binary_dilation
 
 from .. import Inpainter, Settings, hub
 from ..blending import Square, faces, paste_back
-from ..blending.photo import enlarge_hole, harmonic_fill
-from ..images import fit
+from ..blending.photo import harmonic_fill
+from ..images import enlarge_hole, fit
 from ..models import ModelError
 from .holes import Holes
 from .pictures import decode, encode, written_format

@@ -48,7 +48,7 @@ def export_onnx(folder: str | Path) -> Path:
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=["images"],
-            dynamic_shapes=(count, tuple(count for _ in seen)),
+            dynamic_shapes=(count, (count, count)) if seen else (count,),
             dynamo=True,
             verbose=False,
         )

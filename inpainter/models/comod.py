@@ -54,8 +54,8 @@ class CoModConfig:
         check_size("image_size", self.image_size, LARGEST_SIZE)
         for name in ("encoder_channels", "decoder_channels", "discriminator_channels"):
             widths = getattr(self, name)
-            if not isinstance(widths, (list, tuple)):
-                raise ModelError(f"config: {name} is {widths!r:.80}, expected a list of widths.")
+            if not isinstance(widths, (list, tuple)) or len(widths) > 7:
+                raise ModelError(f"config: {name} is {widths!r:.80}, expected a list of at most 7 widths.")
             for width in widths:
                 check_size(f"a width in {name}", width, MAX_CHANNELS)
             if self.image_size < LEAST_SIZE or self.image_size != 2 ** (len(widths) + 1):
@@ -122,6 +122,15 @@ class BoundCoMod:
     def generate(self, z: Tensor) -> Tensor:
         """Maps codes (N, latent_size), one a picture, to images (N, 3, H, W), nominally in [-1, 1]."""
         return self.model.generator.fill(z, *self.seen)
+
+    def styles(self, z: Tensor) -> Tensor:
+        """The style of each size that codes (N, latent_size) give: (N, sizes, 2 * style_size)."""
+        style = torch.cat([self.model.generator.style(z), self.seen[0]], 1)
+        return style[:, None].expand(-1, len(self.model.generator.colour), -1)
+
+    def decode(self, styles: Tensor) -> Tensor:
+        """Maps styles (N, sizes, 2 * style_size) to images (N, 3, H, W)."""
+        return self.model.generator.decode(styles.unbind(1), self.seen[1])
 
     def compose(self, images: Tensor) -> Tensor:
         """The pictures with their holes filled from images (N, 3, H, W)."""
@@ -229,7 +238,7 @@ class Linear(nn.Module):
 
     def __init__(self, wide: int, narrow: int, bias: float = 0.0, rate: float = 1.0):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(narrow, wide) / rate)
+        self.weight = nn.Parameter(normal(narrow, wide, rate=rate))
         self.bias = nn.Parameter(torch.full((narrow,), bias / rate))
         self.scale, self.rate = rate / math.sqrt(wide), rate
 
@@ -242,7 +251,7 @@ class Conv(nn.Module):
 
     def __init__(self, wide: int, narrow: int, side: int, stride: int = 1, gain: float = 1.0):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(narrow, wide, side, side))
+        self.weight = nn.Parameter(normal(narrow, wide, side, side))
         self.bias = nn.Parameter(torch.zeros(narrow))
         self.scale, self.stride, self.padding = gain / math.sqrt(wide * side * side), stride, (side - 1) // 2
 
@@ -260,7 +269,7 @@ class Modulated(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], wide: int, narrow: int, style: int, taps: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(shape))
+        self.weight = nn.Parameter(normal(*shape))
         self.bias = nn.Parameter(torch.zeros(narrow))
         self.affine = Linear(style, wide, bias=1.0)
         self.scale = 1 / math.sqrt(wide * taps)  # taps: weights an output pixel sums over, per channel
@@ -301,6 +310,12 @@ class ToColour(Modulated):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         weight = (self.weight * self.scale).to(x.dtype)
         return F.conv2d(scaled(x, self.affine(style)), weight, self.bias.to(x.dtype))
+
+
+def normal(*shape: int, rate: float = 1.0) -> Tensor:
+    """torch.randn(shape) / rate; not drawn on the meta device, where models are loaded and the first draw takes 5 s."""
+    weights = torch.empty(shape)
+    return weights if weights.is_meta else weights.normal_().div_(rate)
 
 
 def scaled(x: Tensor, s: Tensor) -> Tensor:

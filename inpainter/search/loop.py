@@ -102,7 +102,7 @@ class Objective:
     ):
         self.model, self.prior_weight, self.norm = model, prior_weight, norm
         self.weights = losses.importance_weights(hole, window)  # (N, 1, H, W)
-        self.pictures = pictures.masked_fill(hole[:, None], 0)
+        self.pictures = pictures.masked_fill(hole[:, None], 0).contiguous(memory_format=torch.channels_last)
         self.pull: Tensor | None = None  # the gradient of the weighted prior by the images (N, 3, H, W)
 
     @torch.enable_grad()
@@ -112,8 +112,8 @@ class Objective:
         images = self.model.generate(z)
         context = losses.context_loss(images, self.pictures, self.weights, self.norm)
         of_code = self._judge(images.detach(), z.detach()) if fresh or self.pull is None else 0.0
-        total = context.sum() if self.pull is None else context.sum() + (self.pull * images).sum()
-        (gradient,) = torch.autograd.grad(total, z)  # rows do not interact: each gets its own gradient
+        pulls = [] if self.pull is None else [self.pull]
+        (gradient,) = torch.autograd.grad([context.sum(), images][: 1 + len(pulls)], z, [None, *pulls])
         context = context.detach()
         loss = context + self.prior_weight * self.prior_loss
         return Evaluation(images.detach(), context, self.prior_loss, loss, gradient + of_code)

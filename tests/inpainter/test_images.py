@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -73,6 +74,39 @@ def test_rotated_photos_are_read_upright():
     exif[0x0112] = 6  # the camera was held upright: turn clockwise to view
     read = img.read_image(saved(colours(), "PNG", exif=exif))
     assert (np.asarray(read) == np.asarray(colours().transpose(Image.Transpose.ROTATE_270))).all()
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+def test_a_large_picture_is_reduced_while_it_is_read(format, mode):
+    large = colours().resize((1200, 1000))
+    file = saved(large.convert(mode if format == "PNG" else "RGB"), format)
+    picture, size = img.open_picture(file, max_side=120)
+    assert (picture.size, picture.mode, size) == ((120, 100), "RGB", (1200, 1000))
+    whole = np.asarray(img.read_image(file).resize((120, 100), Image.Resampling.BOX)).astype(int)
+    assert np.abs(np.asarray(picture) - whole).mean() < 3
+
+
+def test_sixteen_bits_are_reduced_with_their_tones_and_a_small_picture_is_not_enlarged():
+    ramp = np.linspace(0, 65535, 200 * 300).astype(np.uint16).reshape(200, 300)
+    picture, size = img.open_picture(saved(Image.fromarray(ramp)), max_side=30)
+    assert (picture.size, size) == ((30, 20), (300, 200))
+    assert np.abs(np.asarray(picture)[:, 0, 0].astype(int) - np.linspace(6, 249, 20)).max() < 6
+    assert img.open_picture(saved(colours()), max_side=100)[0].size == (12, 10)
+
+
+def test_the_size_of_a_rotated_photo_is_that_of_the_upright_one():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture, size = img.open_picture(saved(colours().resize((120, 60)), "JPEG", exif=exif), max_side=30)
+    assert (picture.size, size) == ((15, 30), (60, 120))
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", "/dev/zero"):
+        with pytest.raises(ValueError, match="not a regular file"):
+            img.read_image(path)
 
 
 def test_files_that_are_not_pictures_are_refused(tmp_path):
@@ -187,6 +221,6 @@ def test_grids_hold_every_image_in_reading_order():
 
 
 def test_unusable_devices_are_refused():
-    for name in ("nonsense", "cuda:99"):
+    for name in ("nonsense", "cuda:99", "meta"):
         with pytest.raises(ValueError, match=name):
             img.device_from_name(name)

@@ -10,8 +10,6 @@ column says by how much each method differs from the first, and with what standa
 """
 
 import argparse
-import logging
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,15 +21,13 @@ from tqdm import tqdm
 from inpainter import Inpainter, baselines, hub, masks
 from inpainter.baselines.context_encoder import ContextEncoder
 from inpainter.images import device_from_name
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS
+from inpainter.settings import Settings
 
 from ..data.loading import load_images
 from ..looks.features import Network
 from . import cells, figures, perceptual, report
+from .appearance import Appearance
 from .methods import (
-    METHODS,
-    OF_STARTS,
-    SEARCHES,
     FillingRun,
     baseline_run,
     labels,
@@ -45,52 +41,11 @@ from .methods import (
     with_origins,
 )
 from .perceptual import FeatureDistance
+from .request import CPU_IMAGES, add_arguments, check, needed_runs, set_names
 
-logger = logging.getLogger(__name__)
+__all__ = ["add_arguments", "main"]
 
-CPU_IMAGES = 100
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", nargs="+", default=[], help="model folder or Hub id, one per data set")
-    parser.add_argument("--data", required=True, nargs="+", help="intact test pictures: folders or zips")
-    parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=["ours"], metavar="METHOD", help=f"of {', '.join(METHODS)}"
-    )
-    parser.add_argument("--vae", nargs="+", default=[], help="model for the method vae, one per data set")
-    parser.add_argument(
-        "--context-encoder", nargs="+", default=[], help="model for the method context_encoder, one per data set"
-    )
-    parser.add_argument("--bank", nargs="+", default=[], help="training pictures for the method nearest")
-    parser.add_argument("--size", type=int, default=64, help="of the pictures where no model decides (default 64)")
-    parser.add_argument(
-        "--images", type=int, help=f"how many pictures to take (default: {CPU_IMAGES} on a CPU, all on a GPU)"
-    )
-    parser.add_argument("--last", action="store_true", help="take the last pictures, not the first (validation)")
-    parser.add_argument("--masks", nargs="+", choices=masks.NAMES, default=list(masks.NAMES), metavar="MASK")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--prior-weight", type=float, default=PRIOR_WEIGHT)
-    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
-    parser.add_argument("--blend", choices=("poisson", "overlay"), default="poisson")
-    parser.add_argument("--seed", type=int, default=0, help="of the starting codes")
-    parser.add_argument(
-        "--starts",
-        nargs="+",
-        type=int,
-        default=[4],
-        help="codes to start from for the methods of several starts; with several numbers, each is measured",
-    )
-    parser.add_argument("--batch-size", type=int, default=50)
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "bfloat16"),
-        default="auto",
-        help="of the convolutions (default auto: float32; in fast searches, bfloat16 where the processor has it)",
-    )
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, help="folder for the tables, per-image CSV, figures and finished cells")
-    parser.add_argument("--show", nargs="+", default=[], metavar="METHOD", help="methods of the figures (default all)")
-    parser.add_argument("--record", action="store_true", help="write the means into the model folder's configuration")
+SETTINGS = ("steps", "prior_weight", "learning_rate", "blend", "seed", "precision")  # that the command can change
 
 
 @dataclass(frozen=True)
@@ -101,6 +56,7 @@ class TestSet:
     images: NDArray[np.uint8]  # (N, H, W, 3)
     runs: dict[str, FillingRun]  # a run after the one that it begins from
     distance: FeatureDistance | None
+    appearance: Appearance | None
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -116,6 +72,8 @@ def main(arguments: argparse.Namespace) -> None:
         test_set = prepare(name, index, models[index], arguments, network)
         if test_set.distance and len(test_set.images) > 1:
             results.between_intact[name] = test_set.distance.between_intact()
+        if test_set.appearance:
+            results.intact_looks[name] = test_set.appearance.floor()
         for mask in arguments.masks:
             shown = evaluate(test_set, mask, arguments, results)
             if arguments.out and shown:
@@ -129,51 +87,9 @@ def main(arguments: argparse.Namespace) -> None:
     print(text)
     if arguments.out:
         (arguments.out / "table.md").write_text(text + "\n", encoding="utf-8")
-        report.write_csv(arguments.out / "images.csv", results.rows)
-
-
-def check(arguments: argparse.Namespace) -> None:
-    """Raises `ValueError` when the options do not fit together."""
-    needed = needed_runs(arguments)
-    wants = {
-        "model": bool(set(needed) & (SEARCHES.keys() - {"vae"})) or arguments.record,
-        "vae": "vae" in needed,
-        "context_encoder": "context_encoder" in needed,
-        "bank": "nearest" in needed,
-    }
-    for option, wanted in wants.items():
-        given = len(getattr(arguments, option))
-        if given not in ((len(arguments.data),) if wanted else (0, len(arguments.data))):
-            name = option.replace("_", "-")
-            raise ValueError(f"--{name}: give one per data set, that is {len(arguments.data)}; got {given}.")
-    if arguments.record and "ours" not in arguments.methods:
-        raise ValueError("--record writes the means of the method ours, which is not among --methods.")
-    several = OF_STARTS.keys() & set(arguments.methods) and len(arguments.starts) == 1  # of which one is none
-    for name, value, least in (
-        ("batch-size", arguments.batch_size, 1),
-        ("starts", min(arguments.starts), 2 if several else 1),
-        ("images", arguments.images, 1),
-    ):
-        if value is not None and value < least:
-            raise ValueError(f"--{name} must be at least {least}, got {value}.")
-    rows = labels(arguments.methods, arguments.starts)
-    if unknown := set(arguments.show) - rows.keys():
-        raise ValueError(f"--show: {min(unknown)} is not among the methods measured: {', '.join(rows)}.")
-
-
-def needed_runs(arguments: argparse.Namespace) -> list[str]:
-    """All runs that the methods are made from, each after the one that it begins from."""
-    rows = labels(arguments.methods, arguments.starts).values()
-    return with_origins(run for method, starts in rows for run in runs_of(method, starts))
-
-
-def set_names(paths: list[str]) -> list[str]:
-    """What the data sets are called in tables: the file's name, or the whole path where that is ambiguous."""
-    names = [Path(path).name.removesuffix(".zip") for path in paths]
-    return [
-        name if Counter(names)[name] == 1 else path.strip("/").replace("/", "-")
-        for name, path in zip(names, paths, strict=True)
-    ]
+        report.write_csv(arguments.out / "images.csv", report.COLUMNS, results.rows)
+        if results.looks:
+            report.write_csv(arguments.out / "looks.csv", report.LOOKS_COLUMNS, report.looks_rows(results))
 
 
 def open_models(arguments: argparse.Namespace, index: int) -> dict[str, Inpainter | ContextEncoder]:
@@ -206,10 +122,10 @@ def prepare(
     device = device_from_name(arguments.device)
     images = load(arguments.data[index], size)
     count = arguments.images or (CPU_IMAGES if device.type == "cpu" else len(images))
-    images = images[-count:] if arguments.last else images[:count]
-
-    settings = {option: getattr(arguments, option) for option in ("steps", "prior_weight", "learning_rate", "blend")}
-    settings["seed"] = arguments.seed
+    if arguments.looks and len(images) < 2 * count:
+        raise ValueError(f"{name}: --looks needs {2 * count} pictures for --images {count}, got {len(images)}.")
+    images, others = (images[-count:], images[-2 * count : -count]) if arguments.last else np.split(images, [count])
+    settings = Settings(mode="paper", **{field: getattr(arguments, field) for field in SETTINGS})
     runs = {}
     for run in needed_runs(arguments):
         if run == "nearest":
@@ -221,10 +137,11 @@ def prepare(
             runs[run] = baseline_run(run, {"device": str(device)} if run == "tv" else {}, "")
         else:
             make = refined_run if origin_of(run) else search_run
-            runs[run] = make(run, models["vae" if run == "vae" else "model"], settings, arguments.precision)
+            runs[run] = make(run, models["vae" if run == "vae" else "model"], settings)
     folder = arguments.out / "cells" if arguments.out else None
     distance = FeatureDistance(network, images, folder) if network else None
-    return TestSet(name, images, runs, distance)
+    appearance = Appearance(images, others[:count], folder, device) if arguments.looks else None
+    return TestSet(name, images, runs, distance, appearance)
 
 
 def load(path: str, size: int) -> NDArray[np.uint8]:
@@ -261,12 +178,16 @@ def evaluate(
         results.seconds[key] = sum(cell.seconds for name in with_origins(runs) for cell in done[name]) / len(images)
         fillings, values = [], []
         for number, batch in enumerate(batches):
-            result = result_of(method, [done[name][number] for name in runs], images[batch], holes[batch])
+            result = result_of(
+                method, [done[name][number] for name in runs], images[batch], holes[batch], arguments.blend
+            )
             fillings += result.fillings if len(result.fillings) == 1 else ()  # a mean of scores has no picture
             distance = partial(test_set.distance, batch=batch) if test_set.distance else None
             values.append(scores(result, images[batch], holes[batch], distance))
         if fillings and label in (arguments.show or (label,)):
             shown[label] = np.concatenate(fillings)
+        if fillings and test_set.appearance:
+            results.looks[key] = test_set.appearance.measure(np.concatenate(fillings))
         for index, value in enumerate(np.concatenate(values)):
             row = dict(zip(report.SCORES, (round(float(v), 6) for v in value), strict=True))
             results.rows.append({"data": test_set.name, "method": label, "mask": mask, "image": index, **row})

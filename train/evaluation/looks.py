@@ -99,7 +99,7 @@ def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fi
     """Fills with `settings` of the inpainter's call; or with the proposal alone, which takes no setting but `blend`."""
     if not proposal:
         return lambda images, holes, seed: inpainter(images, holes, seed=seed, **settings).images
-    if not hasattr(inpainter.model, "bound"):
+    if not inpainter.model.conditional:
         raise ValueError("--proposal: the model does not see the picture; give --set steps=0 for that of its encoder.")
     return proposals(inpainter.model, inpainter.device, settings.get("blend", "overlay"))
 

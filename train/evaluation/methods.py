@@ -23,8 +23,7 @@ from inpainter.images import to_tensor, to_uint8
 from inpainter.results import compose
 from inpainter.search import losses
 from inpainter.search import refine as refining
-from inpainter.search.kernels import quick_precision
-from inpainter.settings import MODES
+from inpainter.settings import Settings
 
 from .cells import Cell, digest
 
@@ -32,21 +31,31 @@ from .cells import Cell, digest
 # with 0.25, 14.45 and 19.36 with 0.35, 13.73 and 19.71 with 0.5, 13.27 and 19.52 with 0.7, 12.74 and 18.86 with 1.
 TRUNCATION = 0.25
 
-# What a variant changes in the call of the inpainter.
+FAST = {"mode": "fast", "steps": None, "learning_rate": None}
+# What a variant changes in the settings of the command, which are those of the paper's mode.
 SEARCHES: dict[str, dict[str, Any]] = {
     "ours": {},
     "unweighted": {"window": None},  # the first version of the paper
     "l2": {"norm": "l2"},
     "no-prior": {"prior_weight": 0.0},
     "truncated": {"truncation": TRUNCATION},
-    "fast": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": 0},
-    "fast-refined": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "refine": refining.STEPS},
-    "encoder": {"mode": "fast", "steps": 0, "learning_rate": None},  # the proposal alone
-    "both-ways": {"mode": "fast", "steps": MODES["fast"], "learning_rate": None, "both_ways": True},
+    "proposal": FAST | {"steps": 0},  # of the encoder, or of a generator that sees the picture
+    "fast": FAST | {"refine": 0},
+    "default": FAST,
+    "both-ways": FAST | {"both_ways": True},
     "vae": {},
 }
 REFINED = "refined"  # goes on from the codes that "ours" found
-OF_STARTS = {"mean-of-starts": "ours", "best-of-starts": "ours", "average-of-starts": "ours", "best": REFINED}
+# Methods of several starts: the run of each, which for the first has the seed of the command.
+OF_STARTS = {
+    "mean-of-starts": "ours",
+    "best-of-starts": "ours",
+    "average-of-starts": "ours",
+    "best": REFINED,
+    "average-of-proposals": "proposal",
+    "average-of-defaults": "default",
+}
+AVERAGES = ("average-of-starts", "best", "average-of-proposals", "average-of-defaults")
 METHODS = (*SEARCHES, "no-blend", REFINED, *OF_STARTS, *baselines.BASELINES)
 
 # What of the library cannot change what a search makes of a picture, and what a baseline makes of it.
@@ -109,15 +118,21 @@ def with_origins(runs: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in (origin_of(run), run) if name))
 
 
-def result_of(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: NDArray[np.bool_]) -> Fillings:
+def result_of(
+    method: str, cells: list[Cell], images: NDArray[np.uint8], holes: NDArray[np.bool_], blend: str
+) -> Fillings:
     """Makes a method's result from the cells of its runs, for the same pictures.
 
     "mean-of-starts" scores every candidate and takes the mean, what a single start is worth on average;
-    "best-of-starts" keeps the candidate with the lowest loss; "average-of-starts" averages the pictures, and
-    so does "best", of refined candidates.
+    "best-of-starts" keeps the candidate with the lowest loss; `AVERAGES` average the candidates' generated images,
+    and blend the mean.
     """
     losses = np.stack([cell.losses for cell in cells])  # (K, N, 2)
     fillings = np.stack([cell.images for cell in cells])  # (K, N, H, W, 3)
+    if method in AVERAGES and len(cells) > 1:
+        mean = np.mean([cell.generated for cell in cells], axis=0)  # (N, H, W, 3)
+        generated = torch.from_numpy(mean / 127.5 - 1).float().permute(0, 3, 1, 2)
+        return Fillings((compose(images, generated, holes, blend),), np.full_like(losses[0], np.nan))
     match method:
         case "no-blend":
             return Fillings((np.where(holes[..., None], cells[0].generated, images),), losses[0])
@@ -126,9 +141,6 @@ def result_of(method: str, cells: list[Cell], images: NDArray[np.uint8], holes: 
         case "best-of-starts":
             best, each = losses.sum(axis=2).argmin(axis=0), np.arange(len(images))
             return Fillings((fillings[best, each],), losses[best, each])
-        case "average-of-starts" | "best" | "both-ways":
-            average = fillings.mean(axis=0).round().astype(np.uint8)
-            return Fillings((average,), np.full_like(losses[0], np.nan))
     return Fillings((fillings[0],), losses[0])
 
 
@@ -149,27 +161,27 @@ def scores(
     return np.concatenate([np.mean(each, axis=0).T, result.losses], axis=1)
 
 
-def search_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> FillingRun:
-    """A search with `settings` of the call of the inpainter, its convolutions in `precision`."""
+def search_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
+    """A search with `settings`, changed as its variant and its offset of the seed say."""
     variant, _, offset = name.partition("+")
-    settings = {"mode": "paper", **settings, **SEARCHES[variant]}
-    settings["seed"] += int(offset or 0)
-    encoder = model.encoder if settings["mode"] == "fast" else None
-    refused = "the model has no encoder." if variant == "encoder" and encoder is None else ""
+    settings = dataclasses.replace(settings, **SEARCHES[variant])
+    settings = dataclasses.replace(settings, seed=settings.seed + int(offset or 0))
+    fast = settings.mode == "fast"
+    proposes = model.encoder is not None or model.model.conditional
+    refused = "the model proposes no codes." if variant == "proposal" and not proposes else ""
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: None) -> Cell:
         if refused:
             return refusal(images, refused)
         started = time.perf_counter()
-        options = settings | {"precision": precision, "batch_size": len(images)}
-        result = model(images, holes, callback=counting(advance), **options)
+        result = model(images, holes, settings, callback=counting(advance), batch_size=len(images))
         losses = np.stack([result.context_loss, result.loss - result.context_loss], axis=1).astype(np.float64)
         return Cell(result.images, result.generated, result.latents, losses, time.perf_counter() - started)
 
-    depends = depends_on(model, settings, precision)
-    if encoder is not None:
-        depends["encoder"] = weights_digest(encoder)
-    return FillingRun(name, compute, settings["steps"], depends)
+    depends = depends_on(model, settings)
+    if fast and model.encoder is not None:
+        depends["encoder"] = weights_digest(model.encoder)
+    return FillingRun(name, compute, settings.resolved(model.model, 1).steps * (1 + settings.both_ways), depends)
 
 
 def counting(advance: Advance) -> Callable[[int, Progress], None]:
@@ -181,43 +193,36 @@ def counting(advance: Advance) -> Callable[[int, Progress], None]:
     return report
 
 
-def refined_run(name: str, model: Inpainter, settings: dict[str, Any], precision: str) -> FillingRun:
+def refined_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
     """Refinement of what the search of the same `settings` and seed found, `inpainter.search.refine.STEPS` steps."""
+    precision = settings.resolved(model.model, 1).precision
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: Cell) -> Cell:
         started = time.perf_counter()
         pictures, missing = to_tensor(images, model.device), torch.from_numpy(holes).to(model.device)
         codes = torch.from_numpy(origin.latents).to(model.device)
-        generated = refining.refine(
-            model.model, pictures, missing, codes, precision=effective_precision(model.device, precision, "fast")
-        )
+        generated = refining.refine(model.model, pictures, missing, codes, precision=precision)
         context_loss = losses.context_loss(generated, pictures, losses.importance_weights(missing))
-        prior_loss = settings["prior_weight"] * model.model.prior_loss(generated, codes)
-        filled = compose(images, generated, holes, settings["blend"])
+        prior_loss = settings.prior_weight * model.model.prior_loss(generated, codes)
+        filled = compose(images, generated, holes, settings.blend)
         both = torch.stack([context_loss, prior_loss], dim=1).double().cpu().numpy()
         advance(len(images))
         return Cell(filled, to_uint8(generated), origin.latents, both, time.perf_counter() - started)
 
-    offset = int(name.partition("+")[2] or 0)
-    depends = depends_on(model, {**settings, "seed": settings["seed"] + offset, "refine": refining.STEPS}, precision)
-    return FillingRun(name, compute, 1, depends)
+    seed = settings.seed + int(name.partition("+")[2] or 0)
+    settings = dataclasses.replace(settings, seed=seed, refine=refining.STEPS)
+    return FillingRun(name, compute, 1, depends_on(model, settings))
 
 
-def depends_on(model: Inpainter, settings: dict[str, Any], precision: str) -> dict[str, Any]:
+def depends_on(model: Inpainter, settings: Settings) -> dict[str, Any]:
     """What decides the result of a search, beside its pictures and holes."""
+    resolved = dataclasses.asdict(settings.resolved(model.model, 1))
     return {
-        **settings,
+        **{name: value for name, value in resolved.items() if name != "batch_size"},
         "model": weights_digest(model.model),
-        "precision": effective_precision(model.device, precision, settings.get("mode", "fast")),
         "device": model.device.type,
         "code": code_digest(NOT_OF_SEARCHES),
     }
-
-
-def effective_precision(device: torch.device, precision: str, mode: str = "paper") -> str:
-    """In what the search computes, for a `precision` of "auto" or "bfloat16"."""
-    auto = quick_precision(device) if mode == "fast" else "float32"
-    return auto if precision == "auto" else precision
 
 
 def code_digest(without: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from inpainter.hub.records import amend_training
-from inpainter.images import device_from_name
 
 from ..looks import features
-from .methods import effective_precision
+from .appearance import FIGURES
 
 SCORES = ("psnr_hole", "psnr_image", "ssim", "feature_distance", "context_loss", "prior_loss")
 COLUMNS = ("data", "method", "mask", "image", *SCORES)
@@ -37,6 +36,15 @@ FEATURE_NOTE = (
     f"{features.NETWORK}; the mean, lower is better. Two different intact pictures are {{:.2f}} apart."
 )
 
+LOOKS_COLUMNS = ("data", "method", "mask", *FIGURES)
+DIGITS = {"kid": 1, "c2st": 2, "eyes": 2, "landmarks": 2}
+LOOKS_NOTE = (
+    "How the fillings look. kid and c2st: told from intact pictures of others in the features of "
+    f"{features.LITE2.name}, a distance x 1000 and the accuracy of a classifier (0.5 cannot tell); of faces the share "
+    "in which a cascade finds both eyes, that in which a network finds a face, the eyes' distance from the truth, and "
+    "the difference of the two in height and in size."
+)
+
 Means = dict[tuple[str, str], dict[str, float]]  # by mask and method
 
 
@@ -49,12 +57,16 @@ class Results:
         seconds: per picture, by data set, mask and method.
         refusals: why a method has no rows, by data set, mask and method.
         between_intact: mean feature distance of two different intact pictures, by data set, where it is known.
+        looks: the figures of `appearance`, by data set, mask and method, where they were measured.
+        intact_looks: those of the intact pictures themselves, by data set.
     """
 
     rows: list[dict] = field(default_factory=list)
     seconds: dict[tuple[str, str, str], float] = field(default_factory=dict)
     refusals: dict[tuple[str, str, str], str] = field(default_factory=dict)
     between_intact: dict[str, float] = field(default_factory=dict)
+    looks: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
+    intact_looks: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def means(rows: Iterable[dict]) -> Means:
@@ -90,6 +102,8 @@ def report(results: Results) -> str:
         parts += [f"- {method}, {mask}: {reason}" for (mask, method), reason in refused.items()]
         if name in results.between_intact:
             parts.append(FEATURE_NOTE.format(results.between_intact[name]))
+        if name in results.intact_looks:
+            parts += [LOOKS_NOTE, looks_table(name, results)]
     return "\n\n".join(parts)
 
 
@@ -170,10 +184,31 @@ def table(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
-def write_csv(path: Path, rows: list[dict]) -> None:
-    """One line a picture; scores that a method does not have are left empty."""
+def looks_rows(results: Results) -> list[dict]:
+    """Rows of the CSV of looks: the intact pictures' first, as the method "intact" of no mask."""
+    floors = [{"data": data, "mask": "", "method": "intact", **found} for data, found in results.intact_looks.items()]
+    return floors + [
+        {"data": data, "mask": mask, "method": method, **found} for (data, mask, method), found in results.looks.items()
+    ]
+
+
+def looks_table(name: str, results: Results) -> str:
+    """How the fillings of one data set look: a row a method and mask, the intact pictures first."""
+    rows = [row for row in looks_rows(results) if row["data"] == name]
+    shown = [figure for figure in FIGURES if figure != "kid_error" and any(row[figure] == row[figure] for row in rows)]
+    lines = []
+    for row in sorted(rows, key=lambda row: row["method"] != "intact"):
+        values = {figure: f"{row[figure]:.{DIGITS.get(figure, 3)}f}" for figure in shown}
+        if row["kid_error"] == row["kid_error"]:
+            values["kid"] += f" ± {row['kid_error']:.1f}"
+        lines.append([row["method"], row["mask"], *values.values()])
+    return table(["method", "mask", *(figure.replace("_", " ") for figure in shown)], lines)
+
+
+def write_csv(path: Path, columns: tuple[str, ...], rows: list[dict]) -> None:
+    """One line a row; what is NaN is left empty."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows({key: "" if value != value else value for key, value in row.items()} for row in rows)
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
@@ -189,7 +224,7 @@ def record_means(folder: Path, rows: list[dict], arguments: argparse.Namespace, 
             "prior_weight": arguments.prior_weight,
             "learning_rate": arguments.learning_rate,
             "blend": arguments.blend,
-            "precision": effective_precision(device_from_name(arguments.device), arguments.precision),
+            "precision": "float32" if arguments.precision == "auto" else arguments.precision,
             "masks": {
                 mask: {score: round(mean[score], 3) for score in SCORES[:3]} for (mask, _), mean in means(rows).items()
             },

@@ -10,7 +10,7 @@ import ctypes
 import io
 import pickle
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,20 +159,24 @@ class GeneratorTrainer(Trainer):
         hub.save(model, folder)  # with samples of codes that are the same for every model
 
 
-@torch.no_grad()
 def measure_statistics(model: LatentModel, seed: int = 0) -> LatentModel:
     """Measures the batch-norm statistics of a model's G, if any, on its own images; returns it in evaluation mode."""
-    norms = [module for module in model.generator.modules() if isinstance(module, nn.BatchNorm2d)]
-    if not norms:
-        return model.eval().requires_grad_(False)
+    device, draws = next(model.parameters()).device, torch.Generator().manual_seed(seed)
+    codes = (model.sample_latents(128, draws).to(device) for _ in range(20))
+    measure_batch_norm(model.generator, model.generate, codes)
+    return model.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def measure_batch_norm(network: nn.Module, run: Callable[[Tensor], Tensor], batches: Iterable[Tensor]) -> None:
+    """Measures the statistics of a network's batch norms, if it has any, as plain means over what `run` gets."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches below
-    model.generator.train()
-    device, draws = next(model.parameters()).device, torch.Generator().manual_seed(seed)
-    for _ in range(20):
-        model.generate(model.sample_latents(128, draws).to(device))
-    return model.eval().requires_grad_(False)
+        norm.momentum = None  # a plain mean over the batches
+    network.train()
+    for batch in batches if norms else ():
+        run(batch)
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:

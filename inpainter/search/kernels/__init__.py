@@ -40,7 +40,7 @@ class Folded:
     """A DCGAN or VAE by way of `folding`."""
 
     def __init__(self, model: DCGAN | VAE, dtype: torch.dtype):
-        self.model, self.latent_bound = model, model.latent_bound
+        self.model = model
         self.generator: Chain = chain(model.generator, dtype)
         if isinstance(model, DCGAN):
             self.discriminator: Chain = chain(model.discriminator, dtype)
@@ -58,7 +58,7 @@ class Cast:
     """A model's own functions in the given precision, whatever the caller's autocast."""
 
     def __init__(self, model: LatentModel, precision: str):
-        self.model, self.latent_bound, self.half = model, model.latent_bound, precision == "bfloat16"
+        self.model, self.half = model, precision == "bfloat16"
 
     def generate(self, z: Tensor) -> Tensor:
         with torch.autocast(z.device.type, torch.bfloat16, enabled=self.half):

@@ -9,8 +9,10 @@ from conftest import tiny_dcgan
 from PIL import Image
 
 from inpainter import Inpainter, masks, metrics
+from inpainter.results import compose
 from train import __main__
-from train.evaluation import perceptual, report
+from train.evaluation import appearance, perceptual, report
+from train.looks import faces
 
 
 def mean_colours(images: torch.Tensor) -> np.ndarray:
@@ -60,34 +62,35 @@ def test_refined_is_the_library_s_refinement_of_what_ours_found(evaluated):
     assert len(list(evaluated.folder.glob("cells/center-ours-*"))) == 2  # one search for both
 
 
-def test_best_is_the_mean_picture_of_refined_candidates(evaluated):
-    rows = evaluated("--methods", "best", "--starts", 2)
-    candidates = [
-        evaluated.model(evaluated.images, masks.center(16), mode="paper", steps=3, seed=seed, refine=20).images
-        for seed in (0, 1)
-    ]
-    average = np.mean(candidates, axis=0).round().astype(np.uint8)
-    assert column(rows["best"]) == pytest.approx(psnr(average, evaluated.images), abs=0.1)
+@pytest.mark.parametrize(("method", "settings"), [("best", {"mode": "paper", "steps": 3}), ("average-of-defaults", {})])
+def test_averages_are_of_the_generated_images_and_then_blended(evaluated, method, settings):
+    rows = evaluated("--methods", method, "--starts", 2)
+    settings = {"refine": 20, **settings}
+    found = [evaluated.model(evaluated.images, masks.center(16), seed=seed, **settings) for seed in (0, 1)]
+    generated = torch.stack([result._generated for result in found]).mean(0)
+    average = compose(evaluated.images, generated, np.stack([masks.center(16)] * 4), "poisson")
+    assert column(rows[method]) == pytest.approx(psnr(average, evaluated.images), abs=0.1)
 
 
-def test_both_ways_is_the_librarys(evaluated):
-    rows = evaluated("--methods", "both-ways")
-    expected = evaluated.model(evaluated.images, masks.center(16), both_ways=True)
-    assert column(rows["both-ways"]) == pytest.approx(psnr(expected.images, evaluated.images), abs=0.1)
+def test_both_ways_is_what_the_library_does(evaluated):
+    rows = evaluated("--methods", "default", "both-ways")
+    expected = evaluated.model(evaluated.images, masks.center(16), both_ways=True).images
+    assert column(rows["both-ways"]) == pytest.approx(psnr(expected, evaluated.images), abs=0.1)
+    assert column(rows["both-ways"]) != column(rows["default"])
 
 
-@pytest.mark.parametrize(("method", "settings"), [("fast", {"refine": 0}), ("fast-refined", {})])
+@pytest.mark.parametrize(("method", "settings"), [("fast", {"refine": 0}), ("default", {})])
 def test_the_fast_methods_are_what_the_library_does_unasked_without_and_with_refinement(evaluated, method, settings):
     rows = evaluated("--methods", method)
     expected = evaluated.model(evaluated.images, masks.center(16), **settings)
     assert column(rows[method]) == pytest.approx(psnr(expected.images, evaluated.images), abs=0.1)
 
 
-def test_without_an_encoder_its_proposal_is_refused_with_the_reason(evaluated, capsys):
-    assert "encoder" not in evaluated("--methods", "ours", "encoder")
+def test_without_an_encoder_the_proposal_is_refused_with_the_reason(evaluated, capsys):
+    assert "proposal" not in evaluated("--methods", "ours", "proposal")
     printed = capsys.readouterr().out
-    assert "| encoder | - | - | - |" in printed
-    assert "- encoder, center: the model has no encoder." in printed
+    assert "| proposal | - | - | - |" in printed
+    assert "- proposal, center: the model proposes no codes." in printed
 
 
 def test_several_numbers_of_starts_are_rows_from_one_set_of_searches(evaluated):
@@ -131,6 +134,26 @@ def test_a_missing_package_is_a_warning_and_no_network(monkeypatch, caplog):
     monkeypatch.setattr(perceptual.features, "efficientnet_lite0", missing)
     assert perceptual.network(torch.device("cpu")) is None
     assert "there will be no feature distances: pip install it." in caplog.text
+
+
+def test_the_looks_stand_in_a_table_below_those_of_the_intact_pictures_and_are_measured_once(
+    evaluated, monkeypatch, capsys
+):
+    monkeypatch.setattr(appearance.features, "efficientnet", lambda architecture, device: mean_colours)
+    monkeypatch.setattr(faces, "landmarks", lambda images: None)
+    evaluated("--methods", "ours", "no-blend", "--images", 2, "--looks")
+    printed = capsys.readouterr().out
+    assert "| method | mask | kid | c2st |" in printed
+    assert "| intact |  | " in printed and "| no-blend | center | " in printed
+    with open(evaluated.folder / "looks.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == ["intact", "ours", "no-blend"]
+    assert all(row["kid"] and not row["eyes"] for row in rows)
+    monkeypatch.setattr(appearance.measure, "looks", lambda *a: pytest.fail("measured again"))
+    evaluated("--methods", "ours", "no-blend", "--images", 2, "--looks")
+    arguments = ["--data", evaluated.folder.parent / "celeba-tiny", "--size", 16, "--methods", "telea", "--looks"]
+    assert __main__.main(["evaluate", *map(str, arguments), "--images", "3"]) == 1
+    assert "--looks needs 6 pictures for --images 3, got 4" in capsys.readouterr().err
 
 
 def test_figures_show_the_methods_that_were_asked_for(evaluated):

@@ -4,11 +4,13 @@ import json
 import os
 import pickle
 import signal
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from helpers import TINY, assert_identical, state
 from safetensors.torch import load_file
 
@@ -117,6 +119,32 @@ def test_a_kill_between_snapshot_and_checkpoint_loses_neither(archive, tmp_path,
     monkeypatch.undo()
     assert train(archive, tmp_path, 32, "--keep-every", 16, "--resume") == 0
     assert sorted(path.name for path in (tmp_path / "snapshots").iterdir()) == ["0000016", "0000032"]
+
+
+KILLED_AT_SAMPLES = """
+import os, signal, sys
+from PIL import Image
+from train import __main__
+
+save = Image.Image.save
+def killed(image, path, *arguments, **options):
+    if str(path).endswith("samples.png"):  # the last file of a model folder but its card
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(image, path, *arguments, **options)
+Image.Image.save = killed
+__main__.main(sys.argv[1:])
+"""
+
+
+def test_a_kill_during_the_first_save_leaves_no_half_model_and_the_run_goes_on_to_a_clean_folder(archive, tmp_path):
+    options = ["gan", "--data", archive, "--out", tmp_path, "--images", 16, "--batch-size", 8, "--held-out", 8, *TINY]
+    command = [sys.executable, "-c", KILLED_AT_SAMPLES, *map(str, options)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == -signal.SIGKILL
+    assert not (tmp_path / "model").exists()
+    assert train(archive, tmp_path, 24, "--resume") == 0
+    assert Inpainter.from_pretrained(tmp_path / "model").size == 16
+    kept = {"checkpoint.pt", "metrics.jsonl", "curves.png", "samples", "model"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_a_finished_run_resumed_says_how_to_go_on(archive, tmp_path, caplog):

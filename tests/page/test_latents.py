@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inpainter.latents import interpolate, principal_plane
+from page.latents import interpolate, principal_plane
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,256 @@
+"""Filling many pictures: are the bytes the same whatever happens, and what does it cost beside a plain loop?
+
+    python -m benchmarks.batch --data celeba64-test.zip svhn32-test.zip --pictures 2000 same
+    python -m benchmarks.batch --data celeba64-test.zip --pictures 200 --steps 150 speed
+    python -m benchmarks.batch --pictures 20000 memory
+
+`same` fills the pictures with one worker, then again with two, with both engines, with a worker and with the driver
+killed at five random moments each, and on three Ray nodes of which one is killed, and compares all bytes. `speed` times
+both engines with 1 and 2 workers beside a plain loop over `Inpainter`, from the first picture's end to the last one's.
+`memory` watches a worker over many small pictures. Half of the pictures of `same` are enlarged two to four times, so
+that they are pasted back at their own size.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
+
+from inpainter import Inpainter, Settings, masks
+from inpainter.batch import seed_of
+from inpainter.settings import MODES
+
+KILLS = 5  # of a worker, and of the driver, a run
+
+
+def prepare(data: list[str], count: int, folder: Path, enlarge: bool) -> Path:
+    """Writes `count` pictures, of the archives in turn or of noise: every other one enlarged, if asked for."""
+    archives = [zipfile.ZipFile(path) for path in data]
+    names = [sorted(name for name in archive.namelist() if not name.endswith("/")) for archive in archives]
+    draws = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / f"{number // 1000:03d}" / f"{number:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if archives:
+            which = number % len(archives)
+            name = names[which][number // len(archives) % len(names[which])]
+            image = Image.open(BytesIO(archives[which].read(name))).convert("RGB")
+        else:
+            image = Image.fromarray(draws.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        if enlarge and number % 2:
+            factor = 2 + number % 3
+            image = image.resize((image.width * factor, image.height * factor + number % 7), Image.Resampling.BICUBIC)
+        image.save(path)
+    return folder
+
+
+def command(photos: Path, out: Path, options: argparse.Namespace, *more: str) -> list[str]:
+    settings = ["--model", options.model, "--mask", options.mask, "--part-size", str(options.part_size), "--quiet"]
+    settings += ["--mode", options.mode, "--steps", str(options.steps), "--refine", str(options.refine)]
+    return [sys.executable, "-m", "inpainter", "batch", str(photos), "-o", str(out), *settings, *more]
+
+
+def finished(out: Path) -> int:
+    """Parts whose rows are there."""
+    return len(list((out / "_inpainter" / "rows").glob("part-*.jsonl")))
+
+
+def workers_of(driver: subprocess.Popen) -> list[psutil.Process]:
+    """The processes that hold the model."""
+    try:
+        below = psutil.Process(driver.pid).children(recursive=True)
+        named = [(process, " ".join(process.cmdline())) for process in below]
+    except psutil.NoSuchProcess:
+        return []
+    return [process for process, text in named if "spawn_main" in text or "FillPart" in text]
+
+
+def disturbed(run: list[str], out: Path, parts: int, victim: str, draws: random.Random) -> int:
+    """Runs a command; kills a worker, or itself, as often as `KILLS`, and runs it again where it was killed."""
+    moments = sorted(draws.sample(range(1, parts), KILLS))
+    kills = 0
+    while True:
+        driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while driver.poll() is None:
+            time.sleep(0.05)
+            if kills < KILLS and finished(out) >= moments[kills]:
+                time.sleep(draws.random())
+                if victim == "driver":
+                    kills += 1
+                    driver.kill()
+                elif workers := workers_of(driver):
+                    kills += 1
+                    draws.choice(workers).kill()
+        driver.wait()
+        if victim == "worker" or driver.returncode == 0:
+            check(driver.returncode == 0, f"exit {driver.returncode}: {driver.stderr.read()[-500:]}")
+            return kills
+
+
+def on_three_nodes(photos: Path, out: Path, options: argparse.Namespace, parts: int) -> None:
+    """Fills on a Ray cluster of three nodes on this machine, and kills one half way."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from inpainter.batch import fill
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster.wait_for_nodes()
+    killed = []
+
+    def kill(summary) -> None:
+        if not killed and finished(out) > parts // 2:
+            killed.append(nodes[1])
+            cluster.remove_node(nodes[1], allow_graceful=False)
+
+    settings = {"model": options.model, "mask": options.mask, "part_size": options.part_size}
+    settings |= {"mode": options.mode, "steps": options.steps, "refine": options.refine}
+    try:
+        summary = fill(photos, out, engine="ray", address=cluster.address, progress=kill, **settings)
+        check(killed and summary.failed == 0, f"{summary}, {len(killed)} nodes killed")
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def same(options: argparse.Namespace, scratch: Path) -> None:
+    photos = prepare(options.data, options.pictures, scratch / "photos", enlarge=True)
+    parts = -(-options.pictures // options.part_size)
+    draws = random.Random(options.seed)
+    cases: dict[str, Callable[[Path], object]] = {}
+    for engine in options.engines:
+        for workers in (1, 2):
+            run = ("--engine", engine, "--workers", str(workers))
+            cases[f"{engine}, {workers} worker(s)"] = lambda out, run=run: subprocess.run(
+                command(photos, out, options, *run), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+        for victim in ("worker", "driver"):
+            cases[f"{engine}, 2 workers, {KILLS} kills of a {victim}"] = lambda out, run=run, victim=victim: disturbed(
+                command(photos, out, options, *run), out, parts, victim, draws
+            )
+    if "ray" in options.engines:
+        cases["ray, three nodes, one killed"] = lambda out: on_three_nodes(photos, out, options, parts)
+    expected = None
+    for name, run in cases.items():
+        out, started = scratch / "out", time.perf_counter()
+        run(out)
+        seconds = time.perf_counter() - started
+        found = contents(out)
+        check(len(found) == options.pictures, f"{len(found)} pictures of {options.pictures}")
+        rows = [line for file in (out / "_inpainter" / "rows").iterdir() for line in file.read_text().splitlines()]
+        check(len(rows) == options.pictures, f"{len(rows)} rows for {options.pictures} pictures")
+        expected = expected or found
+        check(found == expected, f"{sum(found[key] != expected[key] for key in expected)} pictures differ")
+        left = [path for path in out.rglob("*.partial")]
+        print(f"{name}: {len(found)} pictures, the same bytes, {seconds:.0f} s, {len(left)} left-overs", flush=True)
+        shutil.rmtree(out)
+
+
+def contents(out: Path) -> dict[str, int]:
+    """A hash of every picture, by name."""
+    return {path.relative_to(out).as_posix(): hash(path.read_bytes()) for path in out.rglob("*.png")}
+
+
+def speed(options: argparse.Namespace, scratch: Path) -> None:
+    """Pictures per second of wall time and of processor time, models loaded, in turns."""
+    photos = prepare(options.data, options.pictures, scratch / "photos", enlarge=False)
+    files = sorted(photos.rglob("*.png"))
+    model = Inpainter.from_pretrained(options.model)
+    settings = Settings(mode=options.mode, steps=options.steps, refine=options.refine)
+    rates: dict[str, list[float]] = {}
+    for turn in range(options.rounds):
+        target = scratch / f"loop{turn}"
+        target.mkdir()
+        started = time.perf_counter()
+        for file in files:
+            hole = masks.named(options.mask, model.size)
+            result = model(Image.open(file), hole, settings, seed=seed_of(file.relative_to(photos).as_posix()))
+            Image.fromarray(result.images[0]).save(target / file.name)
+        rates.setdefault("plain loop", []).append(len(files) / (time.perf_counter() - started))
+        for engine in options.engines:
+            for workers in (1, 2):
+                name = f"{engine}, {workers} worker(s)"
+                rates.setdefault(name, []).append(rate(photos, scratch / "out", options, engine, workers))
+        plain = rates["plain loop"]
+        for name, values in rates.items():
+            ratio = np.median(np.array(values) / np.array(plain))
+            print(
+                f"round {turn + 1}: {name}: {np.median(values):.2f} pictures/s, {ratio:.2f} times the loop", flush=True
+            )
+
+
+def rate(photos: Path, out: Path, options: argparse.Namespace, engine: str, workers: int) -> float:
+    """Pictures per second from the first part's end, when all models are loaded, to the last one's."""
+    run = command(photos, out, options, "--engine", engine, "--workers", str(workers))
+    driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while finished(out) < workers and driver.poll() is None:
+        time.sleep(0.002)
+    first, at_first = time.perf_counter(), finished(out)
+    parts = -(-options.pictures // options.part_size)
+    while finished(out) < parts and driver.poll() is None:
+        time.sleep(0.002)
+    seconds = time.perf_counter() - first
+    check(driver.wait() == 0, f"exit {driver.returncode}")
+    shutil.rmtree(out)
+    return (parts - at_first) * options.part_size / seconds
+
+
+def memory(options: argparse.Namespace, scratch: Path) -> None:
+    """The memory of the driver and of a worker, ten times on the way."""
+    photos = prepare(options.data, options.pictures, scratch / "photos", enlarge=False)
+    parts = -(-options.pictures // options.part_size)
+    driver = subprocess.Popen(command(photos, scratch / "out", options, "--workers", "1"), stdout=subprocess.DEVNULL)
+    own, shown = psutil.Process(driver.pid), 0
+    while driver.poll() is None:
+        done = finished(scratch / "out")
+        if done > shown * parts // 10 and (workers := workers_of(driver)):
+            shown += 1
+            megabytes = [process.memory_info().rss / 1e6 for process in (own, workers[0])]
+            pictures = done * options.part_size
+            print(f"{pictures:6d} pictures: driver {megabytes[0]:.0f} MB, worker {megabytes[1]:.0f} MB", flush=True)
+        time.sleep(0.2)
+    check(driver.returncode == 0, f"exit {driver.returncode}")
+
+
+def check(holds: bool, what: str) -> None:
+    if not holds:
+        raise SystemExit(f"error: {what}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("measure", choices=("same", "speed", "memory"))
+    parser.add_argument("--data", nargs="+", default=[], help="zips of pictures (default: noise, 16 pixels a side)")
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--model", default="dcgan-celeba")
+    parser.add_argument("--mask", choices=masks.NAMES, default="center")
+    parser.add_argument("--mode", choices=MODES, default="fast")
+    parser.add_argument("--steps", type=int, default=2, help="few suffice to compare bytes (default %(default)s)")
+    parser.add_argument("--refine", type=int, default=1)
+    parser.add_argument("--part-size", type=int, default=20)
+    parser.add_argument("--engines", nargs="+", choices=("local", "ray"), default=["local", "ray"])
+    parser.add_argument("--rounds", type=int, default=3, help="of `speed`")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
+    options = parser.parse_args(argv)
+    options.data = [os.path.abspath(path) for path in options.data]
+    with tempfile.TemporaryDirectory(prefix="batch-") as scratch:
+        {"same": same, "speed": speed, "memory": memory}[options.measure](options, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()
