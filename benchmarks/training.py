@@ -22,11 +22,11 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
 from inpainter.models import DCGAN, CoMod, CoModConfig, DCGANConfig
-from inpainter.models.comod import grown
 from train.data.loading import batch_indices, prepare, step_generator
 from train.loop.trainer import Trainer, initialise, keep_freed_memory
 from train.recipes.comod import CoModTrainer
 from train.recipes.gan import GANTrainer
+from train.recipes.growing import grown
 
 SEED = 0
 SIDES = ("tutorial", "gan", "comod-64", "comod-128")

@@ -5,7 +5,7 @@ learns from the known pixels, from D's features and from those of a pretrained n
 hole, which counts less the further it is from anything known, because there it is one of many. Where little is
 known, two fillings of one picture must differ.
 
-A model can be grown: `--grow` starts from a trained one of half the size.
+`--start` goes on from a trained model, or grows one of half the size, with new optimisers.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from inpainter import hub, masks, metrics
 from inpainter.models import CoMod, CoModConfig, ModelError
-from inpainter.models.comod import damaged, grown
+from inpainter.models.comod import damaged
 
 from ..data import holes
 from ..looks import sheets
@@ -32,6 +32,7 @@ from ..loop import options, run
 from ..loop.options import number
 from ..loop.trainer import GeneratorTrainer, Trainer
 from .gan import R1_STEPS, accuracy, gradient_penalty
+from .growing import grown
 from .pretrained import JUDGED, Judge, Pretrained, distance, touched
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in NUMBERS.items():
         kind, default = number(float, 0, 1 if name == "ema" else sys.float_info.max), getattr(CoModTrainer, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
-    parser.add_argument("--grow", metavar="MODEL", help="start from a trained model of half the size")
+    parser.add_argument("--start", metavar="MODEL", help="trained model to go on from; with one new width each, to grow")
     parser.add_argument(
         "--looks-every",
         type=number(int, 1),
@@ -82,18 +83,23 @@ def main(arguments: argparse.Namespace) -> None:
         every = arguments.looks_every and arguments.looks_every // (arguments.batch_size * accelerator.num_processes)
         return CoModTrainer(model, accelerator, **recipe, looks_every=every)
 
-    run.train(arguments, make_trainer, ("ema", "r1"))
+    run.train(arguments, make_trainer, ("ema", "r1", "start"))
 
 
 def starting_model(arguments: argparse.Namespace) -> CoMod:
-    """A new model of the widths given, or one grown from a trained one, with weights of torch's current seed."""
+    """A new model of the widths given, with weights of torch's current seed; or a trained one, as it is or grown."""
     shape = {name: tuple(value) for name in NETWORKS if (value := getattr(arguments, name))}
-    if not arguments.grow:
+    if not arguments.start:
         size = 2 ** (len(next(iter(shape.values()))) + 1) if shape else 64
         return CoMod(CoModConfig(image_size=size, **shape))
-    if len(shape) < len(NETWORKS):
-        raise ModelError("--grow needs the widths of all three networks, of which the first is that of the new size.")
-    return grown(hub.load(arguments.grow), *(shape[name][0] for name in NETWORKS))
+    before = hub.load(arguments.start)
+    if not isinstance(before, CoMod):
+        raise ModelError(f"--start {arguments.start}: a model of the family {before.config.family!r}, expected 'comod'.")
+    if all(widths == getattr(before.config, name) for name, widths in shape.items()):
+        return before
+    if [len(widths) for widths in shape.values()] != [1] * len(NETWORKS):
+        raise ModelError("--start grows a model by one width of each of the three networks, that of the new size.")
+    return grown(before, *(widths[0] for widths in shape.values()))
 
 
 @dataclass(frozen=True)
@@ -256,7 +262,9 @@ class CoModTrainer(GeneratorTrainer):
         Trainer.write(self, model, folder, pictures)
 
     def summary(self) -> dict[str, Any]:
-        return {"holes": list(KINDS)}
+        started = self.model.config.training  # that of the model it began with, if any
+        before = started.get("images_seen", 0) + started.get("images_seen_before", 0)
+        return {"holes": list(KINDS)} | ({"images_seen_before": before} if before else {})
 
 
 def feature_match(features: list[Tensor], real_features: list[Tensor], sure: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inpainter.models.comod import GAIN, Conv, leaky
+from inpainter.models.layers import GAIN, Conv, leaky
 
 from ..looks.features import build, read_weights
 

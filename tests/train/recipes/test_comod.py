@@ -17,12 +17,12 @@ from PIL import Image
 from inpainter import Inpainter, masks, metrics
 from inpainter.images import to_uint8
 from inpainter.models import CoMod, CoModConfig
-from inpainter.models.comod import grown
 from train import __main__
 from train.data import holes
 from train.data.loading import batch_indices, load_images, prepare, step_generator
 from train.recipes import comod
 from train.recipes.comod import CoModTrainer
+from train.recipes.growing import grown
 
 SIZE, WIDTHS = 32, (8, 8, 16, 16)
 SHAPE = [f"--{name}-channels {' '.join(map(str, WIDTHS))}" for name in ("encoder", "decoder", "discriminator")]
@@ -155,12 +155,15 @@ def test_a_grown_model_makes_what_the_smaller_one_made_enlarged(real):
     assert metrics.psnr(to_uint8(again), to_uint8(enlarged(made, "bilinear"))).min() >= 30
 
 
-def test_growing_is_a_run_of_the_command_that_starts_from_the_smaller_model(pictures, tmp_path, capsys):
+def test_a_run_goes_on_from_a_trained_model_or_grows_it(pictures, tmp_path, capsys):
     assert train(pictures, tmp_path / "small", 16, *PLAIN) == 0
-    grow = [*PLAIN, "--grow", tmp_path / "small" / "model"]
+    start = [*PLAIN, "--start", tmp_path / "small" / "model"]
+    assert train(pictures, tmp_path / "more", 8, *start) == 0
+    more = Inpainter.from_pretrained(tmp_path / "more" / "model")
+    assert more.size == SIZE and more.model.config.training["images_seen_before"] == 16
     for name in ("encoder", "decoder", "discriminator"):
-        grow += [f"--{name}-channels", 8, *WIDTHS]
-    assert train(pictures, tmp_path / "large", 8, *grow) == 0
+        start += [f"--{name}-channels", 8]
+    assert train(pictures, tmp_path / "large", 8, *start) == 0
     assert Inpainter.from_pretrained(tmp_path / "large" / "model").size == 2 * SIZE
 
 

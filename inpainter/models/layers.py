@@ -1,0 +1,119 @@
+"""Layers of the CoMod networks: equalised learning rates, and convolutions that a style modulates.
+
+Sources: Karras et al., *Progressive Growing of GANs*, ICLR 2018, section 4.1 (equalised learning rates); Karras et al.,
+*Analyzing and Improving the Image Quality of StyleGAN*, CVPR 2020, section 2.2 (modulation and demodulation).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2  # of the leaky ReLUs
+GAIN = math.sqrt(2 / (1 + SLOPE**2))  # by which a layer's output is multiplied to keep its variance through one
+
+
+class Linear(nn.Module):
+    """A linear layer with an equalised learning rate (Karras et al., *Progressive Growing of GANs*, ICLR 2018)."""
+
+    def __init__(self, wide: int, narrow: int, bias: float = 0.0, rate: float = 1.0):
+        super().__init__()
+        self.weight = nn.Parameter(normal(narrow, wide, rate=rate))
+        self.bias = nn.Parameter(torch.full((narrow,), bias / rate))
+        self.scale, self.rate = rate / math.sqrt(wide), rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.scale, self.bias * self.rate)
+
+
+class Conv(nn.Module):
+    """A convolution with an equalised learning rate. `gain` multiplies its output's deviation."""
+
+    def __init__(self, wide: int, narrow: int, side: int, stride: int = 1, gain: float = 1.0):
+        super().__init__()
+        self.weight = nn.Parameter(normal(narrow, wide, side, side))
+        self.bias = nn.Parameter(torch.zeros(narrow))
+        self.scale, self.stride, self.padding = gain / math.sqrt(wide * side * side), stride, (side - 1) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = (self.weight * self.scale).to(x.dtype), self.bias.to(x.dtype)
+        return F.conv2d(x, weight, bias, self.stride, self.padding)
+
+
+class Modulated(nn.Module):
+    """What modulated convolutions share.
+
+    The input is modulated and the output demodulated, which is the same as doing so to the weights, but leaves one
+    convolution for the whole batch.
+    """
+
+    def __init__(self, shape: tuple[int, ...], wide: int, narrow: int, style: int, taps: int):
+        super().__init__()
+        self.weight = nn.Parameter(normal(*shape))
+        self.bias = nn.Parameter(torch.zeros(narrow))
+        self.affine = Linear(style, wide, bias=1.0)
+        self.scale = 1 / math.sqrt(wide * taps)  # taps: weights an output pixel sums over, per channel
+
+
+class ModulatedConv(Modulated):
+    """A 3x3 convolution."""
+
+    def __init__(self, wide: int, narrow: int, style: int):
+        super().__init__((narrow, wide, 3, 3), wide, narrow, style, taps=9)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        s, weight = self.affine(style), self.weight * self.scale
+        power = weight.square().sum((2, 3)).t()  # (wide, narrow)
+        x = F.conv2d(scaled(x, s), weight.to(x.dtype), padding=1)
+        return demodulated(x, s, power, self.bias)
+
+
+class ModulatedUp(Modulated):
+    """A transposed 4x4 convolution that doubles the size, and a blur, without which it leaves dots two pixels apart."""
+
+    def __init__(self, wide: int, narrow: int, style: int):
+        super().__init__((wide, narrow, 4, 4), wide, narrow, style, taps=4)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        s, weight = self.affine(style), self.weight * self.scale
+        power = weight.square().sum((2, 3)) / 4  # (wide, narrow); each output pixel sees a quarter of the taps
+        x = F.conv_transpose2d(scaled(x, s), weight.to(x.dtype), stride=2, padding=1)
+        return demodulated(blurred(x), s, power, self.bias)
+
+
+class ToColour(Modulated):
+    """A 1x1 convolution to three colours, not demodulated."""
+
+    def __init__(self, wide: int, style: int):
+        super().__init__((3, wide, 1, 1), wide, 3, style, taps=1)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        weight = (self.weight * self.scale).to(x.dtype)
+        return F.conv2d(scaled(x, self.affine(style)), weight, self.bias.to(x.dtype))
+
+
+def normal(*shape: int, rate: float = 1.0) -> Tensor:
+    """torch.randn(shape) / rate; not drawn on the meta device, where models are loaded and the first draw takes 5 s."""
+    weights = torch.empty(shape)
+    return weights if weights.is_meta else weights.normal_().div_(rate)
+
+
+def scaled(x: Tensor, s: Tensor) -> Tensor:
+    return x * s[:, :, None, None].to(x.dtype)
+
+
+def blurred(x: Tensor) -> Tensor:
+    """x (N, C, H, W), each channel convolved with [1, 2, 1] / 4 in both directions (zero beyond the edge)."""
+    line = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device) / 4
+    return F.conv2d(x, line.outer(line).expand(x.shape[1], 1, 3, 3).contiguous(), padding=1, groups=x.shape[1])
+
+
+def demodulated(x: Tensor, s: Tensor, power: Tensor, bias: Tensor) -> Tensor:
+    """x (N, C, H, W) brought to unit deviation for inputs of unit deviation scaled by s (N, wide)."""
+    factor = torch.rsqrt(s.square() @ power + 1e-8)  # (N, C)
+    return torch.addcmul(bias.to(x.dtype)[:, None, None], x, factor[:, :, None, None].to(x.dtype))
+
+
+def leaky(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, SLOPE)
