@@ -4,20 +4,33 @@ import os
 import sys
 from pathlib import Path
 
-import gradio as gr
+from page import server
 
-from page import api, code_tab, compare, editor, events, explore, framing, live, views
-from page import settings as st
-from page.gpu import ZERO_GPU
-from page.models import FOLDER, MODELS, examples_of, model_named, samples_of
-from page.photo import MAX_ZOOM, crop
-from page.runs import SEARCH
+FILES = server.own_files()  # before Gradio is imported
 
-QUEUE_SIZE = 32  # visitors who may wait; more are asked to come back later
+import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 
-INTRODUCTION = """# Inpainter
-Erase part of a picture, and watch something new appear there: semantic inpainting by searching a generator's latent
-space (Yeh et al., CVPR 2017)."""
+from page import api  # noqa: E402
+from page import settings as st  # noqa: E402
+from page.editor import stage  # noqa: E402
+from page.gpu import ZERO_GPU  # noqa: E402
+from page.models import FOLDER, MODELS, model_named  # noqa: E402
+from page.photo.deliver import deliver  # noqa: E402
+from page.photo.framing import take_photo  # noqa: E402
+from page.runs import fill, turns  # noqa: E402
+from page.tabs import code, details, explore, methods, parts  # noqa: E402
+
+QUEUE_SIZE = 64  # requests that may be under way; more are asked to come back later
+
+TITLE = """# Erase part of a picture, see it filled
+**1** pick · **2** erase · **3** see. A generator's latent space is searched for what fits
+([Yeh et al., CVPR 2017](https://arxiv.org/abs/1607.07539)).
+"""
+LINKS = """[Paper](https://arxiv.org/abs/1607.07539) · [First version](https://arxiv.org/abs/1607.07539v1) ·
+{cards} · Code: Apache 2.0 · The models were trained on data sets for non-commercial research. What is filled in is
+invented: plausible at best, never a recovery of what was there. Each model knows one subject, framed as in its
+examples. Your pictures stay on this server for a day at most."""
 
 THEME = gr.themes.Default(
     primary_hue="indigo",
@@ -29,174 +42,62 @@ THEME = gr.themes.Default(
 
 def build() -> gr.Blocks:
     """The page itself."""
-    first = next(iter(MODELS))
-    size = model_named(first).size
-    photo_shown = framing.first_photo(first)
-    picture_shown = crop(photo_shown, size)
-    hole_shown = editor.preset_hole("center", size, 0, "left")
-    drawing_shown, strokes_shown = editor.show(picture_shown, hole_shown)
-
+    answer_shown, outcome_shown = fill.first_fill(stage.opening())
     if ZERO_GPU:  # a model loaded by a lent process would be lost with it
         for name in MODELS:
             model_named(name)
-    else:  # The first search of a process is slow to start: let it be this one and not a visitor's.
-        model_named(first)(picture_shown, hole_shown, mode="fast", steps=1)
 
     # Files are kept for a day: a visitor may come back to a picture that was left open.
     with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
-        photo, picture = gr.State(photo_shown), gr.State(picture_shown)
-        outcome, chosen = gr.State(None), gr.State(0)
-        wanted, busy = gr.State(), gr.State(False)  # what is to be filled live, and whether Run goes on
-        gr.Markdown(INTRODUCTION, elem_id="introduction")
-        with gr.Row(visible=len(MODELS) > 1, elem_id="models"):
-            model = gr.Dropdown(list(MODELS), value=first, label="Model", min_width=200)
-            with gr.Accordion("What this model makes", open=False):
-                samples_shown = gr.Image(
-                    samples_of(first), label="Samples of the model", buttons=["fullscreen"], interactive=False
-                )
-        with gr.Tab("Inpaint"), gr.Row():
-            with gr.Column(scale=5, min_width=320):
-                gallery = gr.Gallery(
-                    examples_of(first),
-                    label="Pictures the model has never seen",
-                    visible=bool(examples_of(first)),
-                    columns=8,
-                    **st.THUMBNAILS,
-                    elem_id="examples",
-                )
-                upload = gr.UploadButton("Use your own picture", file_types=["image"], size="sm")
-                note = gr.Markdown(visible=False, elem_id="note")
-                with gr.Group(visible=False, elem_id="crop") as crop_group, gr.Row():
-                    overview = gr.HTML()
-                    with gr.Column(min_width=220):
-                        zoom = gr.Slider(1, MAX_ZOOM, 1, step=0.01, label="Zoom")
-                        across = gr.Slider(0, 100, 50, step=0.1, label="Across, %")
-                        down = gr.Slider(0, 100, 50, step=0.1, label="Down, %")
-                        find = gr.Button("Find the face", size="sm", visible=False)
-                preset = gr.Radio(
-                    list(st.PRESETS),
-                    value="Centre",
-                    label="Hole",
-                    info="Start from one of these, then draw or erase.",
-                    elem_id="preset",
-                )
-                hole_seed = gr.Number(0, label="Seed of the hole", visible=False, **st.SEED)
-                side = gr.Radio(st.SIDES, value="left", label="Missing half", visible=False)
-                drawing = gr.ImageEditor(
-                    drawing_shown,
-                    label="Draw the hole",
-                    interactive=True,  # though no event takes it
-                    type="numpy",
-                    format="png",
-                    sources=[],
-                    transforms=[],
-                    layers=False,
-                    brush=gr.Brush(editor.BRUSH_SIZE, colors=[editor.HOLE_COLOUR], color_mode="fixed"),
-                    eraser=gr.Eraser(editor.BRUSH_SIZE),
-                    canvas_size=(editor.CANVAS, editor.CANVAS),
-                    height=480,
-                    buttons=[],
-                    elem_id="editor",
-                )
-                strokes = live.add_strokes(strokes_shown)
-                with gr.Row():
-                    clear = gr.Button("Clear hole", size="sm", min_width=90)
-                    invert = gr.Button("Invert hole", size="sm", min_width=90)
-                    upload_mask = gr.UploadButton("Upload mask", file_types=["image"], size="sm", min_width=90)
+        gr.Markdown(TITLE, elem_id="title")
+        with gr.Row(elem_id="top"):
             with gr.Column(scale=6, min_width=320):
-                with gr.Row():
-                    start = gr.Button("Run", variant="primary", elem_id="run", min_width=100)
-                    stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=100)
-                    live_switch = gr.Checkbox(
-                        True, label="Live", info="Fill while you draw.", elem_id="live", container=False, min_width=120
-                    )
-                settings = st.add_fields()
-                chooser = gr.Gallery(
-                    label="Candidates: choose one",
-                    visible=False,
-                    columns=6,
-                    **st.THUMBNAILS,
-                    elem_id="candidates",
-                )
-                view = gr.HTML(views.WELCOME, elem_id="view")
-                before_after = gr.ImageSlider(
-                    label="Before and after", format="png", interactive=False, visible=False, elem_id="before-after"
-                )
-                full_photo = gr.Image(
-                    label="Your photo, filled",
-                    format="png",
-                    interactive=False,
-                    visible=False,
-                    buttons=["fullscreen"],
-                    elem_id="full-photo",
-                )
-                full_download = gr.DownloadButton(visible=False, variant="primary", elem_id="full-download")
+                stage.add_stage()
+            with gr.Column(scale=5, min_width=320):
+                stage.add_pick()
+        with gr.Accordion("Settings", open=False, elem_id="settings"):
+            fields = st.add_fields()
+        outcome = gr.State(outcome_shown)
+        ask, answer = stage.add_channel("ask"), stage.add_channel("answer", fill.as_text(answer_shown), sends=False)
+        stop, halt = stage.add_channel("stop"), stage.add_channel("halt")
+        photo, brought = stage.add_channel("photo"), stage.add_channel("brought", sends=False)
+        wanted, file = stage.add_channel("deliver"), stage.add_channel("file", sends=False)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Details"):
+                about = gr.HTML(details.show(outcome_shown), elem_id="details")
+            parts.add_tab(ask)
+            methods.add_tab(ask)
+            explore.add_tab(ask)
+            code.add_tab(ask)
+        gr.Markdown(LINKS.format(cards=cards()), elem_id="links")
+
         private = {"api_visibility": "private", "show_progress": "hidden"}
         quick = private | {"queue": False}
-
-        # The editor is no input of any event, and shows no progress: see strokes.js, which tells what is drawn.
-        edit = private | {"show_progress_on": preset}
-
-        place, hole = [zoom, across, down], [drawing, strokes]
-        scene = [model, photo, *place, picture, strokes]
-        shown = [photo, picture, *hole, note, crop_group, overview, find, *place]
-        gallery.select(framing.take_example, [model, strokes], shown, **edit)
-        slow = edit | {"show_progress": "minimal"}  # a photo takes a second or two
-        upload.upload(framing.take_upload, [model, upload, strokes], shown, **slow)
-        find.click(framing.find_face, [model, photo, strokes], shown, **edit)
-        model_changed = model.input(framing.take_model, [model, strokes], [gallery, samples_shown, *shown], **edit)
-        for slider in place:
-            slider.release(framing.move_crop, [photo, *place, picture, strokes], [picture, *hole, overview], **edit)
-
-        upload_mask.upload(events.take_mask, [upload_mask, picture], [*hole, preset], **edit)
-        invert.click(events.invert_hole, [strokes, picture], [*hole, preset], **edit)
-        clear.click(events.clear_hole, picture, [*hole, preset, hole_seed, side], **edit)
-        preset.input(events.show_preset_options, preset, [hole_seed, side], **quick)
-        for option in (preset, hole_seed, side):
-            option.input(events.take_preset, [preset, hole_seed, side, picture], hole, **edit)
-
-        full = [full_photo, full_download]
-        results = [view, chooser, before_after, *full, outcome, chosen]
-        changes = [strokes.change, picture.change, live_switch.input]
-        named = {"name": model, "photo": photo, "zoom": zoom, "across": across, "down": down} | settings
-        told = [strokes, live_switch, busy, picture]
-        for change in changes:  # registered before the run: a page handles one after the other
-            change(live.supersede, told, [wanted, view], inputs_kwargs=named, **quick)
+        # One chain: whatever changes the scene, `ask` is what tells it, and `answer` what comes of it.
+        ask.change(fill.fill, ask, [answer, about, outcome], trigger_mode="multiple", concurrency_limit=None, **private)
+        stop.change(turns.stop_run, stop, None, **quick)
+        halt.change(turns.supersede, halt, None, trigger_mode="multiple", **quick)
+        photo.change(take_photo, [photo, outcome], brought, trigger_mode="multiple", concurrency_limit=4, **private)
+        wanted.change(deliver, [wanted, outcome], file, trigger_mode="multiple", concurrency_limit=2, **private)
         gr.on(
-            changes,
-            live.run,
-            [strokes, wanted, picture],
-            results,
-            inputs_kwargs=named,
-            trigger_mode="always_last",
-            **private,
-            **SEARCH,
+            [field.change for field in fields.values()],
+            None,
+            list(fields.values()),
+            js="(...values) => { window.inpainter.settings(...values); }",
         )
-
-        start.click(live.give_way, None, [wanted, busy], **quick)
-        running = start.click(
-            events.run,
-            scene,
-            [*results, start, stop],
-            inputs_kwargs=settings,
-            api_visibility="private",
-            show_progress_on=view,
-            **SEARCH,
-        )
-        running.then(lambda: False, None, busy, **quick)
-        running.success(framing.paste, [outcome, chosen], full, **private)
-        running.failure(events.show_ready, None, [start, stop], **quick)
-        stop.click(events.stop_run, None, None, **quick)
-        page.unload(events.stop_run)
-        page.unload(live.stop)
-        picked = chooser.select(events.pick, outcome, [view, before_after, chosen], **private)
-        picked.then(framing.paste, [outcome, chosen], full, **private)
-
-        compare.add_tab(model, picture, strokes)
-        explore.add_tab(model, model_changed, outcome, chosen)
-        code_tab.add_tab(scene, [preset, hole_seed, side], settings)
+        page.unload(turns.leave)
         api.add_endpoints()
-    return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8)
+    return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
+
+
+def cards() -> str:
+    """Links to the models' cards, or their names where they have none on the Hub."""
+    space = os.environ.get("SPACE_ID", "")
+    owner = space.partition("/")[0]
+    names = [f"[{name}](https://huggingface.co/{owner}/{name})" if owner else f"`{name}`" for name in MODELS]
+    return f"Models: {', '.join(names)}" + (
+        f" · [Code](https://huggingface.co/spaces/{space}/tree/main)" if space else ""
+    )
 
 
 def main() -> None:
@@ -206,16 +107,19 @@ def main() -> None:
         page = build()
     except ValueError as error:
         sys.exit(str(error))
-    style = Path(__file__).parent / "page" / "style.css"
     local = "SPACE_ID" not in os.environ and (sys.platform != "linux" or bool(os.environ.get("DISPLAY")))
     page.launch(
         inbrowser=local,
         share=False,
         theme=THEME,
-        css_paths=style,
+        css_paths=Path(__file__).parent / "page" / "editor" / "style.css",
+        head=stage.head(),
         footer_links=["api"],
         max_file_size="64mb",
+        max_threads=96,
         allowed_paths=[str(FOLDER)],
+        app_kwargs={"middleware": [Middleware(server.Gate)], "exception_handlers": {KeyError: server.unknown_function}},
+        mcp_server=True,
     )
 
 

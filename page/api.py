@@ -1,79 +1,113 @@
-"""The page's endpoints for programs, with stable names and documented types."""
+"""The page's endpoints for programs and agents, with stable names and documented types."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
-from inpainter import Result, blending, masks, metrics
+from inpainter import Result, Settings, blending, images, masks, metrics
 from inpainter.search import PRIOR_WEIGHT
-from inpainter.settings import MODES
+from inpainter.settings import MODES, usual_steps
 
-from . import editor
 from .errors import errors_as_messages
-from .files import mask_picture
-from .models import MODELS, examples_of, model_named
-from .photo import crop, read_photo
-from .runs import SEARCH, SWITCHES, fill
-from .settings import MAX_STARTS, MAX_STEPS, SEED
+from .models import MODELS, model_named, offer_named
+from .photo.store import DECODING, read_reduced
+from .pixels import mask_picture, of_its_own
+from .runs.search import search
+from .runs.turns import TURNS
+from .settings import MAX_SEED, MAX_STEPS, SEED, check_most
 
-AUTO = -1  # of the window
+MAX_STARTS = 8
+MAX_WORK = 3000  # steps times starts of one call: about half a minute on one core
+MAX_SIDE = 512
+
+
+def picture_file(label: str) -> gr.File:
+    """A field for a picture's file, for which the documentation shows one of our examples."""
+    field = gr.File(label=label)
+    examples = [path for offer in MODELS.values() for path in offer.examples]
+    if examples:
+        field.example_payload = field.example_value = lambda: gr.FileData(path=str(examples[0])).model_dump()
+    return field
 
 
 def inpaint(
     picture: str,
-    hole: str,
+    hole: str = "center",
     mask: str | None = None,
     hole_seed: int = 0,
     side: str = "left",
     model: str = "",
     mode: str = "fast",
-    steps: int = MODES["fast"],
+    steps: int = 0,
     prior_weight: float = PRIOR_WEIGHT,
     blend: str = "poisson",
     seed: int = 0,
     starts: int = 1,
     learning_rate: float = 0,
-    window: int = AUTO,
+    window: int = -1,
     norm: str = "l1",
     request: gr.Request = None,
-) -> Iterator[tuple[NDArray[np.uint8], dict[str, Any]]]:
-    """Fills the hole in a picture, which is cropped to its centre square and resized to the model's size.
+    progress: gr.Progress = gr.Progress(),  # noqa: B008  this is how Gradio is asked for it
+) -> Iterator[tuple[Image.Image | None, dict[str, Any]]]:
+    """Fills the hole in a picture with what plausibly belongs there.
 
-    Streams (picture, {"step"}) while searching, then the filled picture and its losses, its PSNR in dB
-    over the hole against the picture as it was given, and notes. The hole is a mask picture in which
-    128 or brighter of 255 is missing, or else one of the presets. A window of 0 weighs all known pixels
-    alike, one of -1 scales with the picture; a learning rate of 0 leaves the step size to the mode.
+    The picture is cropped to its centre square and resized to the model's size. Streams the step it is at, then the
+    filled picture with its losses, its PSNR in dB over the hole against the picture as given, and notes.
+
+    Args:
+        picture: the picture to fill, of at most 50 megapixels.
+        hole: a preset: center, pattern, random or half; not used when there is a mask.
+        mask: a picture of the hole, white where something is to be filled.
+        hole_seed: decides where the holes of pattern and random are.
+        side: the missing half of half: left, right, top or bottom.
+        model: which model fills; each knows one subject. See list_models.
+        mode: fast, or paper for the search exactly as published.
+        steps: of the search; 0 takes the usual number.
+        prior_weight: the weight of the discriminator's opinion.
+        blend: poisson, overlay (paste) or none (the generated picture itself).
+        seed: decides where the search starts.
+        starts: searches from several codes, of which the best counts.
+        learning_rate: Adam's step size; 0 leaves it to the mode.
+        window: side in pixels of the neighbourhood in which known pixels count; 0 weighs all alike, -1 is the usual.
+        norm: l1 or l2.
     """
-    with errors_as_messages(), SWITCHES.switch(request.session_hash) as switch:
+    with errors_as_messages(), TURNS.visit(request) as visit:
         if not picture:
             raise ValueError("There is no picture to fill.")
-        if not (1 <= steps <= MAX_STEPS and 1 <= starts <= MAX_STARTS):
-            raise ValueError(f"steps must be 1 to {MAX_STEPS} and starts 1 to {MAX_STARTS}, got {steps} and {starts}.")
-        size = model_named(model).size
-        original = crop(read_photo(picture), size)
-        missing = editor.load_hole(mask, size) if mask else editor.preset_hole(hole, size, hole_seed, side)
-        settings = {
-            "mode": mode,
-            "steps": int(steps),
-            "prior_weight": prior_weight,
-            "blend": blend,
-            "seed": int(seed),
-            "starts": int(starts),
-            "learning_rate": learning_rate or None,
-            "window": "auto" if window == AUTO else int(window) or None,
-            "norm": norm,
-        }
-        for item in fill(model, original[None], missing, settings, switch):
+        offer = offer_named(model or next(iter(MODELS)))
+        size = offer.size
+        chosen = {"steps": steps, "learning_rate": learning_rate}  # 0 leaves these to the library
+        chosen = {name: value for name, value in chosen.items() if value}
+        chosen |= {} if window == -1 else {"window": window or None}
+        check_most("seed", seed, MAX_SEED)
+        settings = Settings(
+            mode=mode, prior_weight=prior_weight, blend=blend, seed=seed, starts=starts, norm=norm, **chosen
+        )
+        if settings.steps is None:
+            settings = replace(settings, steps=usual_steps(mode, model_named(offer.name).model))
+        settings.resolved(model_named(offer.name).model, 1)  # refuses a window that is too large for the model
+        if settings.steps > MAX_STEPS or settings.starts > MAX_STARTS or settings.steps * settings.starts > MAX_WORK:
+            raise ValueError(
+                f"steps must be at most {MAX_STEPS}, starts {MAX_STARTS}, and their product {MAX_WORK}; "
+                f"got {settings.steps} and {settings.starts}."
+            )
+        original = _fitted(picture, size)
+        missing = _hole(mask, hole, hole_seed, side, size)
+        for ahead in TURNS.wait(visit):
+            yield None, {"step": 0, "ahead": ahead}
+        for item in search(offer.name, original[None], missing, settings, visit.switch):
             if isinstance(item, Result):
-                yield item.images[0], details(item, original)
+                yield of_its_own(item.images[0]), details(item, original)
             else:
-                yield item.images[0], {"step": item.step}
+                progress(item.step / settings.steps, desc=f"Step {item.step} of {settings.steps}")
+                yield None, {"step": item.step}
 
 
-def details(result: Result, original: NDArray[np.uint8]) -> dict[str, Any]:
+def details(result: Result, original: np.ndarray) -> dict[str, Any]:
     """What is known of a filled picture, for a program."""
     return {
         "context_loss": float(result.context_loss[0]),
@@ -83,39 +117,68 @@ def details(result: Result, original: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def make_hole(hole: str, size: int = 64, seed: int = 0, side: str = "left") -> NDArray[np.uint8]:
-    """One of the preset holes as a picture, white = missing."""
+def make_hole(hole: str = "center", size: int = 64, seed: int = 0, side: str = "left") -> Image.Image:
+    """One of the preset holes as a picture, white = missing.
+
+    Args:
+        hole: center, pattern, random or half.
+        size: side of the picture in pixels.
+        seed: decides where the holes of pattern and random are.
+        side: the missing half of half: left, right, top or bottom.
+    """
     with errors_as_messages():
-        if not 1 <= size <= editor.CANVAS:
-            raise ValueError(f"size must be 1 to {editor.CANVAS} pixels, got {size}.")
-        return mask_picture(editor.preset_hole(hole, int(size), seed, side))
+        check_most("size", size, MAX_SIDE)
+        return of_its_own(mask_picture(_preset(hole, size, seed, side)))
 
 
 def list_models() -> dict[str, Any]:
-    """The models that can be asked for, the side in pixels of their pictures, and how many examples they have."""
-    return {name: {"size": model_named(name).size, "examples": len(examples_of(name))} for name in MODELS}
+    """The models that can be asked for: what each fills, the side in pixels of its pictures, how many examples."""
+    return {
+        name: {"subject": offer.subject, "size": offer.size, "examples": len(offer.examples)}
+        for name, offer in MODELS.items()
+    }
+
+
+def _fitted(path: str, size: int) -> np.ndarray:
+    """A picture's centre square at the model's size: uint8 (size, size, 3)."""
+    with DECODING:
+        pixels = np.asarray(read_reduced(path)[0])
+    return images.fit(pixels, np.zeros(pixels.shape[:2], dtype=bool), size)[0]
+
+
+def _preset(hole: str, size: int, seed: int, side: str) -> np.ndarray:
+    check_most("seed", seed, MAX_SEED)
+    return masks.half(size, side) if hole == "half" else masks.named(hole, size, seed)
+
+
+def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.ndarray:
+    """The hole bool (size, size): from a mask file of any size, or else a preset."""
+    if not mask:
+        return _preset(hole, size, seed, side)
+    with DECODING:
+        drawn = masks.from_image(read_reduced(mask)[0])
+    return images.fit(np.zeros((*drawn.shape, 3), dtype=np.uint8), drawn, size)[1]
 
 
 def add_endpoints() -> None:
     """Adds /inpaint, /hole and /models to the page that is being built."""
     with gr.Column(visible=False):
-        picture, mask = gr.File(label="picture"), gr.File(label="mask")
+        picture, mask = picture_file("picture"), picture_file("mask")
         hole = gr.Dropdown(list(masks.NAMES), value="center", label="hole")
         hole_seed, size = gr.Number(0, label="hole_seed", **SEED), gr.Number(64, precision=0, label="size")
         side = gr.Dropdown(list(masks.SIDES), value="left", label="side")
         model = gr.Dropdown(list(MODELS), value=next(iter(MODELS)), label="model")
         mode = gr.Dropdown(list(MODES), value="fast", label="mode")
-        steps, starts = gr.Number(MODES["fast"], precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
-        prior_weight = gr.Number(PRIOR_WEIGHT, label="prior_weight")
-        learning_rate = gr.Number(0, label="learning_rate")
-        window = gr.Number(AUTO, precision=0, label="window")
+        steps, starts = gr.Number(0, precision=0, label="steps"), gr.Number(1, precision=0, label="starts")
+        prior_weight, rate = gr.Number(PRIOR_WEIGHT, label="prior_weight"), gr.Number(0, label="learning_rate")
+        window = gr.Number(-1, precision=0, label="window")
         norm = gr.Dropdown(["l1", "l2"], value="l1", label="norm")
         blend = gr.Dropdown(list(blending.MODES), value="poisson", label="blend")
         seed = gr.Number(0, label="seed", **SEED)
         filled, facts = gr.Image(format="png", label="filled"), gr.JSON(label="details")
         trigger = gr.Button()
-    search = [mode, steps, prior_weight, blend, seed, starts, learning_rate, window, norm]
-    inputs = [picture, hole, mask, hole_seed, side, model, *search]
-    trigger.click(inpaint, inputs, [filled, facts], api_name="inpaint", **SEARCH)
-    trigger.click(make_hole, [hole, size, hole_seed, side], filled, api_name="hole")
+    settings = [mode, steps, prior_weight, blend, seed, starts, rate, window, norm]
+    inputs = [picture, hole, mask, hole_seed, side, model, *settings]
+    trigger.click(inpaint, inputs, [filled, facts], api_name="inpaint", concurrency_limit=None)
+    trigger.click(make_hole, [hole, size, hole_seed, side], filled, api_name="hole", concurrency_limit=4)
     trigger.click(list_models, None, facts, api_name="models")

@@ -1,6 +1,8 @@
-"""The models that the page offers: every folder below hub_models/ with a configuration."""
+"""The models that the page offers: every folder below hub_models/ with a configuration, grouped by what they fill."""
 
+import json
 import os
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -9,51 +11,96 @@ import torch
 from numpy.typing import NDArray
 
 from inpainter import Inpainter
-from inpainter.hub.records import dataset_of
+from inpainter.images import to_uint8
 from inpainter.models.base import CONFIG_NAME
 
 BUNDLED = Path(__file__).parent.parent / "hub_models"
 FOLDER = Path(os.environ.get("INPAINTER_MODELS", BUNDLED))  # another folder of model folders
-FIRST = "dcgan-celeba"  # what a visitor begins with, where it is there
 CONTEXT_ENCODER = "context-encoder-"  # how folders of networks begin that other methods are compared with
+SUBJECTS = {"celeba": "Faces", "svhn": "House numbers", "cars": "Cars"}
+VARIED = ("comod",)  # families that fill one hole in visibly different ways
 
 
-def models_in(folder: Path) -> dict[str, Path]:
-    """The model folders in a folder by their names, the first to be offered first."""
-    folders = [config.parent for config in folder.glob(f"*/{CONFIG_NAME}")]
-    folders = [found for found in folders if not found.name.startswith(CONTEXT_ENCODER)]
-    return {found.name: found for found in sorted(folders, key=lambda found: (found.name != FIRST, found))}
+@dataclass(frozen=True)
+class Offer:
+    """A model as the page offers it, before its weights are loaded."""
+
+    name: str
+    folder: Path
+    size: int  # side of its pictures in pixels
+    family: str
+    subject: str  # what it fills, in a word that people know
+
+    @property
+    def candidates(self) -> int:
+        """How many ways to fill a hole it shows unless told otherwise."""
+        return 4 if self.family in VARIED else 1
+
+    @property
+    def examples(self) -> list[Path]:
+        """The held-out pictures that come with the model, by name."""
+        return sorted(self.folder.glob("examples/*.png"))
+
+    @property
+    def samples(self) -> Path | None:
+        """The grid of samples that comes with the model, if there is one."""
+        path = self.folder / "samples.png"
+        return path if path.is_file() else None
 
 
-MODELS = models_in(FOLDER)
+def offers_in(folder: Path) -> dict[str, Offer]:
+    """The models in a folder by name: faces first, and of each subject the one to begin with first."""
+    found = [_offer(config) for config in folder.glob(f"*/{CONFIG_NAME}")]
+    found = [offer for offer in found if not offer.name.startswith(CONTEXT_ENCODER)]
+    order = list(SUBJECTS.values())
+
+    def rank(offer: Offer) -> tuple:
+        known = order.index(offer.subject) if offer.subject in order else len(order)
+        return known, offer.family not in VARIED, -offer.size, offer.name
+
+    return {offer.name: offer for offer in sorted(found, key=rank)}
+
+
+def _offer(config: Path) -> Offer:
+    try:
+        facts = json.loads(config.read_text(encoding="utf-8"))
+        name, size, family = config.parent.name, int(facts["image_size"]), str(facts["family"])
+        data = str((facts.get("training") or {}).get("data", ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{config}: this is not a model's configuration ({error!r:.200}).") from error
+    subject = next((word for key, word in SUBJECTS.items() if key in f"{data} {name}".lower()), name)
+    return Offer(name, config.parent, size, family, subject)
+
+
+MODELS = offers_in(FOLDER)
+
+
+def offer_named(name: str) -> Offer:
+    """Raises ValueError for an unknown name."""
+    if not isinstance(name, str) or name not in MODELS:
+        raise ValueError(f"There is no model {name!r:.80} here; the models are {', '.join(MODELS)}.")
+    return MODELS[name]
 
 
 @cache
 def model_named(name: str) -> Inpainter:
     """Loads each model once, whoever asks. Raises ValueError for an unknown name or a broken model."""
-    if name not in MODELS:
-        raise ValueError(f"There is no model {name!r} here; the models are {', '.join(MODELS)}.")
-    return Inpainter.from_pretrained(MODELS[name])
+    return Inpainter.from_pretrained(offer_named(name).folder)
 
 
 def knows_faces(name: str) -> bool:
-    """Whether a model has learnt from CelebA's aligned faces, so that photos can be framed as they are."""
-    dataset = dataset_of(model_named(name).model.config.training or {})
-    return dataset is not None and dataset.title == "CelebA"
-
-
-def examples_of(name: str) -> list[str]:
-    """Paths of the held-out pictures that come with a model, by name."""
-    return sorted(map(str, MODELS[name].glob("examples/*.png")))
-
-
-def samples_of(name: str) -> str | None:
-    """Path of the grid of samples that comes with a model; None without one."""
-    path = MODELS[name] / "samples.png"
-    return str(path) if path.is_file() else None
+    """Whether a model was trained on aligned faces, so that photos can be framed as they are."""
+    return offer_named(name).subject == SUBJECTS["celeba"]
 
 
 def sample_codes(name: str, count: int, seed: int) -> NDArray[np.float32]:
     """Random codes of a model: float32 (count, latent_size), decided by the seed alone."""
-    codes = model_named(name).model.sample_latents(count, torch.Generator().manual_seed(seed))
-    return codes.numpy()
+    return model_named(name).model.sample_latents(count, torch.Generator().manual_seed(seed)).numpy()
+
+
+@cache
+def sample_picture(name: str) -> NDArray[np.uint8]:
+    """The picture to begin with where a model comes without examples: a sample of it, uint8 (size, size, 3)."""
+    model = model_named(name)
+    with torch.no_grad():
+        return to_uint8(model.model.generate(torch.from_numpy(sample_codes(name, 1, 0)).to(model.device)))[0]

@@ -1,165 +1,99 @@
-"""What a visitor can set, between which bounds, and the fields for it."""
+"""The settings of a fill as the page's fields give them, and the fields themselves."""
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import gradio as gr
 from gradio.components import Component
 
-from inpainter import masks
-from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT
-from inpainter.settings import MODES
+from inpainter import Settings
+from inpainter.settings import usual_steps
 
-MAX_STEPS, MAX_STARTS, MAX_CANDIDATES = 1500, 8, 6
-# Of a live run: on centre masks 100 steps reach the PSNR of 300, in about a second of one core.
-LIVE_STEPS = 100
-SEED = {"precision": 0, "minimum": 0, "maximum": 2**31 - 1}  # of a field for a seed
-# Of a gallery to choose from.
-THUMBNAILS = {"height": "auto", "allow_preview": False, "interactive": False, "format": "png", "buttons": []}
+from .models import model_named, offer_named
 
-PRESETS = {"Centre": "center", "Pattern": "pattern", "Random 80 %": "random", "Half": "half"}
-SEEDED = ("pattern", "random")
-SIDES = masks.SIDES
-SEARCHES = {"Fast": "fast", "As in the paper": "paper"}
-WEIGHTS = {"Near the hole (CVPR 2017)": "auto", "All alike (2016)": None}
-NORMS = {"L1, as in the paper": "l1", "L2": "l2"}
-BLENDS = {"Poisson blending": "poisson", "Overlay": "overlay"}
+MAX_STEPS, MAX_CANDIDATES = 1500, 6
+LIVE_STEPS = 100  # on centre masks they reach the PSNR of 300, in about a second of one core
+MAX_SEED = 2**31 - 1
+SEED = {"precision": 0, "minimum": 0, "maximum": MAX_SEED}  # of a field for a seed
+
+WORDS = {  # what the fields say, and what it is to `Settings`
+    "mode": {"Fast": "fast", "As in the paper": "paper"},
+    "window": {"Near the hole (CVPR 2017)": "auto", "All alike (2016)": None},
+    "norm": {"L1, as in the paper": "l1", "L2": "l2"},
+    "blend": {"Poisson blending": "poisson", "Pasted": "overlay"},
+    "candidates": {"Auto": 0, "1": 1, "2": 2, "4": 4, "6": 6},
+}
+USUAL = {  # what the fields begin with; 0 leaves the choice to the library
+    "mode": "fast",
+    "steps": 0,
+    "prior_weight": Settings().prior_weight,
+    "learning_rate": 0,
+    "window": "auto",
+    "norm": "l1",
+    "candidates": 0,
+    "seed": 0,
+    "blend": "poisson",
+}
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to search, and how to put what was found into the hole."""
+class Choice:
+    """What a visitor has chosen; `candidates` is 0 for as many as suit the model."""
 
-    mode: str = "fast"
-    steps: int = MODES["fast"]
-    prior_weight: float = PRIOR_WEIGHT
-    learning_rate: float = LEARNING_RATE  # of the paper's search; the fast one has steps of its own
-    window: int | str | None = "auto"
-    norm: str = "l1"
-    candidates: int = 1
-    seed: int = 0
-    blend: str = "poisson"
-    compare: bool = True  # with a search without the prior loss
+    settings: Settings = field(default_factory=Settings)
+    candidates: int = 0
 
     @classmethod
-    def from_fields(
-        cls,
-        search: str,
-        steps: int,
-        prior_weight: float,
-        learning_rate: float,
-        weighting: str,
-        norm: str,
-        candidates: int,
-        seed: int | None,
-        blend: str,
-    ) -> Self:
-        """What the page's fields say, by their names in `add_fields`."""
-        return cls(
-            mode=SEARCHES[search],
-            steps=int(steps),
-            prior_weight=prior_weight,
-            learning_rate=learning_rate,
-            window=WEIGHTS[weighting],
-            norm=NORMS[norm],
-            candidates=int(candidates),
-            seed=int(seed or 0),
-            blend=BLENDS[blend],
-        )
+    def from_fields(cls, fields: Any) -> Self:
+        """From what the page sends: what differs from `USUAL`. Raises ValueError for what the page does not offer."""
+        if not isinstance(fields, dict) or not fields.keys() <= USUAL.keys():
+            raise ValueError(f"settings must be an object of {', '.join(USUAL)}.")
+        candidates = fields.get("candidates", 0)
+        chosen = {name: value for name, value in fields.items() if name != "candidates"}
+        settings = Settings(**chosen)
+        check_most("steps", settings.steps or 0, MAX_STEPS)
+        check_most("seed", settings.seed, MAX_SEED)
+        check_most("candidates", candidates, MAX_CANDIDATES)
+        return cls(settings, candidates)
 
-    @property
-    def step_size(self) -> dict[str, float]:
-        """The optimiser's step size as an argument of the search, where that takes one."""
-        return {"learning_rate": self.learning_rate} if self.mode == "paper" else {}
+    def resolved(self, model: str, live: bool) -> Self:
+        """With the number of steps and of candidates that a model takes; a live one is short, and one candidate."""
+        settings = self.settings
+        steps = settings.steps or usual_steps(settings.mode, model_named(model).model)
+        if live:
+            settings = replace(settings, mode="fast")
+            steps = min(settings.steps or usual_steps("fast", model_named(model).model), LIVE_STEPS)
+        candidates = 1 if live else self.candidates or offer_named(model).candidates
+        return Choice(replace(settings, steps=steps), candidates)
 
-    @property
-    def seeds(self) -> list[int]:
-        """One a candidate: each is the search that this seed alone would be."""
-        return [self.seed + number for number in range(self.candidates)]
+    def rows(self) -> Settings:
+        """One row a candidate: each is the search that its seed alone would be."""
+        return replace(self.settings, seed=tuple(self.settings.seed + row for row in range(self.candidates)))
 
-    @property
-    def prior_weights(self) -> list[float]:
-        """What is compared: with the prior loss, if it is on, and without it."""
-        return [self.prior_weight, 0.0] if self.compare and self.prior_weight else [self.prior_weight]
 
-    def live(self) -> Self:
-        """The same for a picture that is filled while it is drawn over: one short search."""
-        return replace(self, mode="fast", steps=LIVE_STEPS, candidates=1, compare=False)
+def check_most(name: str, value: Any, most: int) -> None:
+    """Raises ValueError unless a value is one whole number from 0 to `most`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ValueError(f"{name} must be a whole number from 0 to {most}, got {value!r:.40}.")
 
 
 def add_fields() -> dict[str, Component]:
-    """Adds the fields to the page that is being built, by their names in `Settings.from_fields`."""
-    default = Settings()
-    candidates = gr.Slider(
-        1,
-        MAX_CANDIDATES,
-        default.candidates,
-        step=1,
-        label="Candidates",
-        info="Different ways to fill the hole, side by side; each takes about as long again.",
-    )
-    with gr.Accordion("Settings", open=False):
-        search = gr.Radio(
-            list(SEARCHES),
-            value=next(iter(SEARCHES)),
-            label="Search",
-            info="The fast one chooses its start and its step sizes; the paper's starts anywhere.",
-        )
-        steps = gr.Slider(
-            1,
-            MAX_STEPS,
-            default.steps,
-            step=1,
-            label="Steps",
-            info=f"{default.steps} of the fast search do what the paper's 1500 do.",
-        )
-        prior_weight = gr.Slider(
-            0,
-            0.03,
-            default.prior_weight,
-            step=0.001,
-            label="Prior weight λ",
-            info="The paper takes 0.003; 0 is off.",
-        )
-        learning_rate = gr.Slider(
-            0.005,
-            0.2,
-            default.learning_rate,
-            step=0.005,
-            label="Step size of the optimiser",
-            visible=False,
-        )
-        weighting = gr.Radio(list(WEIGHTS), value=next(iter(WEIGHTS)), label="Known pixels that count")
-        norm = gr.Radio(list(NORMS), value=next(iter(NORMS)), label="Context loss")
-        blend = gr.Radio(
-            list(BLENDS),
-            value=next(iter(BLENDS)),
-            label="Blending",
-            info="Of what you see forming, and of the downloads; the comparison shows both.",
-        )
-        seed = gr.Number(
-            default.seed,
-            label="Seed of the search",
-            info="Where it starts; further candidates take the numbers after it.",
-            **SEED,
-        )
-    search.input(
-        show_mode, search, [steps, learning_rate], api_visibility="private", show_progress="hidden", queue=False
-    )
-    return {
-        "search": search,
-        "steps": steps,
-        "prior_weight": prior_weight,
-        "learning_rate": learning_rate,
-        "weighting": weighting,
-        "norm": norm,
-        "candidates": candidates,
-        "seed": seed,
-        "blend": blend,
-    }
+    """Adds the fields to the page that is being built, by their names in `USUAL`."""
 
+    def radio(name: str, label: str, info: str = "") -> gr.Radio:
+        return gr.Radio(list(WORDS[name]), value=next(iter(WORDS[name])), label=label, info=info or None)
 
-def show_mode(search: str):
-    """Another kind of search: (steps, learning_rate)."""
-    mode = SEARCHES[search]
-    return MODES[mode], gr.Slider(visible=mode == "paper")
+    with gr.Row():
+        mode = radio("mode", "Search", "The paper's starts at a random code.")
+        steps = gr.Slider(0, MAX_STEPS, 0, step=1, label="Steps", info="0: the usual number.")
+        candidates = radio("candidates", "Candidates", "Ways to fill the hole, best first.")
+    with gr.Row():
+        weight = gr.Slider(0, 0.03, USUAL["prior_weight"], step=0.001, label="Prior weight λ", info="Paper: 0.003.")
+        window = radio("window", "Known pixels that count")
+        norm = radio("norm", "Context loss")
+    with gr.Row():
+        blend = radio("blend", "Blending")
+        seed = gr.Number(0, label="Seed of the search", info="Further candidates take the next ones.", **SEED)
+        rate = gr.Slider(0, 0.2, 0, step=0.005, label="Step size", info="0: the usual one.")
+    fields = {"mode": mode, "steps": steps, "prior_weight": weight, "learning_rate": rate, "window": window}
+    return fields | {"norm": norm, "candidates": candidates, "seed": seed, "blend": blend}

@@ -30,7 +30,7 @@ CHROMIUM_ARGS = [
 
 
 @contextmanager
-def page_server(log: Path, start_timeout: float = 120) -> Iterator[str]:
+def page_server(log: Path, start_timeout: float = 180, files: Path | None = None) -> Iterator[str]:
     """Serves the page with the CelebA model and a tiny one on a free loopback port; yields its address."""
     models = log.parent / "models"
     shutil.copytree(BUNDLED, models / "dcgan-celeba")
@@ -43,7 +43,7 @@ def page_server(log: Path, start_timeout: float = 120) -> Iterator[str]:
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_ANALYTICS_ENABLED": "0",
-        "GRADIO_TEMP_DIR": str(log.parent / "gradio"),
+        "INPAINTER_FILES": str(files or log.parent / "files"),
         "HF_HUB_OFFLINE": "1",
         "INPAINTER_MODELS": str(models),
     }

@@ -1,4 +1,11 @@
-"""The page's endpoints, as a program uses them."""
+"""The page's endpoints, as programs and agents use them, and what the server refuses them."""
+
+import concurrent.futures
+import json
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +14,6 @@ from page_server import EXAMPLES, page_server
 from PIL import Image
 
 from inpainter import Inpainter, masks
-from inpainter.settings import MODES
 
 gradio_client = pytest.importorskip("gradio_client", reason="Gradio is not installed")
 handle_file = gradio_client.handle_file
@@ -15,8 +21,10 @@ handle_file = gradio_client.handle_file
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    with page_server(tmp_path_factory.mktemp("page") / "server.log") as address:
+    files = tmp_path_factory.mktemp("files")
+    with page_server(tmp_path_factory.mktemp("page") / "server.log", files=files) as address:
         client = gradio_client.Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+        client.visitors = files
         yield client
         client.close()
 
@@ -43,7 +51,7 @@ def test_the_endpoints_are_named_and_typed(client):
     parameters = {p["parameter_name"]: p for p in endpoints["/inpaint"]["parameters"]}
     required = [name for name, p in parameters.items() if not p["parameter_has_default"]]
     assert required == ["picture"]
-    assert parameters["steps"]["parameter_default"] == MODES["fast"]
+    assert parameters["steps"]["parameter_default"] == 0  # the usual number
 
 
 def test_inpaint_fills_the_hole_and_nothing_else(client, photo):
@@ -107,19 +115,26 @@ def test_hole_gives_the_preset_white_where_missing(client):
 
 def test_models_lists_what_can_be_asked_for(client):
     models = client.predict(api_name="/models")
-    assert models["dcgan-celeba"] == {"size": 64, "examples": len(EXAMPLES)}
-    assert models["tiny"] == {"size": 16, "examples": 0}
+    assert models["dcgan-celeba"] == {"subject": "Faces", "size": 64, "examples": len(EXAMPLES)}
+    assert models["tiny"] == {"subject": "tiny", "size": 16, "examples": 0}
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"steps": 0}, "steps must be 1 to 1500"),
-        ({"prior_weight": -1}, "prior_weight must be a finite number of zero or more"),
-        ({"learning_rate": -1}, "learning_rate must be a finite number of more than zero"),
-        ({"starts": 1000}, "starts 1 to 8"),
+        ({"steps": -1}, "steps must be"),
+        ({"steps": 1501}, "steps must be at most 1500"),
+        ({"steps": 1500, "starts": 8}, "their product 3000"),
+        ({"starts": 1000}, "starts 8"),
+        ({"prior_weight": -1}, "prior_weight must be"),
+        ({"prior_weight": "a lot"}, "must be|wrong type|could not convert"),
+        ({"learning_rate": -1}, "learning_rate must be"),
+        ({"window": 1001}, "window must be at most 129"),
+        ({"window": 99999}, "window must be"),
         ({"seed": 10**20}, "greater than maximum"),
+        ({"hole_seed": -1}, "less than minimum"),
         ({"model": "nobody"}, "nobody"),
+        ({"hole": ["center"]}, "one of center"),
     ],
 )
 def test_a_bad_setting_is_answered_with_one_sentence(client, photo, arguments, expected):
@@ -133,3 +148,95 @@ def test_a_file_that_is_no_picture_is_answered_with_one_sentence(client, photo, 
     text.write_text("This is no picture.", encoding="utf-8")
     with pytest.raises(gradio_client.exceptions.AppError, match="not an image"):
         client.predict(**({"picture": photo} | {name: handle_file(text)}), steps=2, api_name="/inpaint")
+
+
+@pytest.mark.parametrize("arguments", [{"size": 10**9}, {"size": 0}, {"hole": "ring"}, {"seed": -1}])
+def test_a_bad_hole_is_answered_with_one_sentence(client, arguments):
+    with pytest.raises(gradio_client.exceptions.AppError, match=r"must be|minimum|not in|one of"):
+        client.predict(**arguments, api_name="/hole")
+
+
+def test_pictures_asked_for_by_eight_threads_are_never_empty(client, photo):
+    def ask(number: int) -> bool:
+        if number % 8 == 0:
+            path, _ = client.predict(picture=photo, model="tiny", steps=1, api_name="/inpaint")
+        else:
+            path = client.predict(hole="center", size=64, api_name="/hole")
+        return pixels(path).size > 0
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(48)))
+
+
+def post(client, path: str, body: dict) -> tuple[int, str]:
+    request = urllib.request.Request(
+        client.src.rstrip("/") + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_queue_cannot_be_skipped_and_private_endpoints_answer_nobody(client):
+    for name in ("inpaint", "hole", "models", "fill", "take_photo", "deliver", "compare"):
+        for route in ("run", "api"):
+            status, _ = post(client, f"/gradio_api/{route}/{name}", {"data": []})
+            assert status >= 400, name
+    for name in ("fill", "take_photo", "deliver"):
+        assert post(client, f"/gradio_api/call/{name}", {"data": ["{}"]})[0] >= 400
+
+
+@pytest.mark.parametrize("index", [-1, 10**6, "x", None])
+def test_an_unknown_function_is_refused_and_tells_nothing(client, index):
+    status, text = post(client, "/gradio_api/queue/join", {"data": [], "fn_index": index, "session_hash": "s"})
+    assert 400 <= status < 500 and "Traceback" not in text and ".py" not in text
+
+
+def test_answers_carry_headers_that_keep_a_browser_safe(client):
+    with urllib.request.urlopen(client.src) as response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'self' https://huggingface.co" in headers["content-security-policy"]
+
+
+def test_the_endpoints_are_tools_with_descriptions(client):
+    with urllib.request.urlopen(client.src.rstrip("/") + "/gradio_api/mcp/schema") as response:
+        tools = {tool["name"]: tool for tool in json.load(response)}
+    assert {"inpaint", "hole", "models"} <= {name.rpartition("_")[2] for name in tools} and len(tools) == 3
+    assert all(tool["description"] for tool in tools.values())
+
+
+def test_one_greedy_client_does_not_keep_the_others_waiting(client, photo):
+    greedy = [
+        post(
+            client,
+            "/gradio_api/queue/join",
+            {
+                "data": [None, "center", None, 0, "left", "tiny", "paper", 1500, 0.003, "poisson", 0, 1, 0, -1, "l1"],
+                "fn_index": index_of(client, "inpaint"),
+                "session_hash": "greedy",
+            },
+        )[0]
+        for _ in range(45)
+    ]
+    assert greedy
+    begun = time.monotonic()
+    client.predict(picture=photo, model="tiny", steps=2, api_name="/inpaint")
+    assert time.monotonic() - begun < 30
+
+
+def index_of(client, name: str) -> int:
+    return next(d["id"] for d in client.config["dependencies"] if d["api_name"] == name)
+
+
+def test_visitors_files_are_few_and_nobody_elses(client, photo):
+    def files() -> set[Path]:
+        return {path for path in client.visitors.rglob("*") if path.is_file()}
+
+    (folder,) = client.visitors.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    before = files()
+    client.predict(picture=photo, model="tiny", steps=60, api_name="/inpaint")
+    assert len(files() - before) <= 2  # the picture, if it was not there, and the result

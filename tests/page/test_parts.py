@@ -1,11 +1,12 @@
-"""The page's own parts, without a browser."""
+"""The parts that the page is made of, without a browser."""
 
-import base64
 import io
 import json
+import os
 import pickle
-import re
 import shlex
+import subprocess
+import sys
 import threading
 import zipfile
 from dataclasses import replace
@@ -24,313 +25,539 @@ from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.blending import Square
-from inpainter.settings import MODES
-from page import compare, editor, explore, files, framing, gpu, live, runs, snippets, views
-from page.models import models_in
-from page.outcomes import Outcome
-from page.photo import Photo, crop, place_of, read_photo, square_at
-from page.runs import Preview, StopSwitches, stream
-from page.settings import NORMS, WEIGHTS, Settings
-
-VISITOR = SimpleNamespace(session_hash="visitor")
-CHOICES = snippets.Choices("dcgan-celeba", "center", 0, "left", Settings(steps=20, seed=5))
+from page import errors, gpu, models, pixels, server
+from page.editor import presets, stage
+from page.photo import deliver, framing, store
+from page.runs import fill, scene, search, turns
+from page.runs.outcome import Outcome
+from page.runs.scene import Asked, Scene
+from page.settings import Choice
+from page.tabs import details, methods, parts, snippets
 
 
-def alike(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether pictures are the same but for the rounding of the search's own networks."""
-    return np.abs(a.astype(int) - b).max() <= 1
-
-
-@pytest.mark.parametrize("name", masks.NAMES)
-def test_the_editor_gives_back_the_hole_it_was_shown(name):
-    hole = masks.named(name, 64, seed=1)
-    value, strokes = editor.show(np.zeros((64, 64, 3), np.uint8), hole)
-    assert (np.asarray(value["layers"][0])[::8, ::8, 3] > 0).tolist() == hole.tolist()
-    assert (editor.hole_of(strokes, 64) == hole).all()
-
-
-def test_a_pixel_is_missing_as_soon_as_part_of_it_is_drawn_over():
-    before, after = 80 * 512 + 88, 512 * 512 - 80 * 512 - 88 - 1
-    hole = editor.hole_of(f"512,512,{before},1,{after}", 64)
-    assert hole[10, 11] and hole.sum() == 1
-
-
-@pytest.mark.parametrize("strokes", [None, "", "64", "8,8,63", "8,8,70,-6", "8,8,a", "9999999,9999999,99999980000001"])
-def test_strokes_that_fit_no_canvas_are_refused(strokes):
-    with pytest.raises(ValueError, match="strokes must be"):
-        editor.hole_of(strokes, 8)
-
-
-def test_nothing_drawn_is_refused_where_a_hole_is_needed():
-    assert not editor.hole_of("8,8,64", 8).any()
-    with pytest.raises(ValueError, match="Nothing is missing yet"):
-        editor.drawn_hole("8,8,64", 8)
-
-
-def test_a_live_run_is_one_short_search_with_the_prior_as_set():
-    live = Settings(mode="paper", steps=1500, candidates=4, prior_weight=0.01, window=None).live()
-    assert live.seeds == [0] and live.prior_weights == [0.01]
-    assert live.mode == "fast" and live.steps < MODES["fast"] and live.window is None
+def visitor(session: str = "visitor", address: str = "1.2.3.4") -> SimpleNamespace:
+    return SimpleNamespace(session_hash=session, client=SimpleNamespace(host=address), headers={})
 
 
 @pytest.fixture
-def drawing(tiny, pictures, monkeypatch):
-    """What a visitor's live runs are told, by name, and the model's answer to it."""
-    monkeypatch.setattr(runs, "model_named", lambda name: tiny)
-    _, strokes = editor.show(pictures[0], masks.center(16))
-    fields = {"search": "Fast", "steps": 9, "prior_weight": 0.003, "learning_rate": 0.03, "candidates": 3, "seed": 4}
-    fields |= {"weighting": next(iter(WEIGHTS)), "norm": next(iter(NORMS)), "blend": "Overlay"}
-    photo = Photo("", 16, 16, pictures[0])
-    usual = {"strokes": strokes, "name": "tiny", "photo": photo, "zoom": 1, "across": 50, "down": 50}
-    return usual | {"picture": pictures[0], "request": VISITOR} | fields
+def tiny_offer(tiny, tmp_path, monkeypatch):
+    """The tiny model, as the page offers one, with one example."""
+    (tmp_path / "tiny" / "examples").mkdir(parents=True)
+    ramp = np.linspace(0, 255, 16).astype(np.uint8)
+    Image.fromarray(np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], 128), axis=2).astype(np.uint8)).save(
+        tmp_path / "tiny" / "examples" / "a.png"
+    )
+    offer = models.Offer("tiny", tmp_path / "tiny", 16, "dcgan", "tiny")
+    monkeypatch.setattr(models, "MODELS", {"tiny": offer})
+    for module in (models, search):
+        monkeypatch.setattr(module, "model_named", lambda name: tiny)
+    monkeypatch.setattr("page.settings.model_named", lambda name: tiny)
+    return offer
 
 
-@pytest.fixture
-def live_run(drawing):
-    """Starts a live run of a visitor; its keywords replace what is usual."""
-    return lambda **changes: live.run(**{"wanted": drawing["strokes"]} | drawing | changes)
+def described(number: int = 1, effort: str = "run", hole=None, **settings) -> str:
+    hole = masks.center(16) if hole is None else hole
+    fields = {"model": "tiny", "picture": "example:a.png", "square": None, "hole": scene.pack(hole), "preset": ""}
+    return json.dumps(
+        {"id": f"s{number}", "number": number, "effort": effort, "scene": fields | {"settings": settings}}
+    )
 
 
-@pytest.fixture
-def supersede(drawing):
-    """Tells that something is drawn; its keywords replace what is usual."""
-    return lambda **changes: live.supersede(**{"live": True, "busy": False} | drawing | changes)
+def answers(asked: str, request=None) -> list[dict]:
+    return [json.loads(told[0]) for told in fill.fill(asked, request or visitor()) if isinstance(told[0], str)]
 
 
-@pytest.fixture
-def proposal(tiny, pictures):
-    return tiny(pictures[0], masks.center(16), mode="fast", steps=0, seed=4, blend="overlay").images
+# Scenes
 
 
-def test_a_live_run_proposes_refines_and_ends_with_an_outcome(live_run, proposal):
-    first, *_, last, _ = live_run()
-    assert 'data-step="0"' in first[0] and 'data-step="done"' in last[0]
-    outcome = last[-2]
-    assert alike(outcome.previews[0].images, proposal)
-    assert outcome.steps_done == outcome.settings.steps and len(outcome.result.images) == 1
+@pytest.mark.parametrize("size", [16, 30, 64, 128])
+def test_a_hole_survives_its_way_through_the_browser(size):
+    hole = masks.pattern(size, seed=1)
+    assert (scene.unpack(scene.pack(hole), size) == hole).all()
 
 
-@pytest.mark.parametrize("newer", [True, False])
-def test_a_live_run_ends_without_a_result_when_something_newer_or_run_takes_over(live_run, supersede, newer):
-    run = live_run()
+@pytest.mark.parametrize("text", [None, 7, "", "AAAA", "no bits", "ä", "A" * 10_000])
+def test_what_is_no_hole_is_refused(text):
+    with pytest.raises(ValueError, match="hole could not be read"):
+        scene.unpack(text, 16)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{", '{"id": 1}', '{"id": "a", "number": "x", "effort": "run", "scene": {}}', "[" * 9999]
+)
+def test_what_is_no_scene_is_answered_with_one_sentence(text):
+    (told,) = answers(text)
+    assert told["state"] == "failed" and told["text"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"model": "nobody"}, "no model 'nobody'"),
+        ({"model": []}, "no model"),
+        ({"picture": "example:../../etc/passwd"}, "no example"),
+        ({"picture": "photo:guess"}, "no longer here"),
+        ({"settings": {"steps": 10**9}}, "steps must be"),
+        ({"settings": {"steps": "many"}}, "steps must be"),
+        ({"settings": {"window": 10**6}}, "window must be"),
+        ({"settings": {"batch_size": 1}}, "settings must be"),
+        ({"settings": {"candidates": 99}}, "candidates must be"),
+        ({"settings": []}, "settings must be"),
+    ],
+)
+def test_a_scene_that_the_page_does_not_offer_is_answered_with_one_sentence(tiny_offer, fields, expected):
+    asked = json.loads(described())
+    asked["scene"] |= fields
+    (told,) = answers(json.dumps(asked))
+    assert told["state"] == "failed" and told["id"] == "s1" and expected in told["text"]
+
+
+def test_the_opening_scene_is_one_that_python_reads_and_every_preset_is_of_its_size(tiny_offer, monkeypatch):
+    monkeypatch.setattr(stage, "MODELS", models.MODELS)
+    read = scene.scene_of(stage.opening())
+    assert (read.hole == masks.center(16)).all() and read.preset == "center"
+    assert all(scene.unpack(text, 64).any() for text in presets.presets(64).values())
+
+
+# Filling
+
+
+def test_a_fill_proposes_searches_and_ends_with_the_id_of_its_scene(tiny_offer, tiny, pictures):
+    told = answers(described(steps=9))
+    assert {answer["id"] for answer in told} == {"s1"}
+    assert [told[0]["text"], told[-1]["state"]] == ["First proposal", "done"]
+    *_, (_, html, outcome) = fill.fill(described(2, steps=9), visitor())
+    assert 'data-scene="s2"' in html and outcome.id == "s2"
+    alone = tiny(outcome.scene.picture, masks.center(16), steps=9)
+    assert np.abs(outcome.filled(0).astype(int) - alone.images[0]).max() <= 1
+
+
+def test_a_newer_request_ends_the_older_one_without_a_word_and_is_filled(tiny_offer):
+    older = fill.fill(described(1, steps=1500, mode="paper"), visitor())
+    assert json.loads(next(older)[0])["state"] == "forming"
+    newer = fill.fill(described(2, "live"), visitor())
+    told = [json.loads(next(newer)[0])]
+    assert [item[0] for item in older] == [gr.skip()]
+    told += [json.loads(item[0]) for item in newer]
+    assert told[-1]["state"] == "done" and told[-1]["id"] == "s2"
+
+
+def test_a_request_that_arrives_after_a_newer_one_is_not_filled(tiny_offer):
+    newer = fill.fill(described(5, steps=300, mode="paper"), visitor())
+    next(newer)
+    assert answers(described(4)) == []
+    assert json.loads(list(newer)[-1][0])["state"] == "done"
+
+
+def test_a_superseded_fill_of_somebody_else_goes_on(tiny_offer):
+    mine = fill.fill(described(1), visitor("me"))
+    next(mine)
+    assert answers(described(9), visitor("you"))[-1]["state"] == "done"
+    assert json.loads(list(mine)[-1][0])["state"] == "done"
+
+
+def test_stop_keeps_what_was_found_and_spares_what_was_asked_for_later(tiny_offer):
+    run = fill.fill(described(3, steps=1500, mode="paper"), visitor())
     next(run)
-    supersede() if newer else live.give_way(VISITOR)
-    assert list(run) == [[gr.skip()] * 7]
+    turns.stop_run("3", visitor())
+    next(run)
+    turns.stop_run("4", visitor())
+    told = [json.loads(item[0]) for item in run]
+    assert told[-1]["state"] == "done" and "stopped after" in told[-1]["text"]
 
 
-def test_strokes_are_wanted_live_unless_that_is_switched_off_or_a_run_goes_on(supersede, drawing):
-    assert supersede()[0] == drawing["strokes"]
-    assert supersede(live=False) == supersede(busy=True) == (None, gr.skip())
+def test_all_candidates_are_told_best_first(tiny_offer):
+    *_, (answer, _, outcome) = fill.fill(described(candidates=4, steps=5), visitor())
+    assert len(json.loads(answer)["candidates"]) == 4
+    assert sorted(outcome.order) == [0, 1, 2, 3]
+    ranks = np.argsort(np.argsort(outcome.result.context_loss)) + np.argsort(np.argsort(outcome.result.prior_loss))
+    assert ranks[outcome.order[0]] == ranks.min()
 
 
-def test_a_proposal_is_shown_before_the_live_run_has_its_turn(supersede, proposal, drawing):
-    _, view = supersede()
-    filled = re.search(r'<img src="data:image/png;base64,([^"]+)" alt="Filled"', view)[1]
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(filled))).convert("RGB"))
-    assert 'data-step="0"' in view and alike(shown, proposal[0])
-    assert supersede(strokes="16,16,256") == ("16,16,256", gr.skip())
+def test_examples_with_a_preset_hole_are_filled_once_and_photos_are_not_kept(tiny_offer):
+    fill.EXAMPLES_FILLED.clear()
+    asked = json.loads(described(steps=5))
+    asked["scene"]["preset"] = "center"
+    answers(json.dumps(asked))
+    assert len(fill.EXAMPLES_FILLED) == 1
+    assert [told["state"] for told in answers(json.dumps(asked | {"number": 2}))] == ["done"]
+    fill.EXAMPLES_FILLED.clear()
+    answers(described(3, steps=5))  # drawn
+    assert not fill.EXAMPLES_FILLED
 
 
-def test_no_proposal_is_made_where_a_gpu_has_to_be_lent(supersede, drawing, monkeypatch):
-    monkeypatch.setattr(live, "ZERO_GPU", True)
-    assert supersede() == (drawing["strokes"], gr.skip())
+def test_everything_missing_is_answered_with_a_sample(tiny_offer):
+    told = answers(described(effort="live", hole=np.ones((16, 16), bool)))
+    assert told[-1]["state"] == "done" and "sample" in told[-1]["text"]
 
 
-@pytest.mark.parametrize("wanted", [None, "16,16,256"])
-def test_strokes_that_are_no_longer_wanted_are_not_filled(live_run, wanted):
-    assert list(live_run(wanted=wanted)) == [[gr.skip()] * 7]
+def test_nothing_missing_is_answered_with_one_sentence(tiny_offer):
+    (told,) = answers(described(hole=np.zeros((16, 16), bool)))
+    assert "Nothing is missing yet" in told["text"]
 
 
-def test_a_live_run_of_an_empty_hole_shows_the_welcome(live_run):
-    (item,) = live_run(strokes="16,16,256", wanted="16,16,256")
-    assert item[0] == views.WELCOME
+def test_a_live_fill_is_one_short_search_with_the_rest_as_set(tiny_offer):
+    live = Choice.from_fields({"mode": "paper", "steps": 1500, "candidates": 4, "window": None}).resolved("tiny", True)
+    assert live.candidates == 1 and live.settings.mode == "fast" and live.settings.steps <= 100
+    assert live.settings.window is None
 
 
-def test_a_context_encoder_is_compared_with_and_no_model_to_choose(tmp_path, monkeypatch):
-    Inpainter(tiny_dcgan(), device="cpu").save_pretrained(tmp_path / "dcgan-tiny")
-    monkeypatch.setattr(compare, "MODELS", {"dcgan-tiny": tmp_path / "dcgan-tiny"})
-    with pytest.raises(ValueError, match="no trained network"):
-        compare.context_encoder("dcgan-tiny")
-    network = ContextEncoder(ContextEncoderConfig(image_size=16, bottleneck=8, channels=(16, 8)))
-    network.save_pretrained(tmp_path / "context-encoder-tiny")
-    assert compare.context_encoder("dcgan-tiny").config == network.config
-    assert list(models_in(tmp_path)) == ["dcgan-tiny"]
+# Turns
 
 
-def test_the_comparison_marks_the_best_at_the_end_and_says_what_was_left_out():
-    picture, hole = np.zeros((16, 16, 3), np.uint8), masks.center(16)
-    fillings = [compare.scored(name, picture + level, 0.01, picture, hole) for name, level in (("a", 9), ("b", 3))]
-    forming, done = (compare.show(picture, hole, fillings, {"c": "it is <no> use."}, now) for now in ("c", ""))
-    assert "best" not in forming and "Now: c" in forming
-    assert "b <b>38.6 dB, best</b>" in done and "a <b>29.0 dB</b>" in done
-    assert "it is &lt;no&gt; use." in done
+def enter(line: turns.Turns, session: str, address: str = "a", number=None):
+    context = line.visit(visitor(session, address), number)
+    return context, context.__enter__()
 
 
-def test_pictures_handed_to_gradio_never_share_a_file():
-    picture = np.zeros((8, 8, 3), np.uint8)
-    assert editor.shown(picture).info != editor.shown(picture).info
+def test_one_search_runs_at_a_time_and_turns_go_round_by_address_then_session():
+    line, order, threads = turns.Turns(), [], []
+    first = enter(line, "greedy", "a")
+    assert list(line.wait(first[1])) == []
+    visits = [enter(line, "greedy", "a") for _ in range(3)] + [enter(line, "other", "a"), enter(line, "honest", "b")]
+
+    def run(context, visit):
+        for _ in line.wait(visit):
+            pass
+        order.append(visit.session)
+        context.__exit__(None, None, None)
+
+    for pair in visits:
+        threads.append(threading.Thread(target=run, args=pair))
+        threads[-1].start()
+    while len(line._waiting) < len(visits):
+        pass
+    first[0].__exit__(None, None, None)
+    for thread in threads:
+        thread.join(timeout=10)
+    assert order[:2] == ["honest", "other"] and order[2:] == ["greedy"] * 3
 
 
-def test_the_crop_moves_over_the_whole_photo():
-    pixels = np.zeros((100, 200, 3), np.uint8)
-    pixels[50:, 150:] = 255
-    photo = Photo("", 200, 100, pixels)
-    assert crop(photo, 16, (2, 100, 100)).min() == 255
-    assert crop(photo, 16, (2, 0, 0)).max() == 0
+def test_one_client_cannot_fill_the_line():
+    line = turns.Turns()
+    inside = [enter(line, "greedy") for _ in range(turns.PER_SESSION)]
+    with pytest.raises(ValueError, match="fills waiting already"):
+        enter(line, "greedy")
+    inside += [enter(line, f"s{i}") for i in range(turns.PER_ADDRESS - turns.PER_SESSION)]
+    with pytest.raises(ValueError, match="Too many fills"):
+        enter(line, "another")
+    assert enter(line, "honest", "b")
+    inside[0][0].__exit__(None, None, None)
+    assert enter(line, "another")
 
 
-def test_a_place_says_where_a_square_is():
-    for square in (square_at(3000, 2000, (2.5, 30, 70)), square_at(200, 200, (1, 50, 50))):
-        width, height = (3000, 2000) if square.left else (200, 200)
-        again = square_at(width, height, place_of(square, width, height))
-        assert np.abs(np.subtract(again.slices[0].start, square.top)) <= 2
-        assert abs(again.left - square.left) <= 2 and abs(again.side - square.side) <= 4
+def test_a_client_that_leaves_gives_up_its_place(tiny_offer):
+    run = fill.fill(described(1, steps=1500, mode="paper"), visitor("leaver"))
+    next(run)
+    next(run)
+    turns.leave(visitor("leaver"))
+    assert [item[0] for item in run] == [gr.skip()]
+    assert not turns.TURNS._visits and turns.TURNS._running is None
 
 
-def test_large_photos_are_kept_small_and_small_ones_as_they_are(tmp_path):
-    for size, kept in (((3000, 2500), (1024, 1229)), ((60, 90), (90, 60))):
-        Image.new("RGB", size).save(tmp_path / "photo.png")
-        photo = read_photo(str(tmp_path / "photo.png"))
-        assert (photo.width, photo.height) == size and photo.pixels.shape[:2] == kept
+def test_a_switch_is_seen_by_another_process(tmp_path):
+    switch = turns.StopSwitch(tmp_path / "switch")
+    copy = pickle.loads(pickle.dumps(switch))
+    assert not copy.is_set()
+    switch.set()
+    assert copy.is_set()
+
+
+def test_a_stream_ends_with_the_result_of_the_steps_that_were_taken(tiny: Inpainter, pictures):
+    hole, stop, items = masks.center(16), threading.Event(), []
+    for item in search.stream(lambda callback: tiny(pictures, hole, steps=200, callback=callback), 200, stop):
+        items.append(item)
+        if isinstance(item, search.Preview) and item.step:
+            stop.set()
+    assert isinstance(items[-1], Result)
+    assert items[0].step == 0 and items[-2].step == items[-1].steps < 200
+
+
+def test_a_stream_raises_what_the_search_raises():
+    def run(callback):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        list(search.stream(run, 10, threading.Event()))
+
+
+# Photos
+
+
+@pytest.fixture
+def uploads(tmp_path, monkeypatch):
+    for module in (framing, deliver):
+        monkeypatch.setattr(module, "get_upload_folder", lambda: str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"), [((3000, 2500), 1024), ((60, 90), 60)], ids=["large ones are reduced", "small ones stay"]
+)
+def test_photos_are_kept_at_a_reduced_size_and_know_their_own(tmp_path, size, kept):
+    Image.new("RGB", size).save(tmp_path / "photo.png")
+    photo = store.PHOTOS.add(tmp_path / "photo.png")
+    assert (photo.width, photo.height) == size and min(photo.pixels().shape[:2]) == kept
+    assert store.PHOTOS.find(photo.token) is photo
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "I;16", "CMYK"])
+def test_a_photo_of_any_mode_is_reduced_as_it_looks(tmp_path, mode):
+    grey = Image.fromarray(np.tile(np.linspace(0, 255, 3000).astype(np.uint8), (2200, 1)))
+    image = grey.convert("I").point(lambda v: v * 257).convert("I;16") if mode == "I;16" else grey.convert(mode)
+    path = tmp_path / ("photo.tif" if mode == "CMYK" else "photo.png")
+    image.save(path)
+    reduced, size = store.read_reduced(path)
+    assert size == (3000, 2200) and reduced.mode == "RGB"
+    assert abs(np.asarray(reduced)[:, -20:].mean() - 255) < 12 and np.asarray(reduced)[:, :20].mean() < 12
+
+
+def test_a_photo_that_lies_on_its_side_is_upright(tmp_path):
+    image = Image.new("RGB", (300, 200))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "photo.jpg", exif=exif)
+    assert store.read_reduced(tmp_path / "photo.jpg")[1] == (200, 300)
+
+
+def test_photos_beyond_the_limit_are_refused_before_they_are_decoded(tmp_path):
+    Image.new("1", (9000, 8000)).save(tmp_path / "photo.png")
+    with pytest.raises(ValueError, match="9000x8000 pixels are more than the 50 megapixels"):
+        store.read_reduced(tmp_path / "photo.png")
+
+
+def test_only_an_upload_can_be_brought(uploads, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.png"
+    Image.new("RGB", (64, 64)).save(elsewhere)
+    told = json.loads(framing.take_photo(json.dumps({"ticket": 1, "model": "x", "path": str(elsewhere)}), None))
+    assert told == {"ticket": 1, "error": "There is no such upload: choose the picture again."}
+
+
+def test_a_square_stays_inside_its_photo(tmp_path):
+    photo = store.Photo("t", tmp_path, "a", 300, 200, tmp_path)
+    assert photo.square([-5, 500, 100]) == Square(0, 100, 100)
+    assert photo.square([0, 0, 9999]) == Square(0, 0, 200)
+    assert photo.square(None) == Square(50, 0, 200)
+    for corners in ("abc", [1, 2], [1, 2, "x"], [float("nan")] * 3, [1e400] * 3):
+        with pytest.raises(ValueError, match="three numbers"):
+            photo.square(corners)
+
+
+def test_a_photo_that_was_cleared_away_gives_one_sentence(tmp_path):
+    Image.new("RGB", (90, 60)).save(tmp_path / "photo.png")
+    photo = store.PHOTOS.add(tmp_path / "photo.png")
+    photo.reduced.unlink()
+    with pytest.raises(ValueError, match="upload it again"):
+        photo.crop(Square(0, 0, 60), 16)
+
+
+# Outcomes
 
 
 @pytest.fixture
 def outcome(tiny, pictures) -> Outcome:
-    """A finished run of two candidates, each with and without the prior loss."""
-    settings, picture, hole = Settings(steps=4, candidates=2, seed=7), pictures[0], masks.center(16)
-    outcome = Outcome("tiny", Photo("", 16, 16, picture), (1, 50, 50), picture, hole, settings)
-    rows = np.stack([picture] * outcome.rows)
-    weights = [outcome.prior_weight(row) for row in range(outcome.rows)]
-    search = lambda callback: tiny(rows, hole, steps=4, prior_weight=weights, seed=[7, 8, 7, 8], callback=callback)  # noqa: E731
-    *outcome.previews, outcome.result = stream(search, 4, threading.Event())
-    return outcome
+    """A finished run of two candidates."""
+    shown = Scene("tiny", pictures[0], masks.center(16), Choice.from_fields({"steps": 4, "seed": 7, "candidates": 2}))
+    result = tiny(np.stack([pictures[0]] * 2), shown.hole, shown.choice.rows())
+    return Outcome("id", replace(shown, source="example:a.png"), result=result)
 
 
 def test_each_candidate_is_the_search_that_its_seed_alone_would_be(tiny, outcome):
     for row, seed in enumerate((7, 8)):
-        alone = tiny(outcome.picture, outcome.hole, steps=4, seed=seed)
+        alone = tiny(outcome.scene.picture, outcome.scene.hole, steps=4, seed=seed)
         assert np.abs(alone.images[0].astype(int) - outcome.result.images[row]).max() <= 1
-    assert outcome.rows_of(1) == [1, 3] and outcome.prior_weight(3) == 0 and outcome.best() in (0, 1)
 
 
-def test_the_archive_holds_every_candidate_and_the_settings(outcome):
-    archive = zipfile.ZipFile(io.BytesIO(files.archive(outcome)))
+def told(uploads, outcome, what: str, scene: str = "id") -> dict:
+    asked = {"ticket": 3, "what": what, "scene": scene, "chosen": 0}
+    return json.loads(deliver.deliver(json.dumps(asked), outcome))
+
+
+def test_the_best_file_is_the_picture_enlarged_or_the_photo_itself(uploads, outcome):
+    name = told(uploads, outcome, "best")
+    assert name["name"] == "a-filled.png" and Image.open(name["path"]).size == (64, 64)
+    photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(photo).save(uploads / "photo.png")
+    brought = store.PHOTOS.add(uploads / "photo.png")
+    in_photo = replace(outcome, scene=replace(outcome.scene, photo=brought, square=Square(30, 10, 48)))
+    filled = np.asarray(Image.open(told(uploads, in_photo, "best")["path"]))
+    missing = np.zeros((60, 80), bool)
+    missing[10 + 12 : 10 + 36, 30 + 12 : 30 + 36] = True
+    assert (filled == photo)[~missing].all() and (filled != photo)[missing].mean() > 0.9
+    assert deliver.view(in_photo, 0).shape == (48, 48, 3)
+
+
+def test_the_archive_holds_every_candidate_and_the_settings(uploads, outcome):
+    archive = zipfile.ZipFile(told(uploads, outcome, "all")["path"])
     names = archive.namelist()
-    for candidate in (1, 2):
-        for kind in ("poisson", "overlay"):
-            for suffix in ("", "-no-prior"):
-                assert f"candidate-{candidate}/filled-{kind}{suffix}.png" in names
-    filled = np.asarray(Image.open(archive.open("candidate-2/filled-poisson.png")))
-    assert (filled == outcome.result.images[1]).all()
+    assert {f"candidate-{n}/filled-{kind}.png" for n in (1, 2) for kind in ("poisson", "overlay")} <= set(names)
+    filled = np.asarray(Image.open(io.BytesIO(archive.read("candidate-1/filled-poisson.png"))))
+    assert (filled == outcome.filled(0)).all()
     record = json.loads(archive.read("losses.json"))
     assert record["settings"]["steps"] == record["steps_done"] == 4
-    assert [search["seed"] for search in record["searches"]] == [7, 8, 7, 8]
+    assert sorted(each["seed"] for each in record["searches"]) == [7, 8]
 
 
-def test_the_comparison_is_of_the_chosen_candidate(outcome):
-    first, second = views.finished(outcome, 0), views.finished(outcome, 1)
-    for candidate, view in enumerate((first, second)):
-        for blend in ("overlay", "poisson"):
-            for row in outcome.rows_of(candidate):
-                assert files.data_uri(files.png(outcome.result.compose(blend)[row])) in view
-    assert "candidate 2 of 2" in second
+def test_a_file_of_another_scene_is_not_delivered(uploads, outcome):
+    assert "not filled yet" in told(uploads, outcome, "best", scene="other")["error"]
+    assert "not filled yet" in told(uploads, None, "best")["error"]
 
 
-def test_the_path_is_drawn_for_both_searches_of_a_candidate(outcome):
-    path = explore.show_path(outcome, 1)
-    assert path.count("<polyline") == 2 and "candidate 2" in path
-    assert explore.show_path(None, 0) == explore.NO_PATH
+def test_every_download_has_a_folder_that_nobody_else_reads(uploads, outcome):
+    one, other = told(uploads, outcome, "best")["path"], told(uploads, outcome, "best")["path"]
+    assert one != other and os.stat(os.path.dirname(one)).st_mode & 0o077 == 0
 
 
-def test_a_stream_ends_with_the_result_of_the_steps_that_were_taken(tiny: Inpainter, pictures):
-    hole, stop = masks.center(16), threading.Event()
-
-    def search(callback) -> Result:
-        return tiny(pictures, hole, steps=200, callback=callback)
-
-    items = []
-    for item in stream(search, 200, stop):
-        items.append(item)
-        if isinstance(item, Preview) and item.step:
-            stop.set()
-    previews, result = items[:-1], items[-1]
-    assert previews[0].step == 0 and previews[-1].step < 200
-    alone = tiny(pictures, hole, steps=200, callback=lambda step, _: step == previews[-1].step)
-    assert (alone.images == result.images).all()
-    assert alike(previews[-1].images, result.images)
+# Tabs
 
 
-def test_a_stream_raises_what_the_search_raises():
-    def search(callback):
-        raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        list(stream(search, 10, threading.Event()))
+def test_the_details_belong_to_their_scene(outcome):
+    html = details.show(outcome)
+    assert 'data-scene="id"' in html and html.count("<tr>") == 3
 
 
-def test_stopping_one_visitor_leaves_the_others_alone():
-    switches = StopSwitches()
-    with switches.switch("one") as one, switches.switch("other") as other:
-        switches.stop("one")
-        switches.stop("nobody")
-        assert one.is_set() and not other.is_set()
+def test_parts_differ_by_what_is_said(tiny, pictures, tiny_offer):
+    *_, html = parts.compare(described(steps=5), visitor())
+    assert html.count("class='pair'") == 4 and "grey levels when pasted" in html
 
 
-@pytest.mark.parametrize("preset", [*masks.NAMES, None])
-def test_the_snippets_are_valid(preset):
-    for candidates, mode in ((1, "fast"), (3, "paper")):
-        settings = Settings(mode=mode, steps=20, seed=5, window=None, blend="overlay", candidates=candidates)
-        choices = snippets.Choices("dcgan-celeba", preset, 0, "left", settings)
-        compile(snippets.python(choices, 64), "snippet", "exec")
-        compile(snippets.client(choices, "http://127.0.0.1:7860/"), "snippet", "exec")
-        lines = snippets.command(choices).replace("\\\n", " ").splitlines()
-        commands = [shlex.split(line, comments=True)[3:] for line in lines if not line.startswith("#")]
-        assert len(commands) == candidates
-        for number, command in enumerate(commands):
-            arguments = parser().parse_args(command)
-            assert (arguments.mode, arguments.steps, arguments.seed) == (mode, 20, 5 + number)
-            assert arguments.blend == "overlay"
-            assert arguments.mask == (preset or "mask.png")
+def test_a_seam_is_measured_where_the_hole_begins():
+    picture, hole = np.zeros((16, 16, 3), np.uint8), masks.center(16)
+    assert parts.seam(picture, hole) == 0
+    picture[hole] = 60
+    assert parts.seam(picture, hole) == 60
+    assert parts.change(picture, np.zeros_like(picture), hole) == 60
+    assert parts.rim_box(np.ones((16, 16), bool))[0].stop <= 16
 
 
-def test_the_python_snippet_does_what_the_page_does(tiny, pictures, tmp_path, monkeypatch):
+def test_a_context_encoder_is_compared_with_and_no_model_to_choose(tmp_path, monkeypatch):
+    Inpainter(tiny_dcgan(), device="cpu").save_pretrained(tmp_path / "dcgan-tiny")
+    offers = models.offers_in(tmp_path)
+    monkeypatch.setattr(methods, "MODELS", offers)
+    with pytest.raises(ValueError, match="no trained network"):
+        methods.context_encoder("dcgan-tiny")
+    network = ContextEncoder(ContextEncoderConfig(image_size=16, bottleneck=8, channels=(16, 8)))
+    network.save_pretrained(tmp_path / "context-encoder-tiny")
+    assert methods.context_encoder("dcgan-tiny").config == network.config
+    assert list(models.offers_in(tmp_path)) == ["dcgan-tiny"]
+
+
+def test_the_comparison_marks_the_closest_at_the_end_and_says_what_was_left_out():
+    picture, hole = np.zeros((16, 16, 3), np.uint8), masks.center(16)
+    fillings = [methods.scored(name, picture + level, 0.01, picture, hole) for name, level in (("a", 9), ("b", 3))]
+    forming, done = (methods.show(picture, hole, fillings, {"c": "it is <no> use."}, end) for end in (False, True))
+    assert "closest" not in forming.replace("closer", "")
+    assert "b <b>38.6 dB, closest</b>" in done and "a <b>29.0 dB</b>" in done
+    assert "it is &lt;no&gt; use." in done
+
+
+def test_faces_come_first_and_models_that_see_the_picture_before_those_that_do_not(tmp_path):
+    for name, family, size in (
+        ("dcgan-cars", "dcgan", 64),
+        ("dcgan-celeba", "dcgan", 64),
+        ("comod-celeba-128", "comod", 128),
+    ):
+        (tmp_path / name).mkdir()
+        config = {"family": family, "image_size": size, "training": {"data": f"{name.split('-')[1]}64-train.zip"}}
+        (tmp_path / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    offers = models.offers_in(tmp_path)
+    assert list(offers) == ["comod-celeba-128", "dcgan-celeba", "dcgan-cars"]
+    assert [offer.candidates for offer in offers.values()] == [4, 1, 1]
+    assert offers["dcgan-cars"].subject == "Cars"
+
+
+# Code
+
+
+CHOICES = {"steps": 20, "seed": 5}
+
+
+def of_preset(picture, preset: str, hole=None, **settings) -> Scene:
+    kind, _, which = preset.partition(":")
+    size = len(picture)
+    if hole is None:
+        hole = masks.half(size, which) if kind == "half" else masks.named(kind or "center", size, int(which or 0))
+    return Scene("tiny", picture, hole, Choice.from_fields(CHOICES | settings), preset, "example:a.png")
+
+
+@pytest.mark.parametrize("preset", ["center", "half:top", "pattern:2", "random:1", ""])
+@pytest.mark.parametrize("candidates", [1, 4])
+def test_the_snippets_are_valid(tiny_offer, pictures, preset, candidates):
+    shown = of_preset(pictures[0], preset, candidates=candidates, mode="paper", blend="overlay", window=None)
+    compile(snippets.python(shown), "snippet", "exec")
+    compile(snippets.client(shown, "http://127.0.0.1:7860/"), "snippet", "exec")
+    lines = snippets.command(shown).replace("\\\n", " ").splitlines()
+    commands = [shlex.split(line)[3:] for line in lines if not line.startswith("#")]
+    assert len(commands) == candidates
+    for number, command in enumerate(commands):
+        arguments = parser().parse_args(command)
+        assert (arguments.mode, arguments.steps, arguments.seed) == ("paper", 20, 5 + number)
+        assert arguments.mask == "mask.png"
+
+
+@pytest.mark.parametrize("preset", ["half:top", ""])
+def test_the_python_snippet_does_what_the_page_does_and_writes_the_mask_for_the_others(
+    tiny_offer, tiny, pictures, tmp_path, monkeypatch, preset
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Inpainter, "from_pretrained", lambda name: tiny)
-    Image.fromarray(pictures[0]).save("photo.png")
-    exec(snippets.python(CHOICES, 16), {})
-    expected = tiny(pictures[0], masks.center(16), mode="fast", steps=20, seed=5)
-    assert (np.asarray(Image.open("filled.png")) == expected.images[0]).all()
-    three = replace(CHOICES, settings=replace(CHOICES.settings, candidates=3))
-    exec(snippets.python(three, 16), {})
-    assert np.abs(np.asarray(Image.open("filled-1.png")).astype(int) - expected.images[0]).max() <= 1
-    assert Image.open("filled-3.png").tobytes() != Image.open("filled-1.png").tobytes()
+    (tmp_path / "hub_models" / "tiny" / "examples").mkdir(parents=True)
+    Image.fromarray(pictures[0]).save("hub_models/tiny/examples/a.png")
+    drawn = None if preset else masks.pattern(16, seed=9)
+    shown = of_preset(pictures[0], preset, drawn)
+    exec(snippets.python(shown), {})
+    expected = tiny(pictures[0], shown.hole, steps=20, seed=5)
+    assert (np.asarray(Image.open("filled-1.png")) == expected.images[0]).all()
+    assert (np.asarray(Image.open("mask.png")) == shown.hole).all()
 
 
-def test_the_python_snippet_for_a_photo_fills_it_at_its_full_resolution(tiny, pictures, tmp_path, monkeypatch):
+def test_the_python_snippet_for_a_photo_fills_it_at_its_full_resolution(
+    tiny_offer, tiny, pictures, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Inpainter, "from_pretrained", lambda name: tiny)
     photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     Image.fromarray(photo).save("photo.png")
-    exec(snippets.python(replace(CHOICES, square=Square(30, 10, 48)), 16), {})
+    brought = store.PHOTOS.add(tmp_path / "photo.png")
+    exec(snippets.python(replace(of_preset(pictures[0], "center"), photo=brought, square=Square(30, 10, 48))), {})
     filled = np.asarray(Image.open("filled-1.png"))
     missing = np.zeros((60, 80), bool)
     missing[10 + 12 : 10 + 36, 30 + 12 : 30 + 36] = True
     assert (filled == photo)[~missing].all() and (filled != photo)[missing].mean() > 0.9
+    assert Image.open("square.png").size == (48, 48)
 
 
-def test_a_photo_that_was_cleared_away_gives_one_sentence(outcome):
-    gone = replace(outcome, photo=Photo("gone.png", 300, 200, outcome.picture))
-    with pytest.raises(framing.gr.Error, match="upload it again"):
-        framing.paste(gone, 0)
+# The server
 
 
-def test_a_switch_is_seen_by_another_process():
-    switches = StopSwitches()
-    with switches.switch("visitor") as switch:
-        copy = pickle.loads(pickle.dumps(switch))
-        assert not copy.is_set()
-        switches.stop("visitor")
-        assert copy.is_set() and switch.is_set()
+def test_what_an_earlier_process_left_is_removed_and_the_folder_is_its_own(tmp_path):
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    left = tmp_path / f"{server.FOLDER}{gone.stdout.strip()}-abc"
+    left.mkdir()
+    (left / "face.png").write_bytes(b"private")
+    running = tmp_path / f"{server.FOLDER}{os.getppid()}-abc"
+    running.mkdir()
+    made = subprocess.run(
+        [sys.executable, "-c", "from page import server; print(server.own_files())"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"INPAINTER_FILES": str(tmp_path)},
+    ).stdout.strip()
+    assert not left.exists() and running.exists()
+    assert os.stat(made).st_mode & 0o777 == 0o700
+
+
+def test_pictures_handed_to_gradio_never_share_a_file():
+    picture = np.zeros((8, 8, 3), np.uint8)
+    assert pixels.of_its_own(picture).info != pixels.of_its_own(picture).info
+
+
+def test_what_python_noticed_is_not_told_in_its_words():
+    try:
+        1 <= "a"  # noqa: B015
+    except TypeError as error:
+        assert "wrong type" in errors.sentence(error)
+    assert errors.sentence(ValueError("Ours.")) == "Ours."
 
 
 def test_zero_gpu_decorates_and_anything_else_does_not(monkeypatch):
@@ -341,3 +568,7 @@ def test_zero_gpu_decorates_and_anything_else_does_not(monkeypatch):
     monkeypatch.setattr(gpu, "ZERO_GPU", True)
     monkeypatch.setattr(gpu, "spaces", SimpleNamespace(GPU=lambda f: lambda: f() + 1))
     assert gpu.on_gpu(function)() == 2
+
+
+def test_a_description_keeps_its_id_and_number():
+    assert (Asked.parse(described(7)).id, Asked.parse(described(7)).number) == ("s7", 7)

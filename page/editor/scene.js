@@ -1,0 +1,201 @@
+// The scene: which picture, hole, model and settings. It is kept here and nowhere else.
+//
+// Every change makes a new id. Python is asked with the id and answers with it; an answer is shown only while the scene
+// still has that id. Whatever else on the page carries an id (data-scene) is marked out of date once it is another's.
+
+const SETTLE = 40; // milliseconds: changes that come this close together make one request
+const SILENCE = 90000; // milliseconds without a word from the server, after which the wait is given up
+
+const page = window.inpainter;
+page.channels = {};
+page.scene = null; // {model, picture, square, hole, preset, settings}
+page.id = "";
+page.answer = null; // the last one that belonged to its scene when it came
+page.live = true;
+page.busy = false; // a request for this scene is under way
+page.note = ""; // a sentence about the picture
+page.photo = null; // what Python said of a visitor's own one
+
+let number = 0, heard = 0, taken = 0, timer, watchdog;
+const listeners = [];
+
+page.onChange = (listener) => listeners.push(listener);
+page.refresh = () => { listeners.forEach((listener) => listener()); markStale(); };
+
+page.place = () => page.scene.picture + JSON.stringify(page.scene.square); // what is seen, whatever is missing
+page.size = () => page.config.models[page.scene.model].size;
+page.current = () => page.answer?.id === page.id ? page.answer : null;
+page.finished = () => page.current()?.state === "done";
+page.empty = () => !page.hole.some(Boolean);
+
+// Changes
+
+page.change = (changes, effort = "live") => {
+  const before = page.id, size = page.size();
+  Object.assign(page.scene, changes);
+  if (page.size() !== size && !("hole" in changes)) resample(size);
+  page.id = hash(JSON.stringify(page.scene));
+  if ("hole" in changes || before === "") page.hole = unpack(page.scene.hole, page.size());
+  if (page.id !== before) {
+    page.busy = false;
+    page.message = page.progress = "";
+    clearTimeout(timer);
+    const wanted = effort === "live" && page.live && !page.empty();
+    if (wanted) { page.busy = true; timer = setTimeout(() => ask("live"), SETTLE); }
+    else page.channels.halt.value = String(++number); // whatever runs is for nothing now
+  }
+  page.refresh();
+};
+
+page.setHole = (hole, preset = "") => page.change({ hole: pack(hole), preset });
+page.usePreset = (name) => page.commit(unpack(page.config.holes[page.size()][name], page.size()), name);
+
+function resample(from) {
+  const to = page.size(), preset = page.config.holes[to][page.scene.preset];
+  if (preset) { page.scene.hole = preset; page.hole = unpack(preset, to); return; }
+  const old = page.hole, hole = new Uint8Array(to * to);
+  for (let i = 0; i < hole.length; i++) {
+    hole[i] = old[Math.floor(Math.floor(i / to) * from / to) * from + Math.floor((i % to) * from / to)];
+  }
+  page.hole = hole;
+  page.scene.hole = pack(hole);
+}
+
+// Asking and hearing
+
+page.describe = (effort = "run") => // what events of the tabs hand to Python; it supersedes what runs
+  JSON.stringify({ id: page.id, number: ++number, effort, scene: page.scene });
+
+page.ask = ask;
+function ask(effort) {
+  clearTimeout(timer);
+  page.effort = effort;
+  page.busy = true;
+  page.channels.ask.value = page.describe(effort);
+  expectWord();
+  page.refresh();
+}
+
+page.run = () => {
+  if (page.empty()) return page.say("Nothing is missing yet: draw over the part to fill, or choose a hole.");
+  ask("run");
+};
+
+page.stop = () => { page.channels.stop.value = String(++number); };
+
+page.say = (text) => { page.message = text; page.refresh(); };
+
+function expectWord() {
+  clearTimeout(watchdog);
+  watchdog = setTimeout(() => {
+    page.busy = false;
+    page.say("The server has not answered: press Run to try again.");
+  }, SILENCE);
+}
+
+const hearers = {
+  answer(told) {
+    if (told.id === "first" && page.answer === null) told.id = page.firstId;
+    if (told.id && told.id !== page.id) return; // of a scene that is no longer shown
+    expectWord();
+    told.order = ++heard;
+    told.place = page.place();
+    told.hole = page.hole.slice();
+    told.images = (told.candidates ?? []).map(({ filled, large }) => Object.assign(new Image(), { src: large ?? filled }));
+    // What is shown is replaced once the new pictures are there, or the original would shine through.
+    Promise.allSettled(told.images.map((image) => image.decode())).then(() => take(told));
+  },
+};
+page.hearers = hearers;
+page.hear = (name, text) => { if (text) hearers[name]?.(JSON.parse(text)); };
+
+function take(told) {
+  if ((told.id && told.id !== page.id) || told.order < taken) return;
+  taken = told.order;
+  page.message = told.state === "failed" ? told.text : "";
+  page.progress = told.text ?? "";
+  page.busy = !["done", "failed"].includes(told.state);
+  if (!page.busy) clearTimeout(watchdog);
+  if (told.candidates) { page.answer = told; page.chosen = 0; }
+  page.refresh();
+}
+
+function markStale() {
+  for (const part of document.querySelectorAll("[data-scene]:not(#stage)")) {
+    part.classList.toggle("stale", part.dataset.scene !== page.id);
+  }
+}
+new MutationObserver(() => page.scene && markStale())
+  .observe(document.documentElement, { childList: true, subtree: true });
+
+// Settings and links
+
+page.settings = (...values) => { // of Gradio's fields, by their names in `Choice`
+  const { names, words, usual } = page.config.fields;
+  const settings = {};
+  names.forEach((name, i) => {
+    const value = words[name] ? words[name][values[i]] : values[i];
+    if (value !== usual[name]) settings[name] = value ?? (name === "window" ? null : usual[name]);
+  });
+  if (JSON.stringify(settings) !== JSON.stringify(page.scene.settings)) page.change({ settings });
+};
+
+page.link = () => {
+  if (page.scene.picture.startsWith("photo:")) return null; // it is the visitor's own, and not to be had by a link
+  const text = btoa(JSON.stringify(page.scene)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return `${location.origin}${location.pathname}?scene=${text}`;
+};
+
+function linked() {
+  const text = new URLSearchParams(location.search).get("scene");
+  try {
+    const scene = JSON.parse(atob(text.replaceAll("-", "+").replaceAll("_", "/")));
+    const model = page.config.models[scene.model];
+    const known = model && scene.picture.slice("example:".length) in model.examples;
+    return known && unpack(scene.hole, model.size) ? scene : null;
+  } catch { return null; }
+}
+
+page.start = (config) => {
+  page.config = config;
+  page.scene = structuredClone(config.first);
+  page.change({});
+  page.firstId = page.id;
+  const scene = linked();
+  page.ready = true;
+  hearFirst();
+  if (scene) page.change(scene);
+};
+
+function hearFirst() {
+  const first = page.channels.answer?.value;
+  if (first) page.hear("answer", first);
+  else setTimeout(hearFirst, 20);
+}
+
+// Holes as bits, as `runs/scene.py` packs them
+
+page.url = (path) => path.startsWith("data:") || !path ? path
+  : `${window.gradio_config?.root ?? location.origin}/gradio_api/file=${path}`;
+
+function pack(hole) {
+  const bytes = new Uint8Array(Math.ceil(hole.length / 8));
+  hole.forEach((missing, i) => { if (missing) bytes[i >> 3] |= 128 >> (i & 7); });
+  return btoa(String.fromCharCode(...bytes));
+}
+
+function unpack(text, size) {
+  const bytes = atob(text), hole = new Uint8Array(size * size);
+  if (bytes.length !== Math.ceil(hole.length / 8)) throw new Error("a hole of another size");
+  for (let i = 0; i < hole.length; i++) hole[i] = (bytes.charCodeAt(i >> 3) >> (7 - (i & 7))) & 1;
+  return hole;
+}
+
+function hash(text) { // FNV-1a, twice
+  let a = 0x811c9dc5, b = 0x1b873593;
+  for (let i = 0; i < text.length; i++) {
+    a = Math.imul(a ^ text.charCodeAt(i), 0x01000193);
+    b = Math.imul(b ^ text.charCodeAt(i), 0x85ebca6b);
+  }
+  return [a, b].map((part) => (part >>> 0).toString(16).padStart(8, "0")).join("");
+}

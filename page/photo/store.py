@@ -1,0 +1,139 @@
+"""The photos that visitors have brought: each known by a token that nobody can guess, read one at a time."""
+
+import os
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from inpainter import images
+from inpainter.blending import Square
+
+MAX_PIXELS = 50_000_000  # an 8,660x5,770 photo; decoded it takes 200 MB
+SIDE = 1024  # pixels of the shorter side as it is kept: enough to zoom in on a face
+MAX_PHOTOS = 2000  # the oldest is forgotten first
+
+DECODING = threading.Lock()  # one large picture in memory at a time
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo: its file, and a reduced copy that stands for it until the download."""
+
+    token: str
+    path: Path  # as uploaded
+    name: str  # for people
+    width: int  # of the upright photo in its file
+    height: int
+    reduced: Path
+
+    def square(self, corners: Any) -> Square:
+        """The square [left, top, side] in the photo's pixels, moved inside; None: the largest centred one."""
+        if corners is None:
+            side = min(self.width, self.height)
+            return Square((self.width - side) // 2, (self.height - side) // 2, side)
+        try:
+            left, top, side = (round(float(value)) for value in corners)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError("The square must be three numbers: left, top and side.") from error
+        side = min(max(side, images.MIN_SIDE), self.width, self.height)
+        return Square(min(max(left, 0), self.width - side), min(max(top, 0), self.height - side), side)
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The reduced copy: uint8 (h, w, 3)."""
+        if not self.reduced.is_file():
+            raise ValueError("Your photo is no longer here, as files are kept for a day: upload it again.")
+        with Image.open(self.reduced) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def crop(self, square: Square, size: int) -> NDArray[np.uint8]:
+        """What the model sees of it: uint8 (size, size, 3)."""
+        part = self.pixels()
+        part = part[scaled(square, self.width, self.height, part.shape).slices]
+        picture, _ = images.fit(part, np.zeros(part.shape[:2], dtype=bool), size)
+        return picture
+
+
+class Photos:
+    """Photos by token, the newest last."""
+
+    def __init__(self):
+        self._photos: OrderedDict[str, Photo] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, token: str) -> Photo:
+        """Raises ValueError for a token that stands for no photo."""
+        with self._lock:
+            if token not in self._photos:
+                raise ValueError("Your photo is no longer here, as files are kept for a day: upload it again.")
+            return self._photos[token]
+
+    def add(self, path: Path, name: str = "") -> Photo:
+        """Reads an uploaded picture. Raises ValueError, in one sentence, when it cannot be read."""
+        with DECODING:
+            reduced, (width, height) = read_reduced(path)
+        token = secrets.token_urlsafe(16)
+        copy = path.parent / f"{token}.png"
+        reduced.save(copy, compress_level=1)
+        photo = Photo(token, path, name or path.name, width, height, copy)
+        with self._lock:
+            self._photos[token] = photo
+            while len(self._photos) > MAX_PHOTOS:
+                _, oldest = self._photos.popitem(last=False)
+                oldest.reduced.unlink(missing_ok=True)
+        return photo
+
+
+PHOTOS = Photos()
+
+
+def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]:
+    """Reads a picture upright, in RGB, its shorter side reduced to about `SIDE`; and its full size.
+
+    Reducing comes before every conversion, and a JPEG is decoded at the reduced scale, so that a large file takes
+    four bytes a pixel at most.
+
+    Raises:
+        ValueError: in one sentence, for what is no picture, is damaged, or has more than `MAX_PIXELS`.
+    """
+    path = Path(path)
+    with images.open_image(path) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
+            raise ValueError(f"{path.name}: {width}x{height} pixels are more than the {limit} that this page takes.")
+        try:
+            image.draft("RGB", (2 * SIDE, 2 * SIDE))
+            image.load()
+            turned = image.getexif().get(0x0112, 1) >= 5
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            raise ValueError(f"{path.name}: the file is damaged or cut short ({error}).") from error
+        factor = min(image.size) // SIDE
+        if factor > 1:
+            image = _reducible(image).reduce(factor)
+        upright = images.to_rgb(image, path.name)
+    if min(upright.size) > SIDE:
+        scale = SIDE / min(upright.size)
+        upright = ImageOps.contain(upright, tuple(round(side * scale) for side in upright.size))
+    return upright, (height, width) if turned else (width, height)
+
+
+def _reducible(image: Image.Image) -> Image.Image:
+    """A picture in a mode whose pixels can be averaged."""
+    if image.mode in ("P", "PA", "1"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert("I") if image.mode.startswith("I;16") else image
+
+
+def scaled(square: Square, width: int, height: int, shape: tuple[int, ...]) -> Square:
+    """A square of a photo (width x height) in the pixels of its copy of shape (h, w, ...)."""
+    ratio = min(shape[1] / width, shape[0] / height)
+    side = min(max(1, round(square.side * ratio)), shape[0], shape[1])
+    left, top = round(square.left * ratio), round(square.top * ratio)
+    return Square(min(left, shape[1] - side), min(top, shape[0] - side), side)

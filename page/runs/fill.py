@@ -1,0 +1,156 @@
+"""The one event that fills: a scene comes in, answers go out, each with the id of the scene that it belongs to.
+
+The browser shows an answer only while its own scene has that id, so an answer that comes late is never taken for
+another's; and a newer request of the same visitor ends this one at its next step.
+"""
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from inpainter import Result
+
+from ..errors import sentence
+from ..gpu import ZERO_GPU
+from ..photo.deliver import view
+from ..pixels import data_uri, jpeg_uri
+from ..tabs import details
+from .outcome import Outcome
+from .scene import Asked
+from .search import Preview, propose, search
+from .turns import TURNS
+
+PAUSE = 0.3  # seconds between two pictures: fewer than people can follow, and no flicker
+KEPT = 128  # finished fills of examples
+
+EXAMPLES_FILLED: OrderedDict[tuple, Outcome] = OrderedDict()
+
+
+def fill(asked: str, request: gr.Request) -> Iterator[tuple]:
+    """Fills a scene: (answer, details, outcome), again and again until it is done.
+
+    An answer is JSON: {id, number, state, ...}, with a state of "waiting", "forming", "done" or "failed".
+    """
+    try:
+        wanted = Asked.parse(asked)
+    except ValueError as error:
+        yield json.dumps({"state": "failed", "text": str(error)}), gr.skip(), gr.skip()
+        return
+    tag = {"id": wanted.id, "number": wanted.number}
+    try:
+        with TURNS.visit(request, wanted.number) as visit:
+            for answer, outcome in _answers(wanted, visit):
+                if visit.superseded.is_set():
+                    break
+                done = outcome is not None
+                shown = (details.show(outcome), outcome) if done else (gr.skip(), gr.skip())
+                yield json.dumps(tag | answer), *shown
+            if visit.superseded.is_set():
+                yield [gr.skip()] * 3  # to end without a word would empty the components
+    except Exception as error:  # the browser waits for an answer
+        yield json.dumps(tag | {"state": "failed", "text": sentence(error)}), gr.skip(), gr.skip()
+
+
+def _answers(wanted: Asked, visit) -> Iterator[tuple[dict[str, Any], Outcome | None]]:
+    """What to tell on the way, and the outcome at the end."""
+    scene = wanted.scene()
+    if not scene.hole.any():
+        raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
+    scene = replace(scene, choice=scene.choice.resolved(scene.model, live=wanted.effort == "live"))
+    outcome = EXAMPLES_FILLED.get(scene.key)
+    if outcome is None:
+        outcome = Outcome(wanted.id, scene)
+        yield from _search(outcome, visit)
+        if outcome.result is None:  # superseded while it waited
+            return
+    outcome = replace(outcome, id=wanted.id)
+    yield done(outcome, wanted.effort), outcome
+
+
+def _search(outcome: Outcome, visit) -> Iterator[tuple[dict[str, Any], None]]:
+    """The first proposal at once; then, when it is its turn, the search, with a picture every now and then."""
+    scene, begun, told = outcome.scene, time.monotonic(), 0.0
+    pictures, settings = np.stack([scene.picture] * scene.choice.candidates), scene.choice.rows()
+    if not ZERO_GPU:  # a lent GPU has to be waited for
+        yield forming(outcome, propose(scene.model, scene.picture, scene.hole, scene.choice.settings)), None
+    for ahead in TURNS.wait(visit):
+        yield {"state": "waiting", "text": f"Waiting: {ahead} ahead" if ahead else "Waiting"}, None
+    if visit.superseded.is_set():
+        return
+    for item in search(scene.model, pictures, scene.hole, settings, visit.switch):
+        outcome.seconds = time.monotonic() - begun
+        if isinstance(item, Result):
+            outcome.result = item
+            remember(outcome)
+            return
+        outcome.curve.append((item.step, item.context_loss))
+        if item.step and time.monotonic() - told > PAUSE:
+            told = time.monotonic()
+            yield forming(outcome, item), None
+
+
+def forming(outcome: Outcome, preview: Preview) -> dict[str, Any]:
+    """An answer on the way."""
+    steps = outcome.scene.choice.settings.steps
+    text = f"Searching: step {preview.step} of {steps}" if preview.step else "First proposal"
+    best = int(preview.context_loss.argmin())
+    return {
+        "state": "forming",
+        "text": text,
+        "step": preview.step,
+        "steps": steps,
+        "candidates": [{"filled": data_uri(preview.images[best])}],
+    }
+
+
+def done(outcome: Outcome, effort: str) -> dict[str, Any]:
+    """The answer at the end."""
+    result, steps = outcome.result, outcome.scene.choice.settings.steps
+    how_long = f"{result.steps} steps" if result.steps == steps else f"stopped after {result.steps} of {steps} steps"
+    notes = [note.partition(": ")[2] or note for note in dict.fromkeys(result.notes)][:1]
+    candidates = []
+    for number, row in enumerate(outcome.order):
+        large = view(outcome, number)
+        candidates.append(
+            {
+                "filled": data_uri(result.images[row]),
+                "large": None if large is None else jpeg_uri(large),
+                "caption": details.caption(outcome, number),
+            }
+        )
+    return {
+        "state": "done",
+        "effort": effort,
+        "text": " ".join([f"Filled in {outcome.seconds:.1f} s, {how_long}.", *notes]),
+        "step": result.steps,
+        "steps": steps,
+        "candidates": candidates,
+    }
+
+
+def remember(outcome: Outcome) -> None:
+    """Keeps a finished fill of an example, which the next visitor may ask for, and no visitor's own picture."""
+    scene = outcome.scene
+    if scene.photo is None and scene.preset and outcome.result.steps == scene.choice.settings.steps:
+        EXAMPLES_FILLED[scene.key] = outcome
+        while len(EXAMPLES_FILLED) > KEPT:
+            EXAMPLES_FILLED.popitem(last=False)
+
+
+def first_fill(fields: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:
+    """Fills the scene that the page opens with; it also warms up the first search, which is slow to start."""
+    asked = Asked("first", 0, "live", fields)
+    with TURNS.visit(None) as visit:
+        *_, (answer, outcome) = _answers(asked, visit)
+    return answer | {"id": "first", "number": 0}, outcome
+
+
+def as_text(answer: dict[str, Any]) -> str:
+    """An answer as the browser is told it."""
+    return json.dumps(answer)

@@ -1,0 +1,66 @@
+"""What a fill was made of: the pictures beside each other, the losses, the curve."""
+
+import numpy as np
+
+from ..runs.outcome import Outcome
+from .views import figure, hint, of_scene
+
+CURVE = (300, 60)  # width and height of the loss curve's own coordinates
+NOTHING_YET = hint("Nothing is filled yet.")
+DB = "dB: PSNR against the original, over the pixels of the hole only; higher is closer, though blur scores well, too."
+
+
+def show(outcome: Outcome) -> str:
+    """The details as HTML."""
+    best = outcome.filled(0)
+    figures = [
+        figure(outcome.damaged, "Damaged"),
+        figure(best, "Filled", f"{outcome.psnr(best):.1f} dB"),
+        figure(outcome.scene.picture, "Original"),
+    ]
+    return of_scene(
+        outcome.id,
+        f'<div class="figures">{"".join(figures)}</div>{hint(DB)}{_table(outcome)}{_curve(outcome)}',
+    )
+
+
+def caption(outcome: Outcome, candidate: int) -> str:
+    """What tells candidates apart."""
+    best = "best, " if candidate == 0 and outcome.rows > 1 else ""
+    return f"{best}{outcome.psnr(outcome.filled(candidate)):.1f} dB"
+
+
+def _table(outcome: Outcome) -> str:
+    """The losses with which the candidates ended."""
+    result = outcome.result
+    rows = "".join(
+        f'<tr><th scope="row">Candidate {number + 1}</th><td>{outcome.scene.choice.settings.seed + row}</td>'
+        f"<td>{result.context_loss[row]:.1f}</td><td>{result.prior_loss[row]:.3g}</td>"
+        f"<td>{outcome.psnr(result.images[row]):.1f} dB</td></tr>"
+        for number, row in enumerate(outcome.order)
+    )
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "Seed", "Context loss", "Prior loss", "PSNR"))
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _curve(outcome: Outcome) -> str:
+    """The context loss over the steps, one line a candidate, on a logarithmic scale."""
+    if len(outcome.curve) < 2:
+        return ""
+    width, height = CURVE
+    steps = np.array([step for step, _ in outcome.curve])
+    losses = np.array([loss for _, loss in outcome.curve])  # (previews, rows)
+    levels = np.log(np.maximum(losses, 1e-6))
+    x = steps / max(1, steps[-1]) * width
+    y = (levels.max() - levels) / max(np.ptp(levels), 1e-6) * height
+    lines = "".join(
+        f'<polyline class="{"best" if row == outcome.row(0) else ""}" points="'
+        + " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y[:, row], strict=True))
+        + '"/>'
+        for row in range(losses.shape[1])
+    )
+    label = f"Context loss over {steps[-1]} steps, from {losses[0].max():.0f} to {losses[-1].min():.1f}"
+    return (
+        f'<figure class="curve"><svg viewBox="0 -2 {width} {height + 4}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{label}">{lines}</svg><figcaption>{label} (logarithmic)</figcaption></figure>'
+    )

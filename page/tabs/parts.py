@@ -1,0 +1,132 @@
+"""The comparison that the paper is about: pasted or blended, with the prior loss or without it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import gradio as gr
+import numpy as np
+from gradio.components import Component
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import binary_dilation
+
+from inpainter import Result
+
+from ..errors import errors_as_messages
+from ..pixels import damaged, enlarged
+from ..runs.scene import Asked, Scene
+from ..runs.search import search
+from ..runs.turns import TURNS
+from .views import figure, hint, of_scene, progress
+
+EXPLANATION = """The paper adds two parts to the search: **blending**, which keeps the gradients of what was generated
+and takes the colours at the rim, and a **prior**, the discriminator's opinion. This fills your scene with and without
+each."""
+RIM = 28  # model pixels a side of the magnified part
+TIMES = 8  # by which differences are amplified
+BLENDS = {"pasted": "overlay", "blended": "poisson"}
+
+
+def add_tab(scene: Component) -> None:
+    """Adds the tab to the page that is being built; `scene` holds what the browser last described."""
+    with gr.Tab("Parts of the method"):
+        gr.Markdown(EXPLANATION)
+        start = gr.Button("Compare the parts", elem_id="parts-run")
+        parts = gr.HTML(elem_id="parts")
+    start.click(
+        compare,
+        scene,
+        parts,
+        js="() => window.inpainter.describe()",
+        api_visibility="private",
+        show_progress="hidden",
+        concurrency_limit=None,
+    )
+
+
+def compare(asked: str, request: gr.Request) -> Iterator[str]:
+    """Searches twice in one batch, with lambda and without: the four pictures as HTML."""
+    with errors_as_messages():
+        wanted = Asked.parse(asked)
+        scene = wanted.scene()
+        if not scene.hole.any():
+            raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
+        weight = scene.choice.settings.prior_weight or 0.003
+        settings = replace(scene.choice.resolved(scene.model, live=False).settings, prior_weight=(weight, 0.0))
+        with TURNS.visit(request, wanted.number) as visit:
+            yield of_scene(wanted.id, progress("Waiting", 0))
+            for ahead in TURNS.wait(visit):
+                yield of_scene(wanted.id, progress(f"Waiting: {ahead} ahead", 0))
+            for item in search(scene.model, np.stack([scene.picture] * 2), scene.hole, settings, visit.switch, 10):
+                if isinstance(item, Result):
+                    yield of_scene(wanted.id, show(scene, item, weight))
+                else:
+                    share = item.step / settings.steps
+                    yield of_scene(wanted.id, progress(f"Step {item.step} of {settings.steps}", share))
+
+
+def show(scene: Scene, result: Result, weight: float) -> str:
+    """Damaged, filled and original, the two-by-two matrix, its magnified rim, and what differs in words."""
+    made = {name: result.compose(blend) for name, blend in BLENDS.items()}  # (2, H, W, 3), with the prior first
+    blended, pasted, without = made["blended"][0], made["pasted"][0], made["blended"][1]
+    top = [
+        figure(damaged(scene.picture, scene.hole), "Damaged"),
+        figure(blended, "Filled"),
+        figure(scene.picture, "Original"),
+    ]
+    box = rim_box(scene.hole)
+    rows = ""
+    for row, name in enumerate((f"With the prior, λ = {weight:g}", "Without the prior")):
+        cells = "".join(
+            f"<td><div class='pair'>{figure(images[row], f'{name}, {blend}')}"
+            f"{figure(enlarged(images[row][box], 4), f'Rim of {name.lower()}, {blend}')}</div></td>"
+            for blend, images in made.items()
+        )
+        rows += f'<tr><th scope="row">{name}</th>{cells}</tr>'
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "Pasted", "Blended"))
+    differences = [
+        figure(amplified(pasted, blended), f"What blending changes, {TIMES} times"),
+        figure(amplified(without, blended), f"What the prior changes, {TIMES} times"),
+    ]
+    words = (
+        f"The step across the rim is {seam(pasted, scene.hole):.1f} grey levels when pasted and "
+        f"{seam(blended, scene.hole):.1f} when blended ({seam(scene.picture, scene.hole):.1f} in the original); "
+        f"the prior changes {change(without, blended, scene.hole):.1f} grey levels in the hole on average."
+    )
+    return (
+        f'<p class="verdict">{words}</p><div class="figures">{"".join(top)}</div>'
+        f'<table class="matrix"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+        f'<div class="figures">{"".join(differences)}</div>'
+        + hint("Grey levels go from 0 to 255; each pair shows the picture and a part of its rim, magnified.")
+    )
+
+
+def seam(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> float:
+    """Mean difference, in grey levels, between neighbours of which one is in the hole and one is not."""
+    grey = image.astype(float).mean(axis=2)
+    steps = []
+    for axis in (0, 1):
+        across = np.diff(hole.astype(int), axis=axis) != 0
+        steps.append(np.abs(np.diff(grey, axis=axis))[across])
+    found = np.concatenate(steps)
+    return float(found.mean()) if found.size else 0.0
+
+
+def change(one: NDArray[np.uint8], other: NDArray[np.uint8], hole: NDArray[np.bool_]) -> float:
+    """Mean difference in grey levels inside the hole."""
+    return float(np.abs(one.astype(float) - other)[hole].mean())
+
+
+def amplified(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The difference of two pictures on grey, `TIMES` as strong."""
+    return (128 + TIMES * (one.astype(int) - other)).clip(0, 255).astype(np.uint8)
+
+
+def rim_box(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """A square of the picture in which much of the hole's rim lies."""
+    rim = (binary_dilation(hole) & ~hole).astype(np.uint8)
+    side = min(RIM, len(hole))
+    share = np.asarray(Image.fromarray(255 * rim).resize((8, 8), Image.Resampling.BOX))
+    down, across = np.unravel_index(share.argmax(), share.shape)
+    top, left = (min(max(0, round((at + 0.5) * len(hole) / 8) - side // 2), len(hole) - side) for at in (down, across))
+    return slice(top, top + side), slice(left, left + side)
