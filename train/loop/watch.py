@@ -62,7 +62,7 @@ def warnings(records: list[dict]) -> dict[str, str]:
     if accuracies and accuracies[-1] > WINNING:
         found["winning"] = (
             f"D tells real from generated {accuracies[-1]:.1%} of the time: it is winning, and G learns little from "
-            "it. With few pictures --preset small-data helps."
+            "it. With few pictures --augment colour translation helps."
         )
     if len(accuracies) == 2 and all(_at_chance(record) for record in recent):
         found["blind"] = (

@@ -27,7 +27,7 @@ from train.recipes.growing import grown
 SIZE, WIDTHS = 32, (8, 8, 16, 16)
 SHAPE = [f"--{name}-channels {' '.join(map(str, WIDTHS))}" for name in ("encoder", "decoder", "discriminator")]
 WITHOUT_PRETRAINED = {"perceptual_weight": 0.0, "judge_weight": 0.0}
-PLAIN = ["--perceptual-weight", "0"]  # without the pretrained network
+PLAIN = ["--perceptual-weight", "0", "--judge-weight", "0"]  # without the pretrained network
 
 
 def tiny(**changes) -> CoMod:
