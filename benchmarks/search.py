@@ -33,6 +33,7 @@ from benchmarks.loops import Loop, Problem, evaluate, paper, quick, refined, run
 from benchmarks.measuring import peak_memory, seconds
 from inpainter import Inpainter, masks
 from inpainter import images as img
+from inpainter.devices import device_from_name
 from inpainter.hub import locate
 from inpainter.search import STEPS, fast
 from inpainter.search.kernels import quick_precision
@@ -117,7 +118,7 @@ def options(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = options(argv)
-    device = img.device_from_name(arguments.device)
+    device = device_from_name(arguments.device)
     clock = time.process_time if arguments.cpu_time else time.perf_counter
     inpainter = Inpainter.from_pretrained(arguments.model, device=device)
     plain = Inpainter.from_pretrained(arguments.model, device=device).model.to(memory_format=torch.contiguous_format)

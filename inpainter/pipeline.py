@@ -7,7 +7,6 @@ replace the encoder's better picture whenever it agrees a little better with the
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -19,16 +18,17 @@ from torch import Tensor
 
 from . import hub
 from . import images as img
+from .devices import device_from_name
+from .mirror import mirrored, mirrored_watch
 from .models import Encoder, LatentModel
 from .models.base import PretrainedModel
-from .results import Progress, Result, compose
+from .results import Progress, Result, Watch, compose
 from .search import LEARNING_RATE, SearchState, fast, losses, search
 from .search.kernels import quick
 from .search.refine import refine
 from .settings import Settings
 
 DEFAULTS = Settings()
-Watch = Callable[[int, Progress], bool | None]
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Inpainter:
     notes: tuple[str, ...] = ()
 
     def __init__(self, model: LatentModel, device: str | torch.device = "auto", encoder: Encoder | None = None):
-        self.device = img.device_from_name(device)
+        self.device = device_from_name(device)
         self.model = self._placed(model)
         self.encoder = encoder and self._placed(encoder)
         self.size: int = model.config.image_size
@@ -85,7 +85,7 @@ class Inpainter:
         Raises:
             ModelError: when there is no such model, or it is not exactly what it should be.
         """
-        device = img.device_from_name(device)
+        device = device_from_name(device)
         found = hub.find(name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
         model = hub.load(found.folder)
         inpainter = cls(model, device, hub.load_encoder(found.folder, model))
@@ -292,13 +292,3 @@ class Inpainter:
 
     def _to_device(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         return img.to_tensor(pictures, self.device), torch.from_numpy(holes).to(self.device)
-
-
-def mirrored(images: NDArray) -> NDArray:
-    """Images (N, H, W, ...) or masks, right and left exchanged."""
-    return np.ascontiguousarray(images[:, :, ::-1])
-
-
-def mirrored_watch(callback: Watch) -> Watch:
-    """A callback for the search of mirrored pictures, whose previews are flipped back."""
-    return lambda step, progress: callback(step, replace(progress, compose=lambda: mirrored(progress.compose())))

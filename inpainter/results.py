@@ -28,6 +28,9 @@ class Progress:
     compose: Callable[[], NDArray[np.uint8]]
 
 
+Watch = Callable[[int, Progress], bool | None]  # callback(step, progress); True ends the search
+
+
 @dataclass(frozen=True)
 class Result:
     """Filled pictures, one row per picture."""

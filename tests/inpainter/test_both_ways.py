@@ -6,7 +6,7 @@ import torch
 
 from inpainter import masks
 from inpainter.images import to_tensor
-from inpainter.pipeline import mirrored
+from inpainter.mirror import mirrored
 from inpainter.search import losses
 from inpainter.settings import MODES
 

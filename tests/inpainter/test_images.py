@@ -8,6 +8,7 @@ from PIL import Image
 
 from inpainter import images as img
 from inpainter import masks
+from inpainter.devices import device_from_name
 
 
 def saved(image: Image.Image, format: str = "PNG", **options) -> io.BytesIO:
@@ -223,4 +224,4 @@ def test_grids_hold_every_image_in_reading_order():
 def test_unusable_devices_are_refused():
     for name in ("nonsense", "cuda:99", "meta"):
         with pytest.raises(ValueError, match=name):
-            img.device_from_name(name)
+            device_from_name(name)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from inpainter import Inpainter, baselines, hub, masks
 from inpainter.baselines.context_encoder import ContextEncoder
-from inpainter.images import device_from_name
+from inpainter.devices import device_from_name
 from inpainter.settings import Settings
 
 from ..data.loading import load_images

@@ -19,8 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from inpainter import hub, metrics
+from inpainter.devices import device_from_name
 from inpainter.hub.records import amend_training
-from inpainter.images import device_from_name, image_grid, to_uint8
+from inpainter.images import image_grid, to_uint8
 from inpainter.models import LatentModel
 
 from ..data.loading import load_images, split

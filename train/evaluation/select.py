@@ -22,7 +22,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from inpainter import Inpainter, files, hub, masks, metrics
-from inpainter.images import device_from_name
+from inpainter.devices import device_from_name
 
 from ..data.loading import load_images, split
 from ..looks import features, sheets

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inpainter.images import device_from_name
+from inpainter.devices import device_from_name
 from inpainter.models import DCGANConfig
 
 if TYPE_CHECKING:

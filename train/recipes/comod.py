@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in NUMBERS.items():
         kind, default = number(float, 0, 1 if name == "ema" else sys.float_info.max), getattr(CoModTrainer, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
-    parser.add_argument("--start", metavar="MODEL", help="trained model to go on from; with one new width each, to grow")
+    parser.add_argument("--start", metavar="MODEL", help="trained model to go on from, or with one new width each to grow")
     parser.add_argument(
         "--looks-every",
         type=number(int, 1),
@@ -94,7 +94,7 @@ def starting_model(arguments: argparse.Namespace) -> CoMod:
         return CoMod(CoModConfig(image_size=size, **shape))
     before = hub.load(arguments.start)
     if not isinstance(before, CoMod):
-        raise ModelError(f"--start {arguments.start}: a model of the family {before.config.family!r}, expected 'comod'.")
+        raise ModelError(f"--start {arguments.start}: its family is {before.config.family!r}, expected 'comod'.")
     if all(widths == getattr(before.config, name) for name, widths in shape.items()):
         return before
     if [len(widths) for widths in shape.values()] != [1] * len(NETWORKS):

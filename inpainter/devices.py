@@ -1,0 +1,17 @@
+"""Where networks run."""
+
+import torch
+
+
+def device_from_name(name: str | torch.device) -> torch.device:
+    """The torch device of a name; "auto" is a GPU where there is one. Raises ValueError if unusable."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+        if device.type == "meta":
+            raise RuntimeError("it holds no numbers")
+    except (RuntimeError, AssertionError) as error:  # torch says AssertionError when built without CUDA
+        raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}).") from error
+    return device
