@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in NUMBERS.items():
         kind, default = number(float, 0, 1 if name == "ema" else sys.float_info.max), getattr(CoModTrainer, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
-    parser.add_argument("--start", metavar="MODEL", help="trained model to go on from, or with one new width each to grow")
+    parser.add_argument("--start", metavar="MODEL", help="trained model to go on from, or to grow by one width each")
     parser.add_argument(
         "--looks-every",
         type=number(int, 1),
