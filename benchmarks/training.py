@@ -76,7 +76,7 @@ def comod_trainer(size: int, accelerator) -> CoModTrainer:
     model = CoMod(CoModConfig())
     if size == 128:
         model = grown(model, 16, 16, 16)
-    return CoModTrainer(model, accelerator, seed=SEED, judge_weight=0.5)
+    return CoModTrainer(model, accelerator, seed=SEED)
 
 
 def rates(step: Callable[[], None], steps: int, batch_size: int, device: torch.device) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from . import Inpainter, Progress, Result, Settings, blending, files, masks
 from .images import fit, fit_note, read_hole, read_image
 from .settings import MODES, PRECISIONS, usual_steps
 
-GROUP = 32  # pictures read, searched together and written before the next ones are read
+GROUP = 8  # pictures searched together, and written before the next ones are read
 INPUT_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken from a folder
 # What each output format is saved with; all but JPEG keep the known pixels bit for bit.
 OUTPUT_OPTIONS = {

@@ -207,6 +207,28 @@ def test_bad_input_is_one_sentence_a_non_zero_exit_and_no_file(run, photo, tmp_p
     assert not list(tmp_path.glob("f.*"))
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--steps", "1000000000", "steps must be a whole number from 0 to 100000"),
+        ("--starts", "1000000", "starts must be a whole number from 1 to 1000"),
+        ("--starts", "99999999999", "starts must be"),
+        ("--refine", "100000", "refine must be"),
+        ("--batch-size", "0", "batch_size must be"),
+        ("--seed", "-1", "seed must be"),
+        ("--prior-weight", "inf", "prior_weight must be a finite number"),
+        ("--truncation", "nan", "truncation must be a finite number"),
+        ("--device", "meta", "device 'meta' cannot be used here"),
+    ],
+)
+def test_a_number_out_of_bounds_is_one_sentence_before_any_work(photo, tmp_path, model, capsys, option, value, says):
+    arguments = [photo, "--mask", "center", "-o", tmp_path / "f.png", "--model", model, option, value]
+    assert __main__.main([str(a) for a in arguments]) == 1
+    err = capsys.readouterr().err
+    assert says in err and err.count("\n") == 1
+    assert not (tmp_path / "f.png").exists()
+
+
 def test_an_unknown_model_is_one_sentence(photo, tmp_path, capsys):
     arguments = [str(photo), "--mask", "center", "-o", str(tmp_path / "f.png"), "--model", str(tmp_path / "none")]
     assert __main__.main(arguments) == 1

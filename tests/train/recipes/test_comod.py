@@ -26,6 +26,7 @@ from train.recipes.comod import CoModTrainer
 
 SIZE, WIDTHS = 32, (8, 8, 16, 16)
 SHAPE = [f"--{name}-channels {' '.join(map(str, WIDTHS))}" for name in ("encoder", "decoder", "discriminator")]
+WITHOUT_PRETRAINED = {"perceptual_weight": 0.0, "judge_weight": 0.0}
 PLAIN = ["--perceptual-weight", "0"]  # without the pretrained network
 
 
@@ -37,7 +38,7 @@ def tiny(**changes) -> CoMod:
 
 def trainer(model: CoMod | None = None, **options) -> CoModTrainer:
     accelerator = Accelerator(cpu=True, mixed_precision="bf16")
-    return CoModTrainer(model or tiny(), accelerator, **{"perceptual_weight": 0.0, **options})
+    return CoModTrainer(model or tiny(), accelerator, **(WITHOUT_PRETRAINED | options))
 
 
 @pytest.fixture(autouse=True)
@@ -230,7 +231,7 @@ def by_hand(images: torch.Tensor, steps: int, batch: int, processes: int) -> CoM
     for process in range(processes):
         model = CoMod(first.config)
         model.load_state_dict(first.state_dict())
-        trainers.append(CoModTrainer(model, Together(process), learning_rate=1e-3, perceptual_weight=0.0))
+        trainers.append(CoModTrainer(model, Together(process), learning_rate=1e-3, **WITHOUT_PRETRAINED))
 
     def work(process: int) -> None:
         for step in range(steps):
