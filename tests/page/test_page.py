@@ -513,6 +513,10 @@ def test_the_parts_of_the_method_are_compared_in_a_matrix_and_in_words(page):
     expect(page.locator("#parts .matrix")).to_be_visible(timeout=60_000)
     expect(page.locator("#parts .verdict")).to_contain_text("grey levels when pasted")
     assert page.locator("#parts .matrix .pair").count() == 4
+    page.get_by_role("button", name="Where blending matters").click()
+    expect(page.locator("#parts .verdict")).not_to_be_visible()
+    expect(page.locator("#parts .verdict")).to_contain_text("grey levels when pasted")
+    assert_belongs(page)
     draw(page, 0.1)
     expect(page.locator("#parts .of-scene")).to_have_class("of-scene stale")
     settle(page, ("done",))
