@@ -133,7 +133,8 @@ function markStale() {
   }
 }
 new MutationObserver(() => page.scene && markStale())
-  .observe(document.documentElement, { childList: true, subtree: true });
+  // Gradio changes attributes in place where old and new HTML are alike.
+  .observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["data-scene", "class"] });
 
 // Settings and links
 

@@ -68,9 +68,11 @@ def fresh(address, browser):
 
 @pytest.fixture(scope="module")
 def shared_page(address, browser):
-    page = opened(address, browser)
+    page, errors = opened(address, browser), []
+    page.on("pageerror", lambda error: errors.append(error.stack))
     yield page
     page.close()
+    assert errors == []
 
 
 @pytest.fixture
@@ -120,18 +122,21 @@ def picture(page) -> np.ndarray:
 
 def assert_belongs(page) -> None:
     """What is shown is of the scene that is shown, or is marked out of date."""
-    ended, now = settle(page), state(page)
-    if ended == "done":
+    settle(page)
+    now, parts = page.evaluate(
+        """() => [{...document.querySelector('#stage').dataset, id: inpainter.id},
+        [...document.querySelectorAll('.of-scene')].map(e => [e.dataset.scene, e.matches('.stale')])]"""
+    )
+    assert now["scene"] == now["id"]
+    if now["state"] == "done":
         assert now["result"] == now["scene"]
         if page.evaluate("() => inpainter.scene.model") == "dcgan-celeba":
             original, missing = picture(page), hole(page)
             assert (filled(page) == original)[~missing].all() and missing.any()
-    elif ended == "outdated":
-        assert now["result"] == "" or now["result"] == now["scene"]
-    for part in page.evaluate(
-        "() => [...document.querySelectorAll('.of-scene')].map(e => [e.dataset.scene, e.matches('.stale')])"
-    ):
-        assert part[1] == (part[0] != now["scene"])
+    elif now["state"] == "outdated":
+        assert now["result"] in ("", now["scene"])
+    for id, stale in parts:
+        assert stale == (id != now["scene"])
 
 
 def example(page, number: int):
