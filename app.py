@@ -16,7 +16,7 @@ from page import api  # noqa: E402
 from page import settings as st  # noqa: E402
 from page.editor import stage  # noqa: E402
 from page.gpu import ZERO_GPU  # noqa: E402
-from page.models import FOLDER, MODELS, model_named  # noqa: E402
+from page.models import FOLDER, MODELS, PORTRAIT, model_named  # noqa: E402
 from page.photo.deliver import deliver  # noqa: E402
 from page.photo.framing import take_photo  # noqa: E402
 from page.runs import fill, turns  # noqa: E402
@@ -128,7 +128,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         "max_file_size": "64mb",
         "max_threads": 96,
-        "allowed_paths": [str(FOLDER)],
+        "allowed_paths": [str(FOLDER), str(PORTRAIT)],
         "app_kwargs": {
             "middleware": [Middleware(server.Gate)],
             "exception_handlers": {KeyError: server.unknown_function},
