@@ -283,14 +283,14 @@ def test_after_any_actions_the_result_belongs_to_the_scene_or_is_out_of_date(pag
 
 def test_a_visitor_who_leaves_lets_the_next_one_run(address, browser, page):
     leaver = opened(address, browser)
-    leaver.evaluate("() => inpainter.change({settings: {mode: 'paper', steps: 1500}})")
+    leaver.evaluate("() => inpainter.change({settings: {mode: 'paper', steps: 1500, candidates: 6}})")  # minutes
     leaver.evaluate("() => inpainter.run()")
     leaver.wait_for_function("() => inpainter.answer?.step > 0 && inpainter.effort === 'run'")
     leaver.close()
     begun = time.monotonic()
     draw(page, 0.1)
     settle(page, ("done",))
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60
 
 
 # Drawing
