@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from page import server
 
@@ -15,7 +16,7 @@ from page import api  # noqa: E402
 from page import settings as st  # noqa: E402
 from page.editor import stage  # noqa: E402
 from page.gpu import ZERO_GPU  # noqa: E402
-from page.models import FOLDER, MODELS, model_named  # noqa: E402
+from page.models import FOLDER, MODELS, PORTRAIT, model_named  # noqa: E402
 from page.photo.deliver import deliver  # noqa: E402
 from page.photo.framing import take_photo  # noqa: E402
 from page.runs import fill, turns  # noqa: E402
@@ -107,20 +108,33 @@ def main() -> None:
         page = build()
     except ValueError as error:
         sys.exit(str(error))
+    try:
+        page.launch(**launch_options())
+    except ValueError:
+        if not page.is_running:
+            raise
+        page.block_thread()  # the server is up: a busy machine was only slow to answer Gradio's own first look at it
+
+
+def launch_options() -> dict[str, Any]:
+    """How the page is served."""
     local = "SPACE_ID" not in os.environ and (sys.platform != "linux" or bool(os.environ.get("DISPLAY")))
-    page.launch(
-        inbrowser=local,
-        share=False,
-        theme=THEME,
-        css_paths=Path(__file__).parent / "page" / "editor" / "style.css",
-        head=stage.head(),
-        footer_links=["api"],
-        max_file_size="64mb",
-        max_threads=96,
-        allowed_paths=[str(FOLDER)],
-        app_kwargs={"middleware": [Middleware(server.Gate)], "exception_handlers": {KeyError: server.unknown_function}},
-        mcp_server=True,
-    )
+    return {
+        "inbrowser": local,
+        "share": False,
+        "theme": THEME,
+        "css_paths": Path(__file__).parent / "page" / "editor" / "style.css",
+        "head": stage.head(),
+        "footer_links": ["api"],
+        "max_file_size": "64mb",
+        "max_threads": 96,
+        "allowed_paths": [str(FOLDER), str(PORTRAIT)],
+        "app_kwargs": {
+            "middleware": [Middleware(server.Gate)],
+            "exception_handlers": {KeyError: server.unknown_function},
+        },
+        "mcp_server": True,
+    }
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from inpainter.settings import MODES, usual_steps
 
 from .errors import errors_as_messages
 from .models import MODELS, model_named, offer_named
-from .photo.store import DECODING, read_reduced
+from .photo.store import decoding, read_reduced
 from .pixels import mask_picture, of_its_own
 from .runs.search import search
 from .runs.turns import TURNS
@@ -141,7 +141,7 @@ def list_models() -> dict[str, Any]:
 
 def _fitted(path: str, size: int) -> np.ndarray:
     """A picture's centre square at the model's size: uint8 (size, size, 3)."""
-    with DECODING:
+    with decoding():
         pixels = np.asarray(read_reduced(path)[0])
     return images.fit(pixels, np.zeros(pixels.shape[:2], dtype=bool), size)[0]
 
@@ -155,7 +155,7 @@ def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.nd
     """The hole bool (size, size): from a mask file of any size, or else a preset."""
     if not mask:
         return _preset(hole, size, seed, side)
-    with DECODING:
+    with decoding():
         drawn = masks.from_image(read_reduced(mask)[0])
     return images.fit(np.zeros((*drawn.shape, 3), dtype=np.uint8), drawn, size)[1]
 

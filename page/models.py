@@ -16,6 +16,7 @@ from inpainter.models.base import CONFIG_NAME
 
 BUNDLED = Path(__file__).parent.parent / "hub_models"
 FOLDER = Path(os.environ.get("INPAINTER_MODELS", BUNDLED))  # another folder of model folders
+PORTRAIT = Path(__file__).parent / "assets" / "astronaut.jpg"
 CONTEXT_ENCODER = "context-encoder-"  # how folders of networks begin that other methods are compared with
 SUBJECTS = {"celeba": "Faces", "svhn": "House numbers", "cars": "Cars"}
 VARIED = ("comod",)  # families that fill one hole in visibly different ways
@@ -38,8 +39,9 @@ class Offer:
 
     @property
     def examples(self) -> list[Path]:
-        """The held-out pictures that come with the model, by name."""
-        return sorted(self.folder.glob("examples/*.png"))
+        """The held-out pictures that come with the model, by name; for faces without any, a portrait that is free."""
+        own = sorted(self.folder.glob("examples/*.png"))
+        return own or ([PORTRAIT] if self.subject == SUBJECTS["celeba"] else [])
 
     @property
     def samples(self) -> Path | None:

@@ -66,6 +66,13 @@ function resample(from) {
 page.describe = (effort = "run") => // what events of the tabs hand to Python; it supersedes what runs
   JSON.stringify({ id: page.id, number: ++number, effort, scene: page.scene });
 
+page.showcase = ({ example, settings }) => { // an example with its centre missing; its settings are for this once
+  const names = Object.keys(page.config.models[page.scene.model].examples);
+  const preset = "center", hole = page.config.holes[page.size()][preset];
+  page.change({ picture: `example:${names[example % names.length]}`, square: null, hole, preset }, "none");
+  return JSON.stringify({ ...JSON.parse(page.describe()), scene: { ...page.scene, settings } });
+};
+
 page.ask = ask;
 function ask(effort) {
   clearTimeout(timer);
@@ -126,7 +133,8 @@ function markStale() {
   }
 }
 new MutationObserver(() => page.scene && markStale())
-  .observe(document.documentElement, { childList: true, subtree: true });
+  // Gradio changes attributes in place where old and new HTML are alike.
+  .observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["data-scene", "class"] });
 
 // Settings and links
 

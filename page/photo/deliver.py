@@ -18,7 +18,7 @@ from inpainter.images import read_image
 from ..errors import sentence
 from ..pixels import mask_picture, png
 from ..runs.outcome import Outcome
-from .store import DECODING, scaled
+from .store import decoding, scaled
 
 ENLARGED = 4  # times, for a picture that has no more pixels than the model
 VIEW = 768  # pixels a side of a filled photo's frame on the screen
@@ -73,7 +73,7 @@ def best(outcome: Outcome, chosen: int) -> NDArray[np.uint8]:
         return np.asarray(Image.fromarray(filled).resize((side, side), Image.Resampling.BICUBIC))
     if not scene.photo.path.is_file():
         raise ValueError("Your photo is no longer here, as files are kept for a day: upload it again.")
-    with DECODING:
+    with decoding():
         photo = np.asarray(read_image(scene.photo.path))
         blend = scene.choice.settings.blend
         return paste_back(photo, scene.square, outcome.result.generated[outcome.row(chosen)], scene.hole, blend)

@@ -1,9 +1,13 @@
 """The photos that visitors have brought: each known by a token that nobody can guess, read one at a time."""
 
+import contextlib
+import ctypes
 import os
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,18 @@ MAX_PIXELS = 50_000_000  # an 8,660x5,770 photo; decoded it takes 200 MB
 SIDE = 1024  # pixels of the shorter side as it is kept: enough to zoom in on a face
 MAX_PHOTOS = 2000  # the oldest is forgotten first
 
-DECODING = threading.Lock()  # one large picture in memory at a time
+_DECODING = threading.Lock()
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """One large picture in memory at a time; what it took goes back to the system, and not into the thread's heap."""
+    with _DECODING:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError, AttributeError):  # not glibc
+                ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ class Photos:
 
     def add(self, path: Path, name: str = "") -> Photo:
         """Reads an uploaded picture. Raises ValueError, in one sentence, when it cannot be read."""
-        with DECODING:
+        with decoding():
             reduced, (width, height) = read_reduced(path)
         token = secrets.token_urlsafe(16)
         copy = path.parent / f"{token}.png"

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from inpainter import images
 from inpainter.blending import Square
 from inpainter.images import read_image
 
@@ -91,7 +92,8 @@ def _example(offer: Offer, name: str) -> NDArray[np.uint8]:
     path = next((path for path in offer.examples if path.name == name), None)
     if path is None:
         raise ValueError(f"There is no example {name!r:.40} of {offer.name}.")
-    return np.asarray(read_image(path))
+    picture = np.asarray(read_image(path))
+    return images.fit(picture, np.zeros(picture.shape[:2], dtype=bool), offer.size)[0]
 
 
 def pack(hole: NDArray[np.bool_]) -> str:

@@ -65,7 +65,7 @@ def add_tab(scene: Component) -> None:
     """Adds the tab to the page that is being built; `scene` holds what the browser last described."""
     with gr.Tab("Other methods"):
         gr.Markdown(EXPLANATION)
-        start = gr.Button("Compare the methods", elem_id="methods-run")
+        start = gr.Button("Compare the methods", elem_id="methods-run", size="sm")
         comparison = gr.HTML(elem_id="methods")
     start.click(
         compare,

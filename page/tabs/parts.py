@@ -1,5 +1,6 @@
 """The comparison that the paper is about: pasted or blended, with the prior loss or without it."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -24,6 +25,14 @@ and takes the colours at the rim, and a **prior**, the discriminator's opinion. 
 each."""
 RIM = 28  # model pixels a side of the magnified part
 TIMES = 8  # by which differences are amplified
+# Scenes in which a part can be seen. At the paper's weight the prior hardly changes anything, so it is a hundredfold.
+SHOWCASES = {
+    "Where blending matters: a search cut short": {"example": 4, "settings": {"mode": "paper", "steps": 30}},
+    "Where the prior matters: a hundred times its weight": {
+        "example": 7,
+        "settings": {"mode": "paper", "steps": 200, "prior_weight": 0.3},
+    },
+}
 BLENDS = {"pasted": "overlay", "blended": "poisson"}
 
 
@@ -31,17 +40,15 @@ def add_tab(scene: Component) -> None:
     """Adds the tab to the page that is being built; `scene` holds what the browser last described."""
     with gr.Tab("Parts of the method"):
         gr.Markdown(EXPLANATION)
-        start = gr.Button("Compare the parts", elem_id="parts-run")
+        with gr.Row():
+            start = gr.Button("Compare on this scene", elem_id="parts-run", size="sm")
+            shown = [gr.Button(title, size="sm") for title in SHOWCASES]
         parts = gr.HTML(elem_id="parts")
-    start.click(
-        compare,
-        scene,
-        parts,
-        js="() => window.inpainter.describe()",
-        api_visibility="private",
-        show_progress="hidden",
-        concurrency_limit=None,
-    )
+    describe = [f"() => window.inpainter.showcase({json.dumps(each)})" for each in SHOWCASES.values()]
+    for button, js in zip([start, *shown], ["() => window.inpainter.describe()", *describe], strict=True):
+        button.click(
+            compare, scene, parts, js=js, api_visibility="private", show_progress="hidden", concurrency_limit=None
+        )
 
 
 def compare(asked: str, request: gr.Request) -> Iterator[str]:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import tiny_dcgan
+from helpers import tiny_comod
 from PIL import Image
 
 pytest.importorskip("gradio", reason="Gradio is not installed")
@@ -172,6 +173,21 @@ def test_all_candidates_are_told_best_first(tiny_offer):
     assert sorted(outcome.order) == [0, 1, 2, 3]
     ranks = np.argsort(np.argsort(outcome.result.context_loss)) + np.argsort(np.argsort(outcome.result.prior_loss))
     assert ranks[outcome.order[0]] == ranks.min()
+
+
+def test_a_model_that_sees_the_picture_fills_in_four_ways_from_a_portrait_that_is_free(tmp_path, monkeypatch):
+    comod = Inpainter(tiny_comod(), device="cpu")
+    offer = models.Offer("comod-celeba-32", tmp_path, 32, "comod", "Faces")
+    monkeypatch.setattr(models, "MODELS", {offer.name: offer})
+    for module in ("page.models", "page.runs.search", "page.settings"):
+        monkeypatch.setattr(f"{module}.model_named", lambda name: comod)
+    assert offer.examples == [models.PORTRAIT]
+    asked = json.loads(described(hole=masks.center(32), steps=2))
+    asked["scene"] |= {"model": offer.name, "picture": "example:astronaut.jpg"}
+    told = list(fill.fill(json.dumps(asked), visitor("comod")))
+    assert json.loads(told[0][0])["text"] == "First proposal"
+    outcome = told[-1][2]
+    assert outcome.rows == 4 and len({image.tobytes() for image in outcome.result.images}) == 4
 
 
 def test_examples_with_a_preset_hole_are_filled_once_and_photos_are_not_kept(tiny_offer):
