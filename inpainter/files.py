@@ -7,6 +7,7 @@ or a full disk leaves the old file as it was; the neighbour that a kill leaves i
 import contextlib
 import ctypes
 import errno
+import itertools
 import os
 import shutil
 import stat
@@ -20,6 +21,7 @@ except ImportError:  # Windows, where a file that somebody has open cannot be re
 
 EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2
 HERE = -100  # its AT_FDCWD
+ATTEMPTS = 1000  # to open a neighbour that others keep removing
 
 
 def check_regular(path: str | Path, max_bytes: int | None = None) -> None:
@@ -107,11 +109,11 @@ def _open_folder(path: Path) -> int | None:
 @contextlib.contextmanager
 def _claimed(path: Path, open_: Callable[[Path], int | None]) -> Iterator[int | None]:
     """The descriptor of a neighbour that nobody else uses meanwhile; what is left of it in the end is removed."""
-    while True:
+    for attempt in itertools.count():
         try:
             descriptor = open_(path)
         except FileNotFoundError:
-            if path.parent.is_dir():  # somebody has just removed it
+            if attempt < ATTEMPTS and path.parent.is_dir():  # somebody has just removed it
                 continue
             raise
         if descriptor is None:
