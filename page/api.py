@@ -95,11 +95,12 @@ def inpaint(
                 f"steps must be at most {MAX_STEPS}, starts {MAX_STARTS}, and their product {MAX_WORK}; "
                 f"got {settings.steps} and {settings.starts}."
             )
-        original = _fitted(picture, size)
-        missing = _hole(mask, hole, hole_seed, side, size)
+        pixels = _read(picture)
+        original, _ = images.fit(pixels, np.zeros(pixels.shape[:2], dtype=bool), size)
+        shown, missing = images.fit(pixels, _hole(mask, hole, hole_seed, side, size), size)
         for ahead in TURNS.wait(visit):
             yield None, {"step": 0, "ahead": ahead}
-        for item in search(offer.name, original[None], missing, settings, visit.switch):
+        for item in search(offer.name, shown[None], missing, settings, visit.switch):
             if isinstance(item, Result):
                 yield of_its_own(item.images[0]), details(item, original)
             else:
@@ -139,11 +140,10 @@ def list_models() -> dict[str, Any]:
     }
 
 
-def _fitted(path: str, size: int) -> np.ndarray:
-    """A picture's centre square at the model's size: uint8 (size, size, 3)."""
+def _read(path: str) -> np.ndarray:
+    """A picture's pixels, reduced if it is large: uint8 (H, W, 3)."""
     with decoding():
-        pixels = np.asarray(read_reduced(path)[0])
-    return images.fit(pixels, np.zeros(pixels.shape[:2], dtype=bool), size)[0]
+        return np.asarray(read_reduced(path)[0])
 
 
 def _preset(hole: str, size: int, seed: int, side: str) -> np.ndarray:

@@ -67,12 +67,15 @@ class Photo:
         with Image.open(self.reduced) as image:
             return np.asarray(image.convert("RGB"))
 
-    def crop(self, square: Square, size: int) -> NDArray[np.uint8]:
-        """What the model sees of it: uint8 (size, size, 3)."""
+    def crop(self, square: Square, size: int, hole: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+        """What the model sees of it: uint8 (size, size, 3). Known pixels have nothing of what is under the hole."""
         part = self.pixels()
         part = part[scaled(square, self.width, self.height, part.shape).slices]
         picture, _ = images.fit(part, np.zeros(part.shape[:2], dtype=bool), size)
-        return picture
+        if hole is None:
+            return picture
+        known, missing = images.fit(part, hole, size)
+        return np.where(missing[..., None], picture, known)
 
 
 class Photos:

@@ -83,7 +83,7 @@ def scene_of(fields: dict[str, Any]) -> Scene:
         return Scene(offer.name, _example(offer, name), hole, choice, preset, source)
     photo = PHOTOS.find(name)
     square = photo.square(fields.get("square"))
-    return Scene(offer.name, photo.crop(square, offer.size), hole, choice, preset, source, photo, square)
+    return Scene(offer.name, photo.crop(square, offer.size, hole), hole, choice, preset, source, photo, square)
 
 
 def _example(offer: Offer, name: str) -> NDArray[np.uint8]:

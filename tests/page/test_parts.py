@@ -378,6 +378,19 @@ def outcome(tiny, pictures) -> Outcome:
     return Outcome("id", replace(shown, source="example:a.png"), result=result)
 
 
+def test_what_a_photo_has_under_the_hole_does_not_reach_the_pixels_that_stay(tmp_path):
+    random = np.random.default_rng(0)
+    photo, hole = random.integers(0, 256, (100, 100, 3), dtype=np.uint8), masks.center(64)
+    other = photo.copy()
+    other[25:75, 25:75] = 255
+    crops = []
+    for number, pixels_ in enumerate((photo, other)):
+        Image.fromarray(pixels_).save(tmp_path / f"{number}.png")
+        crops.append(store.PHOTOS.add(tmp_path / f"{number}.png").crop(Square(0, 0, 100), 64, hole))
+    assert (crops[0][~hole] == crops[1][~hole]).all()
+    assert (crops[0][hole] != crops[1][hole]).any()  # the original is still there to be compared with
+
+
 def test_each_candidate_is_the_search_that_its_seed_alone_would_be(tiny, outcome):
     for row, seed in enumerate((7, 8)):
         alone = tiny(outcome.scene.picture, outcome.scene.hole, steps=4, seed=seed)

@@ -49,8 +49,8 @@ def one(kind: str, size: int, seed: int) -> NDArray[np.bool_]:
         return boxes(size, seed)
     if kind == "all":
         return np.ones((size, size), dtype=bool)
-    if kind == "random":
-        return masks.random(size, 0.3 + 0.6 * (seed % 1000) / 999 if seed else 0.8, seed)
+    if kind == "scattered":
+        return masks.random(size, 0.3 + 0.6 * (seed % 1000) / 999, seed)
     return masks.half(size, masks.SIDES[seed % 4]) if kind == "half" else masks.named(kind, size, seed)
 
 

@@ -38,7 +38,7 @@ from .pretrained import JUDGED, Judge, Pretrained, distance, touched
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "random": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
+KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "scattered": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
 HOLES = 4096  # drawn once
 DISCOUNT = 0.93  # per pixel of 64 from what is known: how much less the truth counts
 PAIRS = 8  # one in so many rows of a batch is a second filling of another
