@@ -1,6 +1,7 @@
 """What the README promises, and which way the imports point."""
 
 import ast
+import csv
 import re
 import shutil
 import tomllib
@@ -12,6 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from PIL import Image
 
+COLUMNS = {"psnr_hole": 2, "kid": 1, "c2st": 2, "eyes": 2, "eye_height": 3}  # and their digits
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -107,3 +109,16 @@ def test_imports_point_one_way(package):
             else:
                 continue
             assert not {name.split(".")[0] for name in names} & FORBIDDEN[package], path
+
+
+def test_the_readmes_figures_are_those_of_the_measurements():
+    """The rows `| model, mask | PSNR | kid | c2st | eyes | eye height |` against docs/results/looks.csv."""
+    with open(ROOT / "docs" / "results" / "looks.csv", newline="", encoding="utf-8") as file:
+        measured = {(row["model"], row["mask"]): row for row in csv.DictReader(file)}
+    names = {"centre": "center"}
+    rows = re.findall(r"^\| `([\w-]+)`, (\w+) \| (.*) \|$", README, re.MULTILINE)
+    assert len(rows) >= 6
+    for model, mask, figures in rows:
+        found = measured[model, names.get(mask, mask)]
+        shown = [f"{float(found[name]):.{digits}f}" for name, digits in COLUMNS.items()]
+        assert figures.split(" | ") == shown, (model, mask)

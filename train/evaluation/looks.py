@@ -20,13 +20,14 @@ from PIL import Image
 from inpainter import Inpainter, files, masks
 
 from ..data.loading import load_images
-from ..looks import features
+from ..looks import features, sheets
 from ..looks.measure import Fill, Intact, accuracy, diversity, looks, proposals
 from ..loop.options import number
 from .cells import digest
 from .methods import weights_digest
 
 SMALL = 64  # pixels a side, of the papers' pictures
+SHOWN = 12  # pictures on a sheet
 VARIED = 16  # pictures filled several times, for the diversity
 
 
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--proposal", action="store_true", help="no search: what a generator that sees the picture makes first, pasted"
     )
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--sheets", type=Path, help="folder for a picture per mask of the first fillings, unselected")
     parser.add_argument("--out", type=Path, help="CSV file, to which rows are added; what is there is not made again")
 
 
@@ -91,8 +93,18 @@ def main(arguments: argparse.Namespace) -> None:
                 rows.append({"mask": mask, "side": side, **about, **found, "key": key})
             done += rows
             write_rows(arguments.out, done)
+        if arguments.sheets:
+            arguments.sheets.mkdir(parents=True, exist_ok=True)
+            sheet(fill, images[:SHOWN], mask).save(arguments.sheets / f"{Path(arguments.model).name}-{mask}.png")
         for row in rows:
             print("  ".join(f"{name} {value}" for name, value in row.items() if name not in ("key", "data", "model")))
+
+
+def sheet(fill: Fill, images: NDArray[np.uint8], mask: str) -> Image.Image:
+    """Pictures (N, H, W, 3), the same with their holes in white, and filled."""
+    holes = np.stack([masks.named(mask, images.shape[1], seed=index) for index in range(len(images))])
+    damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
+    return sheets.labelled({"intact": images, "damaged": damaged, "filled": fill(images, holes, 0)})
 
 
 def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fill:
