@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 
 from benchmarks.loops import Loop, Problem, evaluate, paper, quick, refined, run_search, textbook, with_chosen_codes
 from benchmarks.measuring import peak_memory, seconds
+from benchmarks.plotting import Cost, Trace, plot
 from inpainter import Inpainter, masks
 from inpainter import images as img
 from inpainter.devices import device_from_name
@@ -45,7 +46,6 @@ PAPER_SPEED = {1: 1.4, 8: 2.0}  # by batch size, how many times as fast as the t
 QUALITY_SHARE, LOSS_SHARE = 20, 8  # of the textbook loop's time, in which the fast mode should find as much
 NO_ANCHOR = "fast, no anchor"
 LOOPS = ("textbook", "paper", "fast", NO_ANCHOR)
-Trace = list[tuple[float, float]]  # (seconds, mean total loss)
 
 
 def step_times(
@@ -158,9 +158,6 @@ def main(argv: list[str] | None = None) -> None:
 
 def is_fast(loop: str) -> bool:
     return loop.startswith("fast")
-
-
-Cost = dict[str, dict[int, float]]  # by loop and batch size, the median seconds of a step
 
 
 def step_table(loops, problem, arguments, clock, device) -> Cost:
@@ -285,29 +282,6 @@ def memory_table(arguments, device: torch.device) -> None:
     for size in arguments.batch_sizes:
         peak = peak_memory(search_once, device, arguments.model, arguments.masks[0], device, size)
         print(f"| {size} | {peak:.0f} |", flush=True)
-
-
-def plot(path: Path, cost: Cost, traces: dict[str, Trace]) -> None:
-    """Draws cost against batch size, cost against the number of pictures, and loss against time."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    by_batch, by_count, by_time = figure.subplots(1, 3)
-    usual = dict.fromkeys(cost, fast.STEPS) | {"textbook": STEPS, "paper": STEPS}
-    for name, times in cost.items():
-        sizes = np.array(list(times))
-        a_step = np.array(list(times.values()))
-        by_batch.plot(sizes, 1e3 * a_step / sizes, "o-", label=name)
-        by_count.plot(sizes, a_step * usual[name], "o-", label=f"{name}, {usual[name]} steps")
-    by_batch.set(xlabel="pictures at once", ylabel="ms a step and picture", xscale="log", yscale="log")
-    by_count.set(xlabel="pictures, all at once", ylabel="seconds", xscale="log", yscale="log")
-    for name, trace in traces.items():
-        by_time.plot(*np.array(trace).T, label=name)
-    by_time.set(xlabel="seconds a picture", ylabel="total loss", xscale="log", yscale="log")
-    for axes in (by_batch, by_count, by_time):
-        axes.legend()
-        axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":
