@@ -70,7 +70,7 @@ function show() {
       const label = document.createElement("label"), input = document.createElement("input");
       Object.assign(input, { type: "radio", name: "model", value: name });
       input.addEventListener("change", () => chooseModel(name));
-      label.append(input, model.family === "dcgan" ? ` ${model.size} pixels, the paper's` : ` ${model.size} pixels`);
+      label.append(input, model.family === "dcgan" ? ` ${model.size} pixels, the paper's` : ` ${model.size} pixels, newer`);
       label.append(Object.assign(document.createElement("small"), { textContent: name }));
       return label;
     }));
