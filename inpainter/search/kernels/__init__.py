@@ -1,6 +1,6 @@
 """What makes a search fast, behind one function: `quick`. Nobody has to read this to understand the method.
 
-A full step of a DCGAN at 64 pixels (context loss, prior, gradient; one thread, bfloat16) took 4.8 ms for one picture and
+A full step of a DCGAN at 64 pixels (losses and gradient; one thread, bfloat16) took 4.8 ms for one picture and
 2.7 ms each for eight, against 12.4 and 3.8 ms with batch norm fused by `fuse_conv_bn_eval` and plain autograd.
 """
 
