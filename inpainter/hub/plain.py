@@ -72,8 +72,7 @@ def G(z, picture, hole):  # (n, latent_size) in [-1, 1]; (n, 3, size, size) in [
     image = modulated("colour.0", x, style)
     for i in range(levels - 1):
         x = leaky(modulated(f"up.{i}", x, style) + conv(f"skip.{i}", seen[i + 1])) * gain
-        if f"second.{i}.weight" in W:
-            x = leaky(modulated(f"second.{i}", x, style)) * gain
+        x = leaky(modulated(f"second.{i}", x, style)) * gain
         image = F.interpolate(image, scale_factor=2, mode="bilinear") + modulated(f"colour.{i + 1}", x, style)
     return image
 

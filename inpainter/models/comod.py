@@ -10,6 +10,7 @@ Source: Zhao et al., *Large Scale Image Completion via Co-Modulated Generative A
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -106,7 +107,8 @@ class CoMod(LatentModel):
 class BoundCoMod:
     """A `LatentModel` of the fillings of some pictures: row i of every code fills picture i.
 
-    What the encoder saw is computed once; `generate` runs the mapping network and the decoder alone.
+    What the encoder sees is computed once, at the first `generate`, which otherwise runs the mapping network and the
+    decoder alone. The prior does without it.
     """
 
     latent_bound = CoMod.latent_bound
@@ -114,8 +116,13 @@ class BoundCoMod:
     def __init__(self, model: CoMod, pictures: Tensor, hole: Tensor):
         self.model, self.config = model, model.config
         self.pictures, self.hole = pictures, hole[:, None]  # (N, 3, H, W), (N, 1, H, W)
-        self.seen = model.generator.look(damaged(pictures, hole))
         self.sample_latents = model.sample_latents
+
+    @cached_property
+    def seen(self) -> tuple[Tensor, list[Tensor]]:
+        """What the encoder sees, see `Generator.look`; in float32 under autocast as well, since it is seen once."""
+        with torch.autocast(self.pictures.device.type, enabled=False):
+            return self.model.generator.look(damaged(self.pictures, self.hole[:, 0]))
 
     def generate(self, z: Tensor) -> Tensor:
         """Maps codes (N, latent_size), one a picture, to images (N, 3, H, W), nominally in [-1, 1]."""

@@ -59,9 +59,7 @@ def fill(asked: str, request: gr.Request) -> Iterator[tuple]:
 
 def _answers(wanted: Asked, visit) -> Iterator[tuple[dict[str, Any], Outcome | None]]:
     """What to tell on the way, and the outcome at the end."""
-    scene = wanted.scene()
-    if not scene.hole.any():
-        raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
+    scene = wanted.scene_to_fill()
     scene = replace(scene, choice=scene.choice.resolved(scene.model, live=wanted.effort == "live"))
     outcome = EXAMPLES_FILLED.get(scene.key)
     if outcome is None:

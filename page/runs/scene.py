@@ -71,6 +71,13 @@ class Asked:
         """Reads the picture; raises ValueError, in one sentence, where there is none."""
         return scene_of(self.fields)
 
+    def scene_to_fill(self) -> Scene:
+        """As `scene`; raises ValueError where nothing is missing, too."""
+        scene = self.scene()
+        if not scene.hole.any():
+            raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
+        return scene
+
 
 def scene_of(fields: dict[str, Any]) -> Scene:
     """The scene that the browser describes as {model, picture, square, hole, preset, settings}."""

@@ -6,7 +6,6 @@ from ..runs.outcome import Outcome
 from .views import figure, hint, of_scene
 
 CURVE = (300, 60)  # width and height of the loss curve's own coordinates
-NOTHING_YET = hint("Nothing is filled yet.")
 DB = "dB: PSNR against the original, over the pixels of the hole only; higher is closer, though blur scores well, too."
 
 

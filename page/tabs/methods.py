@@ -82,9 +82,7 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
     """Fills the hole with one method after another: the comparison as HTML."""
     with errors_as_messages():
         wanted = Asked.parse(asked)
-        scene = wanted.scene()
-        if not scene.hole.any():
-            raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
+        scene = wanted.scene_to_fill()
         fillings, left_out = [], {}
         with TURNS.visit(request, wanted.number) as visit:
             for ahead in TURNS.wait(visit):

@@ -55,9 +55,7 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
     """Searches twice in one batch, with lambda and without: the four pictures as HTML."""
     with errors_as_messages():
         wanted = Asked.parse(asked)
-        scene = wanted.scene()
-        if not scene.hole.any():
-            raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
+        scene = wanted.scene_to_fill()
         weight = scene.choice.settings.prior_weight or 0.003
         settings = replace(scene.choice.resolved(scene.model, live=False).settings, prior_weight=(weight, 0.0))
         with TURNS.visit(request, wanted.number) as visit:

@@ -148,7 +148,7 @@ def python_block(path, family: str = "dcgan") -> str:
     return found
 
 
-@pytest.mark.parametrize(("model", "name"), [(tiny_dcgan, "dcgan-celeba"), (tiny_comod, "comod-celeba-128")])
+@pytest.mark.parametrize(("model", "name"), [(tiny_dcgan, "dcgan-celeba"), (tiny_comod, "comod-celeba-64")])
 def test_page_and_card_show_the_same_lines(tmp_path, model, name):
     models.save(model(), tmp_path / name)
     family = name.split("-")[0]
@@ -195,10 +195,10 @@ def damaged_pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_lines_of_the_page_fill_as_a_comod_does_without_the_package(hub, tmp_path):
-    models.save(tiny_comod(), tmp_path / "comod-celeba-128")
+    models.save(tiny_comod(), tmp_path / "comod-celeba-64")
     z, pictures, hole = damaged_pictures()
-    images = plain_images(hub, tmp_path, "comod-celeba-128", z, pictures, hole)
-    expected = models.load(tmp_path / "comod-celeba-128").bound(pictures, hole).generate(z)
+    images = plain_images(hub, tmp_path, "comod-celeba-64", z, pictures, hole)
+    expected = models.load(tmp_path / "comod-celeba-64").bound(pictures, hole).generate(z)
     torch.testing.assert_close(images, expected, atol=1e-4, rtol=1e-4)
 
 
