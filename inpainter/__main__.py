@@ -22,7 +22,7 @@ from .settings import MODES, PRECISIONS, usual_steps
 
 GROUP = 8  # pictures searched together, and written before the next ones are read
 INPUT_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken from a folder
-# What each output format is saved with; all but JPEG keep the known pixels bit for bit.
+# Pillow's save options per output format; all but JPEG keep the known pixels bit for bit.
 OUTPUT_OPTIONS = {
     ".png": {},
     ".bmp": {},
@@ -39,7 +39,7 @@ HoleFinder = Callable[[int], NDArray[np.bool_]]
 
 @dataclass
 class Job:
-    """One picture on its way from a file to a file, as the model will see it once it is read."""
+    """One picture to fill; `read` adds the picture and hole as the model sees them."""
 
     source: Path
     target: Path
@@ -51,52 +51,65 @@ class Job:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m inpainter",
-        description="Fills the hole in a picture by searching a generative model's latent space.",
+        description="Fill the hole in a picture by searching a generative model's latent space.",
     )
     p.add_argument("inputs", nargs="+", type=Path, metavar="PICTURE", help="picture files, or folders of them")
     p.add_argument(
         "--mask",
         required=True,
-        help=f"what is missing: {', '.join(masks.NAMES)}, or a picture file: 128 or brighter of 255 is missing",
+        help=f"hole to fill: {', '.join(masks.NAMES)}, or a mask image, in which pixels of 128 or more are missing",
     )
     p.add_argument("--model", default="dcgan-celeba", help="bundled model, folder or Hub id (default %(default)s)")
-    p.add_argument("-o", "--output", required=True, type=Path, help="file; for several pictures, a folder")
-    p.add_argument("--overwrite", action="store_true", help="replace output files that exist")
+    p.add_argument("-o", "--output", required=True, type=Path, help="output file, or a folder for several pictures")
+    p.add_argument("--overwrite", action="store_true", help="replace existing output files")
     default = Settings()
-    p.add_argument("--mode", choices=MODES, default=default.mode, help="paper: as published (default %(default)s)")
-    usual = ", ".join(f"{mode}: {steps}" for mode, steps in MODES.items())
-    p.add_argument("--steps", type=int, help=f"search steps (default {usual}; fewer for models that see the picture)")
     p.add_argument(
-        "--prior-weight", type=float, default=default.prior_weight, help="lambda; 0 = off (default %(default)s)"
+        "--mode", choices=MODES, default=default.mode, help="paper: the method as published (default %(default)s)"
+    )
+    usual = ", ".join(f"{mode}: {steps}" for mode, steps in MODES.items())
+    p.add_argument("--steps", type=int, help=f"search steps (default {usual}; fewer for conditional models)")
+    p.add_argument(
+        "--prior-weight",
+        type=float,
+        default=default.prior_weight,
+        help="weight lambda of the prior loss; 0 turns it off (default %(default)s)",
     )
     p.add_argument("--blend", choices=blending.MODES, default=default.blend, help="(default %(default)s)")
-    p.add_argument("--seed", type=int, default=default.seed, help="of the starting code (default %(default)s)")
+    p.add_argument("--seed", type=int, default=default.seed, help="seed of the starting code (default %(default)s)")
     p.add_argument(
-        "--starts", type=int, default=default.starts, help="codes to start from; the best is kept (default %(default)s)"
+        "--starts",
+        type=int,
+        default=default.starts,
+        help="starting codes per picture; the best result is kept (default %(default)s)",
     )
     p.add_argument(
         "--truncation",
         type=float,
         default=default.truncation,
-        help="share of the box of codes that is searched (default %(default)s, all of it)",
+        help="fraction of the latent box to search (default %(default)s, all of it)",
     )
     p.add_argument(
-        "--refine", type=int, metavar="N", help="steps of refinement after the search (default: the usual; paper: 0)"
+        "--refine",
+        type=int,
+        metavar="N",
+        help="refinement steps after the search (default: depends on the model; 0 in paper mode)",
     )
     p.add_argument(
-        "--both-ways", action="store_true", help="average with the result for the mirrored picture; takes twice as long"
+        "--both-ways", action="store_true", help="average with the result for the mirrored picture; twice as slow"
     )
     p.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="(default %(default)s)")
-    p.add_argument("--batch-size", type=int, default=default.batch_size, help="searches at once (default %(default)s)")
-    p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
+    p.add_argument(
+        "--batch-size", type=int, default=default.batch_size, help="searches run at once (default %(default)s)"
+    )
+    p.add_argument("--mask-seed", type=int, default=0, help="seed of pattern and random masks (default %(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
-    p.add_argument("--json", action="store_true", help="print losses and notes as JSON, one object a picture")
+    p.add_argument("--json", action="store_true", help="print losses and notes as JSON, one object per picture")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns 0, or 1 when any picture could not be filled."""
+    """Runs the command line; returns 0, or 1 if any picture could not be filled."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["batch"]:
         from .batch.__main__ import main as batch
@@ -110,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
         model = Inpainter.from_pretrained(arguments.model, device=arguments.device)
         return run(model, jobs, find_hole, settings, arguments)
     except torch.OutOfMemoryError:
-        return complain("the device's memory is full; lower --batch-size or --starts")
+        return complain("out of device memory; lower --batch-size or --starts")
     except (ValueError, TypeError, OSError) as error:
         return complain(error)
     except KeyboardInterrupt:
@@ -118,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The options that are settings; raises ValueError for one out of range."""
+    """Builds `Settings` from the parsed options; raises ValueError if one is out of range."""
     names = [field.name for field in fields(Settings) if field.name in arguments]
     return Settings(**{name: getattr(arguments, name) for name in names})
 
@@ -126,7 +139,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 def run(
     model: Inpainter, jobs: list[Job], find_hole: HoleFinder, settings: Settings, arguments: argparse.Namespace
 ) -> int:
-    """Fills all pictures, group by group; a picture that fails is reported and the others go on."""
+    """Fills all pictures group by group; reports a picture that fails and carries on."""
     failures = 0
     steps = usual_steps(settings.mode, model.model) if settings.steps is None else settings.steps
     work = steps * (1 + settings.both_ways)  # per picture
@@ -145,7 +158,7 @@ def run(
 
 
 def fill(model: Inpainter, jobs: list[Job], settings: Settings, arguments: argparse.Namespace, bar: tqdm) -> int:
-    """Searches for one group and writes each result; returns how many could not be written."""
+    """Fills one group and writes the results; returns how many could not be written."""
 
     def advance(step: int, progress: Progress) -> None:
         bar.update(len(progress.pictures) / settings.starts if step else 0)
@@ -164,34 +177,34 @@ def fill(model: Inpainter, jobs: list[Job], settings: Settings, arguments: argpa
 
 
 def plan(inputs: list[Path], output: Path, overwrite: bool) -> list[Job]:
-    """Pairs every input picture with its output file; raises ValueError before any work is done."""
+    """Pairs every input picture with its output file; raises ValueError if an output cannot be written."""
     sources = [file for path in inputs for file in (pictures_in(path) if path.is_dir() else [path])]
     if len(sources) == 1 and output.suffix and not output.is_dir():
         targets, folder = [output], output.parent
         if not folder.is_dir():
-            raise ValueError(f"{output}: there is no folder {folder} to write into.")
+            raise ValueError(f"{output}: the folder {folder} does not exist.")
     else:
         if output.suffix.lower() in OUTPUT_OPTIONS and not output.is_dir():
-            raise ValueError(f"{output}: there are {len(sources)} pictures, so the output must be a folder.")
+            raise ValueError(f"{output}: the output must be a folder, because there are {len(sources)} pictures.")
         targets, folder = [output / f"{source.stem}.png" for source in sources], output
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"{folder}: this folder cannot be made ({error.strerror}).") from error
+            raise ValueError(f"{folder}: cannot create this folder ({error.strerror}).") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder}: this folder cannot be written to.")
+        raise ValueError(f"{folder}: this folder is not writable.")
     for target in targets:
         if target.suffix.lower() not in OUTPUT_OPTIONS:
             raise ValueError(f"{target}: cannot write this format; use one of {', '.join(OUTPUT_OPTIONS)}.")
         if targets.count(target) > 1:
-            raise ValueError(f"{target}: two pictures would be written to this file; fill them into separate folders.")
+            raise ValueError(f"{target}: two pictures would be written to this file; use separate output folders.")
         if target.exists() and not overwrite:
-            raise ValueError(f"{target}: exists already; add --overwrite to replace it.")
+            raise ValueError(f"{target}: already exists; add --overwrite to replace it.")
     return [Job(source, target) for source, target in zip(sources, targets, strict=True)]
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder, by name; raises ValueError when there are none."""
+    """Lists a folder's picture files, sorted by name; raises ValueError if there are none."""
     found = sorted(file for file in folder.iterdir() if file.suffix.lower() in INPUT_SUFFIXES)
     if not found:
         raise ValueError(f"{folder}: there are no pictures in this folder.")
@@ -199,32 +212,32 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def hole_finder(mask: str, seed: int) -> HoleFinder:
-    """From the model's size to the hole: one of the paper's masks by name, else read from a file."""
+    """Returns a function from model size to hole; `mask` names one of the paper's masks or a mask file."""
     if mask in masks.NAMES:
         return lambda size: masks.named(mask, size, seed)
     if not Path(mask).exists():
-        raise ValueError(f"--mask {mask}: neither one of {', '.join(masks.NAMES)} nor a file.")
+        raise ValueError(f"--mask {mask}: must be one of {', '.join(masks.NAMES)}, or a mask file.")
     hole = read_hole(mask)
     return lambda size: hole
 
 
 def read(job: Job, find_hole: HoleFinder, size: int) -> Job:
-    """Reads a job's picture and brings it and its hole to the model's size; raises ValueError."""
+    """Reads a job's picture and fits it and its hole to the model; raises ValueError if there is nothing to do."""
     picture = np.asarray(read_image(job.source))
     try:
         job.picture, job.hole = fit(picture, find_hole(size), size)
     except ValueError as error:
         raise ValueError(f"{job.source}: {error}") from error
     if not job.hole.any():
-        raise ValueError(f"{job.source}: the mask has no hole in this picture, so there is nothing to fill.")
+        raise ValueError(f"{job.source}: nothing to fill; the mask marks no pixel of this picture.")
     if job.hole.all():
-        raise ValueError(f"{job.source}: the mask leaves nothing of the picture, so there is nothing to go by.")
+        raise ValueError(f"{job.source}: nothing to fill it from; the mask covers the whole picture.")
     job.note = fit_note(picture, size)
     return job
 
 
 def write(image: NDArray[np.uint8], target: Path, overwrite: bool) -> None:
-    """Writes beside the target and moves into place: whole or not at all."""
+    """Writes an image atomically, in the format of the target's suffix."""
     suffix = target.suffix.lower()
     data = io.BytesIO()
     Image.fromarray(image).save(data, Image.registered_extensions()[suffix], **OUTPUT_OPTIONS[suffix])
@@ -232,7 +245,7 @@ def write(image: NDArray[np.uint8], target: Path, overwrite: bool) -> None:
 
 
 def report(job: Job, result: Result, row: int, arguments: argparse.Namespace) -> None:
-    """Says what became of a picture, a row of the result, in a line or as JSON."""
+    """Prints the outcome for one picture, a row of the result, as a line of text or JSON."""
     context_loss, prior_loss = float(result.context_loss[row]), float(result.prior_loss[row])
     if arguments.json:
         record = {
@@ -252,7 +265,7 @@ def report(job: Job, result: Result, row: int, arguments: argparse.Namespace) ->
 
 
 def complain(problem: object) -> int:
-    """Prints one sentence to standard error; returns 1, to count and to exit with."""
+    """Prints an error to standard error; returns 1, as an exit status or a failure count."""
     tqdm.write(f"error: {problem}", file=sys.stderr)
     return 1
 

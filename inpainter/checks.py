@@ -1,4 +1,4 @@
-"""Checks of numbers that people give: returned as plain Python numbers, or refused in one sentence."""
+"""Checks of user-supplied numbers: each returns a plain Python number or raises ValueError with one sentence."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ def whole(name: str, value: object, least: int, most: int) -> int:
 
 
 def real(name: str, value: object, above: float = -1, most: float = math.inf) -> float:
-    """Checks a finite number of zero or more, above `above` and at most `most`."""
+    """Checks a finite, non-negative number greater than `above` and at most `most`."""
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or value < 0 or not above < value <= most:
         expected = "more than zero" if above == 0 else "zero or more"
@@ -24,15 +24,15 @@ def real(name: str, value: object, above: float = -1, most: float = math.inf) ->
 
 
 def one_or_more(name: str, value: object, check) -> object:
-    """Checks one value, or every one of several, which become a tuple."""
+    """Checks one value, or each value of a sequence, which becomes a tuple."""
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
         return tuple(check(name, each) for each in value)
     return check(name, value)
 
 
 def one_each(name: str, value, count: int) -> tuple:
-    """Spreads one value over all pictures, or checks that there is one per picture."""
+    """Repeats a single value for all pictures, or checks that a tuple has one per picture."""
     values = value if isinstance(value, tuple) else (value,) * count
     if len(values) != count:
-        raise ValueError(f"{name} has {len(values)} values for {count} pictures; give one, or one per picture.")
+        raise ValueError(f"{name} has {len(values)} values for {count} pictures; give one value, or one per picture.")
     return values

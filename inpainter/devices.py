@@ -1,10 +1,10 @@
-"""Where networks run."""
+"""Selects the device that networks run on."""
 
 import torch
 
 
 def device_from_name(name: str | torch.device) -> torch.device:
-    """The torch device of a name; "auto" is a GPU where there is one. Raises ValueError if unusable."""
+    """Returns the torch device for a name; "auto" is the GPU if there is one. Raises ValueError if unusable."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -13,5 +13,5 @@ def device_from_name(name: str | torch.device) -> torch.device:
         if device.type == "meta":
             raise RuntimeError("it holds no numbers")
     except (RuntimeError, AssertionError) as error:  # torch says AssertionError when built without CUDA
-        raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}).") from error
+        raise ValueError(f"device {name!r} is not available ({str(error).splitlines()[0]}).") from error
     return device

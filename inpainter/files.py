@@ -1,7 +1,7 @@
-"""Reading files that may be anything, and writing files and folders whole or not at all.
+"""Safe reads of untrusted files and atomic writes of files and folders.
 
-What is written goes to a hidden neighbour first, `.NAME.partial`, and is renamed once all of it is on the disk. A kill
-or a full disk leaves the old file as it was; the neighbour that a kill leaves is taken over by the next write.
+Data goes to a hidden neighbour, `.NAME.partial`, which is renamed once all of it is on disk. A kill or a full disk
+leaves the old file intact; the next write reuses a neighbour left behind by a kill.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows, where a file that somebody has open cannot be renamed
+except ImportError:  # Windows, where an open file cannot be renamed
     fcntl = None
 
 EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2
 HERE = -100  # its AT_FDCWD
-ATTEMPTS = 1000  # to open a neighbour that others keep removing
+ATTEMPTS = 1000  # to open a neighbour that other processes keep removing
 
 
 def check_regular(path: str | Path, max_bytes: int | None = None) -> None:
-    """Raises ValueError if a path is a pipe, a device or longer than `max_bytes`; OSError if there is none."""
+    """Raises ValueError if a file is a pipe, a device or larger than `max_bytes`; OSError if it does not exist."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -36,23 +36,23 @@ def check_regular(path: str | Path, max_bytes: int | None = None) -> None:
 
 
 def read_bounded(path: str | Path, max_bytes: int) -> bytes:
-    """The contents of a regular file; errors as `check_regular`."""
+    """Reads a regular file; raises as `check_regular` does."""
     check_regular(path, max_bytes)
     with open(path, "rb") as file:
         return file.read(max_bytes)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8, whole or not at all; as `write_bytes`."""
+    """Writes UTF-8 text atomically; see `write_bytes`."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: str | Path, data: bytes | bytearray | memoryview, *, overwrite: bool = True) -> None:
-    """Writes a file whole or not at all.
+    """Writes a file atomically.
 
     Raises:
-        FileExistsError: when there is one already and it is not to be overwritten.
-        OSError: when not all of it could be written; an older file stays as it was.
+        FileExistsError: if the file exists and `overwrite` is False.
+        OSError: if not all of it could be written; an existing file stays as it was.
     """
     path = Path(path)
     with _claimed(_beside(path), _open_file) as descriptor:
@@ -63,19 +63,19 @@ def write_bytes(path: str | Path, data: bytes | bytearray | memoryview, *, overw
             os.fsync(descriptor)
         size, expected = os.fstat(descriptor).st_size, memoryview(data).nbytes
         if size != expected:
-            raise OSError(errno.EIO, f"only {size:,} of {expected:,} bytes could be written", str(path))
+            raise OSError(errno.EIO, f"only {size:,} of {expected:,} bytes were written", str(path))
         if path.exists() and not overwrite:
-            raise FileExistsError(errno.EEXIST, "exists already", str(path))
+            raise FileExistsError(errno.EEXIST, "already exists", str(path))
         os.replace(_beside(path), path)
 
 
 @contextlib.contextmanager
 def staged_folder(path: str | Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
-    """Yields an empty folder that takes the place of `path` when the block ends without an error.
+    """Yields an empty folder that replaces `path` if the block ends without an error.
 
     Args:
-        path: what is to be made or replaced.
-        keep: whether a file of the old folder, by its path in it, is copied to the new one.
+        path: folder to create or replace.
+        keep: given the relative path of a file in the old folder, returns whether to copy it to the new one.
     """
     path = Path(path).absolute()
     path = path.resolve() if path.is_symlink() else path
@@ -108,12 +108,12 @@ def _open_folder(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def _claimed(path: Path, open_: Callable[[Path], int | None]) -> Iterator[int | None]:
-    """The descriptor of a neighbour that nobody else uses meanwhile; what is left of it in the end is removed."""
+    """Yields the descriptor of a neighbour locked for us alone; removes the neighbour if it is still there at exit."""
     for attempt in itertools.count():
         try:
             descriptor = open_(path)
         except FileNotFoundError:
-            if attempt < ATTEMPTS and path.parent.is_dir():  # somebody has just removed it
+            if attempt < ATTEMPTS and path.parent.is_dir():  # another process has just removed it
                 continue
             raise
         if descriptor is None:
@@ -123,7 +123,7 @@ def _claimed(path: Path, open_: Callable[[Path], int | None]) -> Iterator[int | 
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 break
-        os.close(descriptor)  # whoever had it has renamed it
+        os.close(descriptor)  # its previous owner has renamed it
     ours = None if descriptor is None else os.fstat(descriptor)
     try:
         yield descriptor
@@ -136,11 +136,11 @@ def _claimed(path: Path, open_: Callable[[Path], int | None]) -> Iterator[int | 
 
 
 def _replace_folder(staged: Path, path: Path) -> None:
-    """Puts a folder in another's place: in one step on Linux, elsewhere in two."""
+    """Replaces one folder by another: atomically on Linux, in two steps elsewhere."""
     if not path.exists():
         os.rename(staged, path)
         return
-    descriptor = _open_folder(path)  # from here on nobody claims what is about to be the neighbour
+    descriptor = _open_folder(path)  # after the exchange this folder is the neighbour; lock it against other writers
     try:
         if fcntl:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -157,7 +157,7 @@ def _replace_folder(staged: Path, path: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swaps the names of two folders in one step; False where the system cannot."""
+    """Swaps the names of two folders atomically; returns False where the system cannot."""
     try:
         rename = ctypes.CDLL(None).renameat2
     except (AttributeError, OSError, TypeError):

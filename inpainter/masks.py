@@ -1,6 +1,6 @@
-"""Hole masks: boolean (size, size) arrays in which True means missing, to be filled.
+"""Hole masks: boolean (size, size) arrays in which True means missing.
 
-The four kinds are those of the paper (CVPR section 4): centre, pattern, random and half.
+The paper's four kinds (CVPR section 4): centre, pattern, random and half.
 """
 
 import numpy as np
@@ -9,12 +9,12 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 SIDES = ("left", "right", "top", "bottom")
-THRESHOLD = 128  # of 255: as bright a pixel of a mask picture is missing
+THRESHOLD = 128  # of 255; mask-image pixels at least this bright are missing
 NAMES = ("center", "pattern", "random", "half")
 
 
 def center(size: int) -> NDArray[np.bool_]:
-    """The middle square, half as wide as the picture: 32x32 of 64x64."""
+    """Returns the centred square, half as wide as the picture: 32x32 of 64x64."""
     _check_size(size)
     hole = np.zeros((size, size), dtype=bool)
     quarter = size // 4
@@ -23,22 +23,22 @@ def center(size: int) -> NDArray[np.bool_]:
 
 
 def random(size: int, missing: float = 0.8, seed: int = 0) -> NDArray[np.bool_]:
-    """Single pixels scattered at random; exactly `missing` of them, rounded to a pixel."""
+    """Scatters single missing pixels; their share is exactly `missing`, rounded to a pixel."""
     return _highest(np.random.default_rng(seed).random((_check_size(size), size)), missing)
 
 
 def pattern(size: int, missing: float = 0.25, seed: int = 0) -> NDArray[np.bool_]:
-    """Irregular smooth blobs; exactly `missing` of the pixels, rounded to a pixel.
+    """Draws irregular smooth blobs; their share is exactly `missing`, rounded to a pixel.
 
-    Blurred noise cut at the level that leaves the wanted share. The blur scales with the picture, so
-    that the blobs look the same at every size.
+    Blurred noise, thresholded to give that share. The blur scales with the picture, so the blobs look alike at every
+    size.
     """
     noise = np.random.default_rng(seed).standard_normal((_check_size(size), size))
     return _highest(gaussian_filter(noise, sigma=size / 16, mode="reflect"), missing)
 
 
 def half(size: int, side: str = "left") -> NDArray[np.bool_]:
-    """One half: the side named, of "left", "right", "top" and "bottom", is missing."""
+    """Returns a mask with one half missing: `side` is "left", "right", "top" or "bottom"."""
     _check_size(size)
     hole = np.zeros((size, size), dtype=bool)
     middle = size // 2
@@ -57,7 +57,7 @@ def half(size: int, side: str = "left") -> NDArray[np.bool_]:
 
 
 def named(name: str, size: int, seed: int = 0) -> NDArray[np.bool_]:
-    """One of the paper's four masks by name, with its usual share missing."""
+    """Returns one of the paper's four masks by name, with its default missing share."""
     match name:
         case "center":
             return center(size)
@@ -67,14 +67,14 @@ def named(name: str, size: int, seed: int = 0) -> NDArray[np.bool_]:
             return random(size, seed=seed)
         case "half":
             return half(size)
-    raise ValueError(f"a mask is named one of {', '.join(NAMES)}; got {name!r}.")
+    raise ValueError(f"the mask name must be one of {', '.join(NAMES)}, got {name!r}.")
 
 
 def from_image(image: Image.Image) -> NDArray[np.bool_]:
-    """Reads a mask picture: bool (H, W), missing where it is 128 or brighter of 255 in any channel.
+    """Reads a mask image: bool (H, W), missing where any channel is 128 or more of 255.
 
-    A picture with transparent parts is read by its opacity instead, as a drawn layer: missing where that is 128 or
-    more. Anything that is not black would let JPEG's ringing grow the hole.
+    An image with transparent parts is read as a drawn layer instead: missing where its alpha is 128 or more. A lower
+    threshold would let JPEG ringing grow the hole.
     """
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
@@ -82,13 +82,13 @@ def from_image(image: Image.Image) -> NDArray[np.bool_]:
             return alpha >= THRESHOLD
     if image.mode.startswith(("I", "F")):  # convert("L") would clip these
         levels = np.asarray(image)
-        return levels >= (THRESHOLD * 257 if levels.max(initial=0) > 255 else THRESHOLD)  # of 16 bits, or 8
+        return levels >= (THRESHOLD * 257 if levels.max(initial=0) > 255 else THRESHOLD)  # 16-bit, or 8-bit
     return (np.asarray(image.convert("RGB")) >= THRESHOLD).any(axis=2)
 
 
 def _highest(values: NDArray, missing: float) -> NDArray[np.bool_]:
     if not 0 <= missing <= 1:
-        raise ValueError(f"missing must be a share from 0 to 1, got {missing}.")
+        raise ValueError(f"missing must be a fraction from 0 to 1, got {missing}.")
     hole = np.zeros(values.size, dtype=bool)
     hole[np.argsort(values, axis=None, kind="stable")[values.size - round(missing * values.size) :]] = True
     return hole.reshape(values.shape)

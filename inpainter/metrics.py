@@ -1,4 +1,4 @@
-"""How close a filled picture is to the original (PSNR, SSIM), and one set of pictures to another, in features."""
+"""Similarity of a filled picture to the original (PSNR, SSIM), and distances between sets of picture features."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,13 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8], hole: NDArray[np.bool_] | N
 
     Args:
         a, b: uint8 (H, W, 3) or (N, H, W, 3).
-        hole: bool (H, W) or (N, H, W): only these pixels count (the paper's Table 1); None: all do.
+        hole: bool (H, W) or (N, H, W): count only these pixels (the paper's Table 1); None: count all.
 
     Returns:
         A float, or float64 (N,) for a batch.
 
     Raises:
-        TypeError, ValueError: for other types or shapes, or an empty hole.
+        TypeError, ValueError: for any other type or shape, or an empty hole.
     """
     a, b = _check(a, b)
     squared = np.square(a - b).mean(axis=-1)  # (..., H, W)
@@ -39,10 +39,10 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8], hole: NDArray[np.bool_] | N
 def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | NDArray:
     """Structural similarity, mean over pixels and channels; 1 for equal images.
 
-    Gaussian window of deviation 1.5 cut to 11x11, K1 = 0.01, K2 = 0.03, the border of 5 pixels left
-    out (Wang et al. 2004, as scikit-image computes it with population statistics).
+    Gaussian window of standard deviation 1.5 cut to 11x11, K1 = 0.01, K2 = 0.03, excluding a border of 5 pixels
+    (Wang et al. 2004, as scikit-image computes it with population statistics).
 
-    Args and result as for `psnr`; images must be at least 11 pixels a side.
+    Arguments and result as for `psnr`; images must be at least 11 pixels per side.
     """
     a, b = _check(a, b)
     if min(a.shape[-3:-1]) < 11:
@@ -64,25 +64,24 @@ def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | NDArray:
 def frechet_distance(a: NDArray, b: NDArray) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features; 0 for equal sets, else positive.
 
-    |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), with means m and covariances S. It is biased
-    upwards with few rows, so only distances between sets of the same sizes can be compared. With
-    features of Inception-v3 it is the FID; with others it is not.
+    |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), with means m and covariances S. Few rows bias it upwards, so
+    compare only sets of the same sizes. It is the FID only with Inception-v3 features.
 
     Args:
         a, b: (N, D) and (M, D), in any order; N and M at least 2.
 
     Raises:
-        ValueError: for other shapes, or values that are not finite.
+        ValueError: for any other shape, or values that are not finite.
 
     Source: Heusel et al., *GANs Trained by a Two Time-Scale Update Rule*, NeurIPS 2017, eq. 6.
     """
     a, b = _check_features(a, 2), _check_features(b, 2)
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"features must be of one length, got {a.shape[1]} and {b.shape[1]}.")
+        raise ValueError(f"features must have the same length, got {a.shape[1]} and {b.shape[1]}.")
     difference = a.mean(axis=0) - b.mean(axis=0)
     covariance_a, covariance_b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
-    # tr (S_a S_b)^(1/2) = tr (R S_b R)^(1/2) with R = S_a^(1/2): symmetric, so that its eigenvalues are
-    # real and not negative but for rounding, which a square root of the product itself is not.
+    # tr (S_a S_b)^(1/2) = tr (R S_b R)^(1/2) with R = S_a^(1/2). R S_b R is symmetric, so its eigenvalues
+    # are real and, up to rounding, non-negative; the product S_a S_b itself is not symmetric.
     values, vectors = eigh(covariance_a)
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T
     middle = root @ covariance_b @ root
@@ -92,7 +91,7 @@ def frechet_distance(a: NDArray, b: NDArray) -> float:
 
 
 def mean_pairwise_distance(features: NDArray) -> float:
-    """Mean Euclidean distance between two different rows of (N, D), N at least 2: how varied a set is."""
+    """Mean Euclidean distance between pairs of different rows of (N, D), N at least 2: a measure of diversity."""
     features = _check_features(features, 2)
     count = len(features)
     total = sum(_distances(features[start : start + 256], features).sum() for start in range(0, count, 256))
@@ -100,7 +99,7 @@ def mean_pairwise_distance(features: NDArray) -> float:
 
 
 def nearest(queries: NDArray, references: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The closest row of `references` (M, D) to each of `queries` (N, D): its index (N,) and distance (N,)."""
+    """Finds the row of `references` (M, D) closest to each of `queries` (N, D): its index (N,) and distance (N,)."""
     queries, references = _check_features(queries, 1), _check_features(references, 1)
     parts = [_distances(queries[start : start + 256], references) for start in range(0, len(queries), 256)]
     index = np.concatenate([part.argmin(axis=1) for part in parts])
@@ -111,7 +110,7 @@ def _distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
     """Euclidean distances (N, M) between rows."""
     squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)[None] - 2 * a @ b.T
     distances = np.sqrt(squared.clip(0))
-    # Equal rows are 0 apart, which the difference of large numbers above misses by its rounding.
+    # Rounding in the difference above would leave equal rows a small distance apart.
     distances[squared < 1e-9 * np.square(a).sum(axis=1)[:, None]] = 0
     return distances
 
@@ -121,7 +120,7 @@ def _check_features(features: NDArray, least: int) -> NDArray[np.float64]:
         shape = getattr(features, "shape", type(features).__name__)
         raise ValueError(f"features must be an array (N, D) of at least {least} row(s), got {shape}.")
     if not np.isfinite(features).all():
-        raise ValueError("features hold NaN or infinite values.")
+        raise ValueError("features contain NaN or infinite values.")
     return features.astype(np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Mirror images, for fillings averaged over both ways."""
+"""Mirror images, for averaging the fillings of a picture and its mirror image (`both_ways`)."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from .results import Watch
 
 
 def mirrored(images: NDArray) -> NDArray:
-    """Images (N, H, W, ...) or masks, right and left exchanged."""
+    """Flips images or masks (N, H, W, ...) left to right."""
     return np.ascontiguousarray(images[:, :, ::-1])
 
 
 def mirrored_watch(callback: Watch) -> Watch:
-    """A callback for the search of mirrored pictures, whose previews are flipped back."""
+    """Wraps a callback for the search on mirrored pictures: its previews are flipped back."""
     return lambda step, progress: callback(step, replace(progress, compose=lambda: mirrored(progress.compose())))

@@ -1,9 +1,9 @@
 """Inpainter: pictures with holes in, filled pictures out.
 
-Which of several starts is kept: the one with the lowest total loss; and where an encoder proposed a code, every
-start's squared distance from it is added, times the anchor, as in the search from the proposal itself. A low context
-loss says that the known pixels agree, and little of how good the hole looks: without that term a random start would
-replace the encoder's better picture whenever it agrees a little better with the rest.
+Of several starts, the one with the lowest total loss is kept. Where an encoder proposed a code, each start's loss also
+includes the anchor times its squared distance from the proposal, as in the search from the proposal itself. A low
+context loss shows that the known pixels match but says little about the hole: without this term a random start that
+matches slightly better would replace the encoder's better picture.
 """
 
 import time
@@ -33,7 +33,7 @@ DEFAULTS = Settings()
 
 @dataclass
 class Filling:
-    """What `Inpainter._fill` finds: codes (N, latent_size), images (N, 3, H, W), losses (N,), all on the CPU."""
+    """Result of `Inpainter._fill`: codes (N, latent_size), images (N, 3, H, W) and losses (N,), all on the CPU."""
 
     latents: Tensor
     images: Tensor
@@ -48,10 +48,10 @@ class Inpainter:
 
     Attributes:
         model: the generator and its prior, in evaluation mode.
-        encoder: what proposes the codes that fast searches start from, None if the model has none.
+        encoder: proposes starting codes for fast searches; None if the model has none.
         size: side in pixels of the square pictures it fills.
         device: where the search runs.
-        notes: how the model was found, one sentence, where that is not quite as asked.
+        notes: one sentence on how the model was found, if not exactly as asked.
     """
 
     notes: tuple[str, ...] = ()
@@ -79,11 +79,11 @@ class Inpainter:
 
         Args:
             name: a bundled model such as "dcgan-celeba", a folder, or a Hub id such as "user/dcgan-celeba".
-            device: "auto" (a GPU where there is one), "cpu", "cuda", ...
+            device: "auto" (a GPU if there is one), "cpu", "cuda", ...
             revision, token, cache_dir, local_files_only: as in huggingface_hub.
 
         Raises:
-            ModelError: when there is no such model, or it is not exactly what it should be.
+            ModelError: if there is no such model, or its files are not valid.
         """
         device = device_from_name(device)
         found = hub.find(name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
@@ -105,7 +105,7 @@ class Inpainter:
         create_pr: bool = False,
         token: str | None = None,
     ) -> str:
-        """Publishes the model as a Hub repository and returns the commit's address; see `inpainter.hub.push`."""
+        """Publishes the model as a Hub repository and returns the commit's URL; see `inpainter.hub.push`."""
         settings = {"private": private, "revision": revision, "create_pr": create_pr, "token": token}
         return hub.push_model(self.model, repo_id, encoder=self.encoder, **settings)
 
@@ -120,21 +120,21 @@ class Inpainter:
         """Fills each picture's hole.
 
         Args:
-            images: PIL image, list of them, or uint8 (H, W, 3) / (N, H, W, 3). Other sizes than the
-                model's are cropped to the centre square and resized; `Result.notes` says so.
-            hole: bool (H, W) or (N, H, W), or PIL: 128 or brighter = missing.
-            settings: how to fill it.
-            callback: called as callback(step, progress) before the first step and after each; returning True ends
-                the search of these pictures and keeps what was found, without refining it. With `both_ways`, it sees
-                the search for the mirrored pictures as well, after the other.
+            images: PIL image, list of them, or uint8 (H, W, 3) / (N, H, W, 3). Pictures that are not of the model's
+                size are cropped to the centre square and resized; `Result.notes` says so.
+            hole: bool (H, W) or (N, H, W), or a PIL image in which 128 or brighter = missing.
+            settings: all options of the fill.
+            callback: called as callback(step, progress) before the first step and after each one; returning True
+                ends the search for these pictures and keeps its result unrefined. With `both_ways`, it is called
+                again for the search on the mirrored pictures.
             fields: changes to `settings`: `model(x, hole, steps=300)` is `model(x, hole, Settings(steps=300))`.
 
         Returns:
-            A `Result`. A picture with an empty hole comes back as it was; for one with nothing left a
-            sample of the model is returned, and `Result.notes` says so.
+            A `Result`. A picture with an empty hole comes back unchanged; one that is entirely missing becomes a
+            sample of the model. `Result.notes` says so.
 
         Raises:
-            TypeError, ValueError: with what was wrong, what was expected and the value seen.
+            TypeError, ValueError: naming the argument, what was expected and the value seen.
         """
         started = time.perf_counter()
         pictures, holes, notes = self._prepare(images, hole)
@@ -163,7 +163,7 @@ class Inpainter:
         return network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def _prepare(self, images: reading.Pictures, hole: reading.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
-        """Pictures uint8 (N, size, size, 3), zero in their holes bool (N, size, size), and notes on what was done."""
+        """Returns pictures uint8 (N, size, size, 3), zero in their holes, holes bool (N, size, size), and notes."""
         raw = reading.as_picture_list(images)
         holes = reading.as_hole_list(hole, len(raw))
         fitted = [img.fit(picture, h, self.size) for picture, h in zip(raw, holes, strict=True)]
@@ -172,17 +172,17 @@ class Inpainter:
             if note := img.fit_note(picture, self.size):
                 notes.append(f"picture {number}: {note}.")
             if not h.any():
-                notes.append(f"picture {number}: the hole is empty, so the picture is returned as it was.")
+                notes.append(f"picture {number}: the hole is empty, so the picture is unchanged.")
             if h.all():
-                notes.append(f"picture {number}: nothing is left of it, so this is simply a sample of the model.")
+                notes.append(f"picture {number}: everything is missing, so the result is a sample of the model.")
         return np.stack([p for p, _ in fitted]), np.stack([h for _, h in fitted]), tuple(notes)
 
     def _fill(self, pictures: NDArray, holes: NDArray, settings: Settings, callback: Watch | None) -> Filling:
-        """Searches from each picture's starting codes, keeps its best one, and refines what that makes."""
+        """Searches from each picture's starting codes, keeps the best code and refines its image."""
         count, starts = holes.shape[0], settings.starts
         searched = np.flatnonzero(holes.any((1, 2)) & ~holes.all((1, 2)))
         begun, proposed = self._starting_codes(pictures, holes, searched, settings)
-        codes, score = begun.clone(), torch.zeros(count, starts)  # what is not searched keeps its first code
+        codes, score = begun.clone(), torch.zeros(count, starts)  # pictures not searched keep their first code
         refined, steps = np.isin(np.arange(count), searched) & (settings.refine > 0), 0
         rows = np.stack([searched.repeat(starts), np.tile(np.arange(starts), len(searched))])
         for first in range(0, rows.shape[1], settings.batch_size):
@@ -202,11 +202,11 @@ class Inpainter:
         return Filling(latents, images, context, prior, refined, steps)
 
     def _starting_codes(self, pictures, holes, searched, settings: Settings) -> tuple[Tensor, Tensor]:
-        """Codes (N, starts, latent_size), and which of them are proposals: bool (N, starts).
+        """Returns codes (N, starts, latent_size), and which of them are proposals: bool (N, starts).
 
-        In fast mode the first start of seed 0 is the proposal of the encoder, and z = 0 for a conditional generator,
-        all of whose starts are proposals. Other starts are the best of some codes that the seed draws; in the paper's
-        mode they are the codes drawn first.
+        In paper mode, codes are drawn from the seed. In fast mode with seed 0, the first start is the encoder's
+        proposal, or z = 0 for a conditional generator. A conditional generator's starts are all proposals, the others
+        as drawn; elsewhere the other starts are the best of several drawn codes.
         """
         starts, share = settings.starts, settings.truncation
         codes = torch.stack([self._draw(starts, seed) for seed in settings.seed])  # (N, starts, latent_size)
@@ -235,11 +235,11 @@ class Inpainter:
         return codes, proposed
 
     def _draw(self, count: int, seed: int) -> Tensor:
-        """Codes (count, latent_size) that depend on the seed alone: not on the batch or the device."""
+        """Draws codes (count, latent_size) that depend only on the seed, not on the batch or the device."""
         return self.model.sample_latents(count, torch.Generator().manual_seed(seed))
 
     def _search(self, pictures, holes, which, origin, settings: Settings, callback) -> SearchState:
-        """Searches from `origin`, codes and which are proposals, row i for the picture of index which[i]."""
+        """Searches from `origin`, a pair of codes and proposal flags; row i belongs to picture which[i]."""
         z, proposed = origin
 
         def report(step: int, state: SearchState) -> bool | None:
@@ -258,7 +258,7 @@ class Inpainter:
 
     @torch.no_grad()
     def _finish(self, pictures, holes, latents: Tensor, refined, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
-        """Images of the chosen codes, refined where that is wanted, and their losses; in float32, on the CPU."""
+        """Returns the images of the chosen codes, refined where `refined`, and their losses; float32, on the CPU."""
         batch, z = self._to_device(pictures, holes), latents.to(self.device)
         images = quick(self.model.bound(*batch), "float32").generate(z)
         if refined.any():
@@ -269,15 +269,15 @@ class Inpainter:
 
     @torch.no_grad()
     def _losses(self, batch: tuple[Tensor, Tensor], images: Tensor, z: Tensor, settings: Settings) -> list[Tensor]:
-        """Context loss and unweighted prior loss of images (N, 3, H, W), by the model's own functions, on the CPU."""
+        """Returns the context loss and unweighted prior loss of images (N, 3, H, W), on the CPU."""
         pictures, hole = batch
         context = losses.context_loss(images, pictures, losses.importance_weights(hole, settings.window), settings.norm)
         return [context.cpu(), self.model.bound(*batch).prior_loss(images, z).float().cpu()]
 
     def _average(self, pictures, holes, settings: Settings, found: Filling, turned: Filling) -> Filling:
-        """The mean of the images for pictures and for their mirror images, flipped back, with its own losses.
+        """Averages the images for the pictures with those for their mirror images, flipped back; recomputes the losses.
 
-        Where nothing is left, two samples have nothing in common: the first stays.
+        Where everything is missing the two are unrelated samples, so the first is kept.
         """
         images = (found.images + turned.images.flip(3)) / 2
         images[holes.all((1, 2))] = found.images[holes.all((1, 2))]

@@ -1,4 +1,4 @@
-"""Reading pictures and holes: files of every kind, as a person would see them, and what is handed over in memory."""
+"""Reads pictures and holes from files, as a viewer would show them, and checks those passed in memory."""
 
 import os
 import warnings
@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from . import files, masks
 
-MIN_SIDE = 8  # pixels; below this a picture shows nothing to go by
+MIN_SIDE = 8  # pixels; a smaller picture gives the model nothing to work from
 MAX_PIXELS = 80_000_000  # a 12,000x6,600 photo; decoded it takes 240 MB
 MAX_BYTES = 500_000_000  # of a picture file
 
@@ -25,7 +25,7 @@ def open_image(source: str | Path | BinaryIO) -> Image.Image:
     """Opens an image file without decoding it.
 
     Raises:
-        ValueError: when it is missing, not a regular file (a pipe, a device), not an image, or larger than
+        ValueError: if it does not exist, is not a regular file (a pipe, a device), is not an image, or exceeds
             `MAX_PIXELS` or `MAX_BYTES`.
     """
     name = os.path.basename(source) if isinstance(source, (str, Path)) else "the picture"
@@ -33,30 +33,30 @@ def open_image(source: str | Path | BinaryIO) -> Image.Image:
         if isinstance(source, (str, Path)):
             files.check_regular(source, MAX_BYTES)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is ours to check
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we check `MAX_PIXELS` ourselves
             image = Image.open(source)
     except FileNotFoundError as error:
         raise ValueError(f"{source}: no such file.") from error
     except IsADirectoryError as error:
         raise ValueError(f"{source}: this is a folder, not a picture.") from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name}: this is not an image in a format that can be read.") from error
+        raise ValueError(f"{name}: this is not an image in a supported format.") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{name}: larger than the {MAX_PIXELS / 1e6:.0f} megapixels that can be read.") from error
+        raise ValueError(f"{name}: larger than the limit of {MAX_PIXELS / 1e6:.0f} megapixels.") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(f"{name}: cannot be read ({error}).") from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"
         image.close()
-        raise ValueError(f"{name}: {size} pixels are more than the {MAX_PIXELS / 1e6:.0f} megapixels that can be read.")
+        raise ValueError(f"{name}: {size} pixels exceed the limit of {MAX_PIXELS / 1e6:.0f} megapixels.")
     return image
 
 
 def read_image(source: str | Path | BinaryIO) -> Image.Image:
-    """Reads a picture file as a person would see it: upright, in RGB, transparency over white.
+    """Reads a picture file as a viewer would show it: upright, in RGB, transparency over white.
 
     Raises:
-        ValueError: as `open_image`, and when the file is truncated or the picture is too small.
+        ValueError: as `open_image`, and if the file is truncated or the picture is too small.
     """
     with open_image(source) as image:
         name = os.path.basename(image.filename) if getattr(image, "filename", "") else "the picture"
@@ -75,17 +75,15 @@ def to_rgb(image: Image.Image, name: str = "the picture") -> Image.Image:
     """Turns any PIL image into the RGB picture that a viewer would show.
 
     Raises:
-        ValueError: when it is too small, too large, or of a kind without a fixed range (float).
+        ValueError: if it is too small, too large, or has no fixed range (float).
     """
     check_sides(image.width, image.height, name)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(
-            f"{name}: {image.width}x{image.height} pixels are more than {MAX_PIXELS / 1e6:.0f} megapixels."
+            f"{name}: {image.width}x{image.height} pixels exceed the limit of {MAX_PIXELS / 1e6:.0f} megapixels."
         )
     if image.mode == "F":
-        raise ValueError(
-            f"{name}: holds floating-point values, which have no fixed range; save it as 8 or 16 bit first."
-        )
+        raise ValueError(f"{name}: floating-point pixels have no fixed range; save the picture as 8 or 16 bit first.")
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
@@ -96,10 +94,10 @@ def to_rgb(image: Image.Image, name: str = "the picture") -> Image.Image:
 
 
 def as_picture_list(images: Pictures) -> list[NDArray[np.uint8]]:
-    """Checks pictures in any of the accepted forms: a list of uint8 (H, W, 3) arrays.
+    """Checks pictures in any accepted form and returns a list of uint8 (H, W, 3) arrays.
 
     Raises:
-        TypeError, ValueError: naming the form that was expected and the one seen.
+        TypeError, ValueError: naming the form expected and the form seen.
     """
     if isinstance(images, Image.Image):
         images = [images]
@@ -113,9 +111,9 @@ def as_picture_list(images: Pictures) -> list[NDArray[np.uint8]]:
 
 
 def as_hole_list(hole: Holes, count: int) -> list[NDArray[np.bool_]]:
-    """Checks holes in any of the accepted forms: a list of `count` bool (H, W) arrays.
+    """Checks holes in any accepted form and returns a list of `count` bool (H, W) arrays.
 
-    One hole serves all pictures. Raises TypeError or ValueError like `as_picture_list`.
+    A single hole is used for all pictures. Raises TypeError or ValueError like `as_picture_list`.
     """
     if isinstance(hole, Image.Image):
         hole = [hole]
@@ -124,21 +122,21 @@ def as_hole_list(hole: Holes, count: int) -> list[NDArray[np.bool_]]:
     elif not isinstance(hole, Sequence) or isinstance(hole, (str, bytes)):
         raise TypeError(f"hole must be a boolean array or a PIL image, got {type(hole).__name__}.")
     if len(hole) not in (1, count):
-        raise ValueError(f"there are {count} pictures but {len(hole)} holes; give one hole, or one a picture.")
+        raise ValueError(f"there are {count} pictures but {len(hole)} holes; give one hole, or one per picture.")
     holes = [_as_hole(item) for item in hole]
     return holes * count if len(holes) == 1 else holes
 
 
 def check_sides(width: int, height: int, name: str) -> None:
     if min(width, height) < MIN_SIDE:
-        raise ValueError(f"{name}: {width}x{height} pixels are too few; at least {MIN_SIDE} a side are needed.")
+        raise ValueError(f"{name}: {width}x{height} pixels is too small; each side needs at least {MIN_SIDE}.")
 
 
 def _decode(image: Image.Image, name: str) -> None:
     try:
         image.load()
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name}: the file is damaged or cut short ({error}).") from error
+        raise ValueError(f"{name}: the file is damaged or incomplete ({error}).") from error
 
 
 def _as_picture(image: Picture, name: str) -> NDArray[np.uint8]:
@@ -160,7 +158,7 @@ def _as_hole(hole: Image.Image | NDArray[np.bool_]) -> NDArray[np.bool_]:
     if not isinstance(hole, np.ndarray):
         raise TypeError(f"hole must be a boolean array or a PIL image, got {type(hole).__name__}.")
     if hole.dtype != bool:
-        hint = "for a 0/255 array write `array >= 128`"
+        hint = "for a 0/255 array, pass `array >= 128`"
         raise TypeError(f"hole must be boolean, True = missing, got {hole.dtype}; {hint}.")
     if hole.ndim != 2:
         raise ValueError(f"hole must have shape (H, W) or (N, H, W), got {hole.shape}.")

@@ -1,4 +1,4 @@
-"""What a call of the inpainter returns, and what its callback sees on the way."""
+"""The result of an inpainter call, and the progress passed to its callback."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ from .settings import Settings
 
 @dataclass(frozen=True)
 class Progress:
-    """The search of some of the pictures after `step` of `steps` steps.
+    """State of the search for one batch of rows after `step` of `steps` steps.
 
-    `pictures` holds the index of each row's picture (several rows share one when there are several starts), `state`
-    the rows' codes, images and losses. `compose` returns the pictures filled as they stand: uint8 (rows, H, W, 3).
+    `pictures` holds each row's picture index (several starts of one picture are several rows), `state` the rows' codes,
+    images and losses. `compose` returns the pictures as filled so far: uint8 (rows, H, W, 3).
     """
 
     step: int
@@ -36,26 +36,26 @@ class Result:
     """Filled pictures, one row per picture."""
 
     images: NDArray[np.uint8]  # (N, H, W, 3), the filled pictures
-    generated: NDArray[np.uint8]  # (N, H, W, 3), G(z), refined and averaged if that was asked for
+    generated: NDArray[np.uint8]  # (N, H, W, 3), G(z), refined and averaged as the settings ask
     latents: NDArray[np.float32]  # (N, latent_size)
     context_loss: NDArray[np.float32]  # (N,), of `generated`
     prior_loss: NDArray[np.float32]  # (N,), of `generated`, without its factor lambda
-    pictures: NDArray[np.uint8]  # (N, H, W, 3), what the model saw, zero in the hole
+    pictures: NDArray[np.uint8]  # (N, H, W, 3), the model's input, zero in the hole
     hole: NDArray[np.bool_]  # (N, H, W)
-    settings: Settings  # with the value that was taken for every None and "auto"
-    steps: int  # taken by the longest search; 0 where there was nothing to search
+    settings: Settings  # with every None and "auto" resolved
+    steps: int  # taken by the longest search; 0 if there was nothing to search
     refined: NDArray[np.bool_]  # (N,), which pictures were refined
-    seconds: float  # from the call to this result
-    notes: tuple[str, ...] = ()  # what was done to the input, one sentence each
+    seconds: float  # duration of the call
+    notes: tuple[str, ...] = ()  # remarks on the input and how it was fitted, one sentence each
     _generated: Tensor = field(repr=False, default=None)
 
     @property
     def loss(self) -> NDArray[np.float32]:
-        """The total that the search minimises: context loss + lambda * prior loss, (N,)."""
+        """Total loss that the search minimises: context loss + lambda * prior loss, (N,)."""
         return self.context_loss + np.float32(self.settings.prior_weight) * self.prior_loss
 
     def compose(self, blend: str) -> NDArray[np.uint8]:
-        """The same fillings with another `blend`: uint8 (N, H, W, 3)."""
+        """Composes the same fillings with another `blend`: uint8 (N, H, W, 3)."""
         return compose(self.pictures, self._generated, self.hole, blend)
 
 

@@ -1,4 +1,4 @@
-"""Settings: every option of a fill, said once and checked once."""
+"""Settings: every option of a fill, defined and checked in one place."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Self
@@ -11,11 +11,11 @@ from .models import LatentModel
 from .search import fast, losses, refine
 from .search.kernels import quick_precision
 
-MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # and the usual number of steps; see `usual_steps`
+MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # mode: default number of steps; see `usual_steps`
 PRECISIONS = ("auto", "float32", "bfloat16")
 WHOLE = {"steps": (0, 100_000), "starts": (1, 1_000), "refine": (0, 1_000), "batch_size": (1, 4096)}  # least, most
 MAX_SEED = 2**63 - 1
-MAX_WINDOW = 2 * 512 + 1  # pixels; a window reaches over all of the largest picture that a model can make
+MAX_WINDOW = 2 * 512 + 1  # pixels; such a window spans the largest picture a model can generate
 
 
 @dataclass(frozen=True)
@@ -23,30 +23,30 @@ class Settings:
     """How to fill a hole. No option changes the meaning of another.
 
     Attributes:
-        mode: "fast" (see `inpainter.search.fast`), or "paper" for the method as published: from a random code, with a
-            constant step size, in float32.
-        steps: search steps, 0 to 100,000; None: the usual number for the mode and the model, see `usual_steps`.
-        learning_rate: Adam's step size throughout; None: falling to zero in fast mode, 0.03 in the paper's.
+        mode: "fast" (see `inpainter.search.fast`), or "paper" for the method as published: random starting codes, a
+            constant step size, float32.
+        steps: search steps, 0 to 100,000; None: the default for the mode and model, see `usual_steps`.
+        learning_rate: constant step size for Adam; None: decays to zero in fast mode, constant 0.03 in paper mode.
         prior_weight: lambda of the prior loss, zero (off) or more; one for all pictures, or one per picture.
         blend: "poisson", "overlay" (paste without blending) or "none" (the generated image).
-        seed: decides the starting code; one for all pictures, or one per picture. In fast mode, 0 takes the proposal
-            of the model or its encoder, if it has one.
-        starts: codes to start from per picture, 1 to 1,000; the best is kept, see `inpainter.pipeline`.
+        seed: determines the starting code; one for all pictures, or one per picture. In fast mode, seed 0 starts from
+            the proposal of the model or its encoder, if there is one.
+        starts: starting codes per picture, 1 to 1,000; the best result is kept, see `inpainter.pipeline`.
         window: odd side of the importance weights' neighbourhood in pixels; "auto": 7 for 64-pixel pictures, scaled
             with the picture. None: all known pixels weigh the same, as in the paper's first version.
-        norm: of the context loss, "l1" or "l2".
-        anchor: weight of the squared distance of a code from its proposal, in fast searches that start from one;
-            0 minimises the paper's loss alone.
-        truncation: share of the box of codes that is searched, above 0 and up to 1; see `inpainter.search.box`.
-        refine: steps of refinement after the search, see `inpainter.search.refine`; None: its usual number after a
-            fast search that took any steps, none in the paper's mode.
-        precision: "float32" or "bfloat16", of the networks' features in the search; "auto": bfloat16 in fast mode
-            where the device multiplies in it, else float32.
-        both_ways: average the generated image with the one for the mirrored picture, flipped back.
-        batch_size: most rows (pictures times starts) searched at once, 1 to 4,096.
+        norm: norm of the context loss, "l1" or "l2".
+        anchor: weight of a code's squared distance from its proposal, in fast searches that start from one; 0
+            minimises the paper's loss alone.
+        truncation: fraction of the latent box to search, above 0 and up to 1; see `inpainter.search.box`.
+        refine: refinement steps after the search, see `inpainter.search.refine`; None: the model's default after a
+            fast search of at least one step, else 0.
+        precision: "float32" or "bfloat16" for the networks' features in the search; "auto": bfloat16 in fast mode on
+            devices that compute in it natively, else float32.
+        both_ways: average the generated image with that for the mirrored picture, flipped back.
+        batch_size: maximum number of rows (pictures times starts) searched at once, 1 to 4,096.
 
     Raises:
-        TypeError, ValueError: one sentence with the option, what was expected, and the value seen.
+        TypeError, ValueError: one sentence with the option, what was expected and the value seen.
     """
 
     mode: str = "fast"
@@ -91,17 +91,17 @@ class Settings:
         object.__setattr__(self, name, value)
 
     def with_fields(self, **changes) -> Self:
-        """The same with some fields changed; raises TypeError for a name that is none."""
+        """Returns a copy with some fields changed; raises TypeError for an unknown name."""
         if unknown := changes.keys() - {field.name for field in fields(self)}:
             names = ", ".join(field.name for field in fields(self))
-            raise TypeError(f"there is no setting {min(unknown)!r}; there are {names}.")
+            raise TypeError(f"there is no setting {min(unknown)!r}; the settings are {names}.")
         return replace(self, **changes)
 
     def resolved(self, model: LatentModel, count: int) -> Self:
-        """The same with its value for a model and `count` pictures in place of every None and "auto".
+        """Returns a copy with every None and "auto" replaced by its value for a model and `count` pictures.
 
-        `seed` and `prior_weight` become tuples of one per picture. Raises ValueError for other numbers of them, or a
-        window of more than twice the picture's side.
+        `seed` and `prior_weight` become tuples, one value per picture. Raises ValueError if their lengths do not match,
+        or if the window is larger than twice the picture's side plus one.
         """
         side = model.config.image_size
         steps = usual_steps(self.mode, model) if self.steps is None else self.steps
@@ -123,5 +123,5 @@ class Settings:
 
 
 def usual_steps(mode: str, model: LatentModel) -> int:
-    """The number of search steps when none is given: few for a model that sees the picture, whose start is near."""
+    """Returns the default number of search steps: few for a conditional model, whose start is already close."""
     return fast.CONDITIONAL_STEPS if mode == "fast" and model.conditional else MODES[mode]

@@ -156,7 +156,7 @@ def mask_file(tmp_path, hole) -> Path:
 BAD = {
     "no such file": (lambda t: [t / "none.png", "--mask", "center", "-o", t / "f.png"], "none.png"),
     "text": (lambda t: [t / "text.png", "--mask", "center", "-o", t / "f.png"], "not an image"),
-    "truncated": (lambda t: [t / "cut.png", "--mask", "center", "-o", t / "f.png"], "cut short"),
+    "truncated": (lambda t: [t / "cut.png", "--mask", "center", "-o", t / "f.png"], "damaged or incomplete"),
     "1x1": (lambda t: [t / "dot.png", "--mask", "center", "-o", t / "f.png"], "1x1"),
     "20000x20000": (lambda t: [t / "huge.png", "--mask", "center", "-o", t / "f.png"], "megapixels"),
     "no mask": (lambda t: [t / "photo.png", "--mask", "middle", "-o", t / "f.png"], "middle"),
@@ -167,11 +167,11 @@ BAD = {
     ),
     "mask without a hole": (
         lambda t: [t / "photo.png", "--mask", mask_file(t, np.zeros((16, 16), bool)), "-o", t / "f.png"],
-        "no hole",
+        "nothing to fill",
     ),
     "everything missing": (
         lambda t: [t / "photo.png", "--mask", mask_file(t, np.ones((16, 16), bool)), "-o", t / "f.png"],
-        "nothing of the picture",
+        "nothing to fill it from",
     ),
     "no output folder": (lambda t: [t / "photo.png", "--mask", "center", "-o", t / "none" / "f.png"], "none"),
     "output is a file": (lambda t: [t / "photo.png", "--mask", "center", "-o", t / "text.png" / "f.png"], "text.png"),

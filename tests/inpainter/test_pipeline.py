@@ -91,7 +91,7 @@ def test_with_everything_missing_a_sample_is_returned_and_said_so(tiny, pictures
     result = tiny(pictures, np.ones((16, 16), dtype=bool), seed=3, callback=lambda *a: calls.append(a))
     assert (result.images == result.generated).all()
     assert not calls
-    assert "nothing is left" in result.notes[0]
+    assert "everything is missing" in result.notes[0]
 
 
 def test_empty_full_and_ordinary_holes_share_a_batch(tiny, pictures):

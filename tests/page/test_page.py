@@ -438,8 +438,8 @@ def test_the_frame_is_moved_by_keyboard_and_dragged(page, tmp_path):
     ("content", "expected"),
     [
         (b"This is no picture.", "not an image"),
-        (EXAMPLES[0].read_bytes()[:3000] if EXAMPLES else b"", "damaged or cut short"),
-        ((1, 1), "too few"),
+        (EXAMPLES[0].read_bytes()[:3000] if EXAMPLES else b"", "damaged or incomplete"),
+        ((1, 1), "too small"),
         ((9000, 8000), "more than the 50 megapixels"),
     ],
     ids=["text", "truncated", "tiny", "huge"],
