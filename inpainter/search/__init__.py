@@ -1,6 +1,6 @@
-"""The method: finds the latent code whose image agrees with what is left of a picture.
+"""The method: finds the latent code whose image matches the known pixels of a picture.
 
-`losses` is what is minimised, `loop` the search of the paper; `fast` and `refine` go beyond it.
+`losses` defines the objective and `loop` the paper's search; `fast` and `refine` go beyond it.
 """
 
 from .loop import LEARNING_RATE, PRIOR_WEIGHT, STEPS, Callback, SearchState, box, descend, search

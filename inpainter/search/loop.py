@@ -1,4 +1,4 @@
-"""The latent search: find the code whose image agrees with what is left of a picture (CVPR section 3.2, eq. 2)."""
+"""The latent search: finds the code whose image matches the known pixels of a picture (CVPR section 3.2, eq. 2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from .kernels import quick
 
 STEPS = 1500
 PRIOR_WEIGHT = 0.003  # lambda, against the context loss summed over pixels and channels
-# The papers do not give one. After 1500 steps on held-out faces, 0.005 fills centres as well and halves 0.2 dB worse
-# (PSNR in the hole, 16 and 40 faces), and 0.1 is no better on either.
+# Not given in the papers. After 1500 steps on held-out faces, 0.005 is as good for centre holes and 0.2 dB worse for
+# half holes (PSNR in the hole, 16 and 40 faces); 0.1 is no better for either.
 LEARNING_RATE = 0.03
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Images G(z) (N, 3, H, W) in [-1, 1], losses (N,), the prior's unweighted, and the gradient of `loss` by z."""
+    """Images G(z) (N, 3, H, W) in [-1, 1], losses (N,), prior loss unweighted, and the gradient of `loss` w.r.t. z."""
 
     images: Tensor
     context_loss: Tensor
@@ -30,10 +30,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class SearchState:
-    """A search after `step` steps; every tensor belongs to the same codes.
+    """State of a search after `step` steps; all tensors belong to the same codes.
 
-    z (N, latent_size), images = G(z) (N, 3, H, W) in [-1, 1], context_loss (N,), prior_loss (N,)
-    before its factor lambda, loss (N,) the weighted total.
+    z (N, latent_size), images = G(z) (N, 3, H, W) in [-1, 1], context_loss (N,), prior_loss (N,) without its factor
+    lambda, loss (N,) the weighted total.
     """
 
     step: int
@@ -62,24 +62,23 @@ def search(
     precision: str = "float32",
     callback: Callback | None = None,
 ) -> SearchState:
-    """Adam on context loss + lambda * prior loss, the code clipped to its box after every step.
+    """Minimises context loss + lambda * prior loss with Adam, clipping the code to its box after every step.
 
-    Every row is a search of its own: several pictures, or several starts of one, ride in one batch
-    without touching each other.
+    Each row is an independent search: several pictures, or several starts of one, can share a batch.
 
     Args:
         model: in evaluation mode, without parameter gradients.
-        pictures: float32 (N, 3, H, W) in [-1, 1]; what is under the hole is not read.
+        pictures: float32 (N, 3, H, W) in [-1, 1]; pixels under the hole are not read.
         hole: bool (N, H, W), True = missing.
         z: float32 (N, latent_size), the starting codes.
-        steps: number of Adam steps; 0 evaluates the start.
+        steps: number of Adam steps; 0 only evaluates the starting codes.
         prior_weight: lambda, one for all or one per row (N,).
         learning_rate: Adam's step size.
-        window, norm: as in `losses.importance_weights` and `losses.context_loss`.
+        window, norm: as for `losses.importance_weights` and `losses.context_loss`.
         truncation: as for `box`.
-        precision: "float32" or "bfloat16", of the networks' features.
-        callback: called as callback(step, state) before the first step and after each one; returning
-            True ends the search there.
+        precision: "float32" or "bfloat16" for the networks' features.
+        callback: called as callback(step, state) before the first step and after each one; returning True ends the
+            search.
 
     Returns:
         The last state.
@@ -89,7 +88,7 @@ def search(
 
 
 class Objective:
-    """Context loss + lambda * prior loss (CVPR eq. 3 to 5) of codes, and its gradient. Arguments as for `search`."""
+    """Context loss + lambda * prior loss (CVPR eq. 3 to 5) of codes, and its gradient; arguments as for `search`."""
 
     def __init__(
         self,
@@ -103,11 +102,11 @@ class Objective:
         self.model, self.prior_weight, self.norm = model, prior_weight, norm
         self.weights = losses.importance_weights(hole, window)  # (N, 1, H, W)
         self.pictures = pictures.masked_fill(hole[:, None], 0).contiguous(memory_format=torch.channels_last)
-        self.pull: Tensor | None = None  # the gradient of the weighted prior by the images (N, 3, H, W)
+        self.pull: Tensor | None = None  # gradient of the weighted prior w.r.t. the images (N, 3, H, W)
 
     @torch.enable_grad()
     def __call__(self, z: Tensor, fresh: bool = True) -> Evaluation:
-        """Evaluates codes z (N, latent_size); unless `fresh`, a prior of the images keeps its loss and gradient."""
+        """Evaluates codes z (N, latent_size); unless `fresh`, reuses the loss and gradient of an image prior."""
         z = z.detach().requires_grad_()
         images = self.model.generate(z)
         context = losses.context_loss(images, self.pictures, self.weights, self.norm)
@@ -119,7 +118,7 @@ class Objective:
         return Evaluation(images.detach(), context, self.prior_loss, loss, gradient + of_code)
 
     def _judge(self, images: Tensor, z: Tensor) -> Tensor | float:
-        """Brings the prior's loss and pull on the images up to date; returns its pull on the codes."""
+        """Updates the prior loss and its gradient w.r.t. the images; returns its direct gradient w.r.t. the codes."""
         images, z = images.requires_grad_(), z.requires_grad_()
         prior = self.model.prior_loss(images, z)
         self.prior_loss, self.pull = prior.detach(), None
@@ -131,13 +130,13 @@ class Objective:
 
 
 def box(model: LatentModel | EncoderConfig, truncation: float) -> float | None:
-    """How far from zero a search lets each coordinate of a code go; None for a model whose codes have no bound.
+    """Returns the largest absolute value of a code's coordinates in a search; None if the model sets no bound.
 
     Args:
-        truncation: share of the model's bound. 1 is the paper's; less keeps a search away from the corners of the
-            box, which training hardly ever saw.
+        truncation: fraction of the model's bound. 1 is the paper's box; less keeps the search away from its corners,
+            which training rarely sampled.
 
-    Source: after the truncation of samples in Brock et al., *Large Scale GAN Training*, ICLR 2019, section 3.1.
+    Source: after the truncation trick for samples in Brock et al., *Large Scale GAN Training*, ICLR 2019, section 3.1.
     """
     return model.latent_bound and truncation * model.latent_bound
 
@@ -154,13 +153,13 @@ def descend(
     anchor: float | Tensor = 0,
     prior_every: int = 1,
 ) -> SearchState:
-    """Evaluate, step, clip: the loop of every search. Arguments and result as for `search`, and:
+    """Evaluates, steps and clips: the loop of every search. Arguments and result as for `search`, except:
 
     Args:
-        step_size: Adam's, by the step; a number, or one per row (N, 1).
-        bound: of each coordinate of z, None for none.
+        step_size: Adam's step size as a function of the step; a number, or one per row (N, 1).
+        bound: largest absolute value of each coordinate of z; None: unbounded.
         anchor: adds anchor * |z - start|^2 to the objective, but not to the reported losses; a number or (N, 1).
-        prior_every: the prior is evaluated every so many steps; in between, its last loss and gradient stand.
+        prior_every: steps between evaluations of the prior; its last loss and gradient are reused in between.
     """
     start, adam = z, Adam(betas)
     for step in range(steps + 1):
@@ -168,7 +167,7 @@ def descend(
         found = evaluate(z, fresh)
         state = SearchState(step, z, found.images, found.context_loss, found.prior_loss, found.loss)
         stopped = callback is not None and callback(step, state)
-        if stopped and not fresh:  # so that all that is returned belongs to the same codes
+        if stopped and not fresh:  # make the returned prior loss belong to the returned codes
             found = evaluate(z)
             state = SearchState(step, z, found.images, found.context_loss, found.prior_loss, found.loss)
         if stopped or step == steps:
@@ -179,13 +178,13 @@ def descend(
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015, algorithm 1). Entries have moments of their own, so rows do not interact."""
+    """Adam (Kingma and Ba 2015, algorithm 1). Its moments are elementwise, so rows do not interact."""
 
     def __init__(self, betas: tuple[float, float]):
         self.betas, self.steps, self.mean, self.square = betas, 0, 0.0, 0.0
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """What a step of size 1 subtracts."""
+        """Returns the update for a step of size 1, to be subtracted."""
         self.steps += 1
         beta1, beta2 = self.betas
         self.mean = beta1 * self.mean + (1 - beta1) * gradient

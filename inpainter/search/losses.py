@@ -7,28 +7,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.base import prior_loss as prior_loss  # defined there because the models use it
+from ..models.base import prior_loss as prior_loss  # re-exported; the models use it too
 
-WINDOW = 7  # pixels, for pictures of 64; the paper's best window (CVPR section 4)
+WINDOW = 7  # pixels, for 64-pixel pictures; the paper's best window (CVPR section 4)
 NORMS = ("l1", "l2")
 
 
 def usual_window(side: int) -> int:
-    """The paper's window scaled to pictures of another side: 7 at 64 pixels, 13 at 128, at least 3."""
+    """Scales the paper's window to pictures of a given side: 7 at 64 pixels, 13 at 128, at least 3."""
     return max(3, 2 * round(WINDOW // 2 * side / 64) + 1)
 
 
 def importance_weights(hole: Tensor, window: int | str | None = "auto") -> Tensor:
-    """Weighs each known pixel by the missing share of its neighbours (CVPR eq. 3).
+    """Weighs each known pixel by the missing fraction of its neighbours (CVPR eq. 3).
 
     Args:
         hole: bool (N, H, W), True = missing.
-        window: odd side of the neighbourhood in pixels; "auto": as `usual_window`; None gives every known pixel
-            weight 1, as the first version of the paper does.
+        window: odd side of the neighbourhood in pixels; "auto": as `usual_window`; None: weight 1 for every known
+            pixel, as in the paper's first version.
 
     Returns:
-        float32 (N, 1, H, W) in [0, 1]: zero in the hole, largest at its rim, zero further than
-        `window // 2` pixels from it. Neighbours outside the image are not counted.
+        float32 (N, 1, H, W) in [0, 1]: zero in the hole, largest at its rim, zero more than `window // 2` pixels
+        away from it. Neighbours outside the image are not counted.
 
     Raises:
         ValueError: if `window` is not an odd number of at least 3.
@@ -41,14 +41,14 @@ def importance_weights(hole: Tensor, window: int | str | None = "auto") -> Tenso
         raise ValueError(f"window must be an odd number of at least 3, got {window}.")
     missing_around = box_sums(hole.float(), window // 2)
     pixels_around = box_sums(torch.ones_like(hole, dtype=torch.float32), window // 2)  # inside the image
-    # A known pixel does not add to `missing_around` itself, but is in `pixels_around`: take it out.
+    # A pixel is not its own neighbour, but `pixels_around` counts it: subtract it.
     return (~hole * missing_around / (pixels_around - 1).clamp(min=1))[:, None]
 
 
 def box_sums(values: Tensor, reach: int) -> Tensor:
-    """Sums of (N, H, W) over the (2 reach + 1)^2 window around each pixel, inside the image.
+    """Sums (N, H, W) over the part inside the image of the (2 reach + 1)^2 window around each pixel.
 
-    By cumulative sums along each axis, so that the cost does not depend on the window; exact for whole numbers.
+    Uses cumulative sums along each axis, so the cost does not depend on the window; exact for integers.
     """
     for axis in (1, 2):
         side = values.shape[axis]
@@ -60,12 +60,12 @@ def box_sums(values: Tensor, reach: int) -> Tensor:
 
 
 def context_loss(generated: Tensor, pictures: Tensor, weights: Tensor, norm: str = "l1") -> Tensor:
-    """Weighted distance from the known pixels, summed over pixels and channels (CVPR eq. 4).
+    """Returns the weighted distance to the known pixels, summed over pixels and channels (CVPR eq. 4).
 
     Args:
         generated, pictures: float (N, 3, H, W) in [-1, 1].
         weights: float (N, 1, H, W), zero in the hole.
-        norm: "l1" as both papers use, or "l2" (sum of squares) for comparison.
+        norm: "l1" as in both papers, or "l2" (sum of squares) for comparison.
 
     Returns:
         float (N,).

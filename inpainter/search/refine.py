@@ -1,21 +1,20 @@
-"""Refinement: after the search, a few steps move what G's lower layers made of the code.
+"""Refinement: a few steps after the search that optimise G's intermediate features instead of the code.
 
-The search finds at best the nearest image that G can make, and none is quite the picture. Refinement lowers the
-context loss further from there. In a DCGAN or VAE it moves the features (N, C, 8, 8) that go into the layers above:
-as these are coarse, the hole follows its surroundings. In a CoMod it moves the style of each size by an offset of its
-own, with a penalty on the offset's squared length. A step costs no more than one of the search.
+At best the search finds the closest image that G can generate, which never matches the picture exactly. Refinement
+lowers the context loss further. In a DCGAN or VAE it optimises the 8x8 features (N, C, 8, 8): they are coarse, so the
+hole changes along with its surroundings. In a CoMod it adds an offset to the style of each size, with a penalty on
+the offset's squared length. A step costs no more than a step of the search.
 
-On 16 held-out faces, 20 steps raise the PSNR in the hole by 0.23 dB (centre), 0.49 (pattern), 1.09 (random)
-and 0.02 (half), with standard errors of 0.07, 0.19, 0.10 and 0.01. Moving all weights of a copy of G for each
-picture instead took about ten times as long and gained less (0.3 dB on the mean of the masks, half made worse;
-measured on 8 of the faces, and with the prior). Features of 4x4 and of 16x16 gained less, other step sizes, more
-steps and a wider window of the loss no more.
+On 16 held-out faces, 20 steps raise the PSNR in the hole by 0.23 dB (centre), 0.49 (pattern), 1.09 (random) and 0.02
+(half), with standard errors of 0.07, 0.19, 0.10 and 0.01. Tuning all weights of a copy of G per picture took about ten
+times as long and gained less (0.3 dB averaged over the masks, half holes got worse; measured on 8 of the faces, with
+the prior). 4x4 and 16x16 features gained less; other step sizes, more steps and a wider window gained no more.
 
-The prior is left out: Adam's steps are as long where the gradient is small as where it is large, so in the middle of
-a hole, where the prior alone would pull, they would draw patterns that deceive only D.
+The prior is omitted: Adam's steps are as long for small gradients as for large ones, so in the middle of a hole, where
+only the prior has a gradient, they would draw patterns that fool only D.
 
-Source: the idea is that of Daras et al., *Intermediate Layer Optimization for Inverse Problems using Deep
-Generative Models*, ICML 2021.
+Source: after Daras et al., *Intermediate Layer Optimization for Inverse Problems using Deep Generative Models*, ICML
+2021.
 """
 
 from collections.abc import Callable
@@ -29,10 +28,10 @@ from .loop import Objective, descend
 
 STEPS = 20
 LEARNING_RATE = 0.03  # the features of a trained G are around 0.5
-# Of a CoMod, when none is given. 10 steps lower its context loss by a quarter to a third, but also the PSNR in the hole
-# of 8 faces of the training archive, by 0.1 dB on the mean of the masks (random masks by 0.35).
+# Default for a CoMod. 10 steps lower its context loss by a quarter to a third, but also the PSNR in the hole on 8 faces
+# of the training archive: by 0.1 dB averaged over the masks, by 0.35 for random masks.
 STYLE_STEPS = 0
-STYLE_LEARNING_RATE = 0.02  # the style's entries have deviation 1
+STYLE_LEARNING_RATE = 0.02  # the style's entries have standard deviation 1
 STYLE_ANCHOR = 1.0  # weight of an offset's squared length, against the context loss summed over pixels
 
 
@@ -47,19 +46,19 @@ def refine(
     norm: str = "l1",
     precision: str = "float32",
 ) -> Tensor:
-    """Takes Adam steps on the context loss, from where codes z are. Every row is refined by itself.
+    """Takes Adam steps on the context loss, starting from codes z. Rows are refined independently.
 
     Args:
-        model: in evaluation mode, without parameter gradients; it is not changed.
-        pictures, hole, window, norm, precision: as for `loop.search`. What is returned is computed in float32.
-        z: float32 (N, latent_size), what a search found.
-        steps: 0 evaluates the codes.
+        model: in evaluation mode, without parameter gradients; not modified.
+        pictures, hole, window, norm, precision: as for `loop.search`; the result is always computed in float32.
+        z: float32 (N, latent_size), found by a search.
+        steps: 0 only generates the codes' images.
 
     Returns:
         Images (N, 3, H, W) in [-1, 1].
 
     Raises:
-        ModelError: when the model cannot be refined.
+        ModelError: if the model cannot be refined.
     """
     if isinstance(model, CoMod):
         bound = model.bound(pictures, hole)
@@ -75,7 +74,7 @@ def refine(
 
 
 class Generating:
-    """A function from codes of any kind to images as a model without a prior."""
+    """Wraps a function from any kind of codes to images as a model without a prior."""
 
     def __init__(self, generate: Callable[[Tensor], Tensor]):
         self.generate = generate
@@ -85,17 +84,17 @@ class Generating:
 
 
 def possible(model: LatentModel) -> bool:
-    """Whether a model is of a family that can be refined."""
+    """Returns whether a model belongs to a family that can be refined."""
     return type(model) in (DCGAN, VAE, CoMod)
 
 
 def usual_steps(model: LatentModel) -> int:
-    """The number of steps when none is given."""
+    """Returns the default number of refinement steps for a model."""
     return (STYLE_STEPS if model.conditional else STEPS) if possible(model) else 0
 
 
 def split(model: LatentModel) -> int:
-    """The first of a generator's layers that come after features of 8x8 (4x4, of one that makes 8x8 images)."""
+    """Returns the index of the first layer after a generator's 8x8 features (4x4 if it generates 8x8 images)."""
     if not possible(model):
         raise ModelError(f"refine: the generator of a {type(model).__name__} is not a sequence of layers.")
     enlarging = [index for index, layer in enumerate(model.generator) if isinstance(layer, nn.ConvTranspose2d)]

@@ -1,7 +1,7 @@
-"""What makes a search fast, behind one function: `quick`. Nobody has to read this to understand the method.
+"""Speed-ups for the search, behind one function, `quick`. You can understand the method without reading this.
 
 A full step of a DCGAN at 64 pixels (losses and gradient; one thread, bfloat16) took 4.8 ms for one picture and
-2.7 ms each for eight, against 12.4 and 3.8 ms with batch norm fused by `fuse_conv_bn_eval` and plain autograd.
+2.7 ms per picture for eight, against 12.4 and 3.8 ms with batch norm fused by `fuse_conv_bn_eval` and plain autograd.
 """
 
 import torch
@@ -15,13 +15,13 @@ __all__ = ["chain", "quick", "quick_precision"]
 
 
 def quick(model: LatentModel, precision: str) -> LatentModel:
-    """The same functions G(z) and prior loss, with a cheap gradient of their inputs alone.
+    """Returns the same G(z) and prior loss, with a cheap gradient w.r.t. their inputs only.
 
-    A DCGAN or VAE is folded (see `folding`); any other model runs as it is, under autocast for "bfloat16".
+    A DCGAN or VAE is folded (see `folding`); any other model runs unchanged, under autocast for "bfloat16".
 
     Args:
         model: in evaluation mode, without parameter gradients.
-        precision: "float32" or "bfloat16", of the networks' features; images, codes and losses are float32.
+        precision: "float32" or "bfloat16" for the networks' features; images, codes and losses are float32.
     """
     if type(model) in (DCGAN, VAE) and next(model.parameters()).device.type in ("cpu", "cuda"):
         return Folded(model, getattr(torch, precision))
@@ -29,16 +29,16 @@ def quick(model: LatentModel, precision: str) -> LatentModel:
 
 
 def quick_precision(device: torch.device) -> str:
-    """ "bfloat16" where the device multiplies in it, else "float32"."""
+    """Returns "bfloat16" if the device supports it natively, else "float32"."""
     if device.type == "cuda":
         has_it = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:  # processors without the instructions emulate them, slowly
+    else:  # CPUs without the instructions emulate them, slowly
         has_it = device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return "bfloat16" if has_it else "float32"
 
 
 class Folded:
-    """A DCGAN or VAE by way of `folding`."""
+    """A DCGAN or VAE run through `folding`."""
 
     def __init__(self, model: DCGAN | VAE, dtype: torch.dtype):
         self.model = model
@@ -56,14 +56,14 @@ class Folded:
 
 
 class Cast:
-    """A model's own functions in the given precision, whatever the caller's autocast."""
+    """A model's own functions in a given precision, regardless of the caller's autocast."""
 
     def __init__(self, model: LatentModel, precision: str):
         self.model, self.half = model, precision == "bfloat16"
 
     def generate(self, z: Tensor) -> Tensor:
         with torch.autocast(z.device.type, torch.bfloat16, enabled=self.half):
-            # Not z itself: under autocast the first cast of a leaf is cached, and the search would not move.
+            # Clone z: autocast caches the first cast of a leaf, so the search would not move.
             return self.model.generate(z.clone()).float()
 
     def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:

@@ -1,18 +1,16 @@
-"""DCGAN's networks with weights that are laid out once, and the gradient of the input written out.
+"""DCGAN's networks with pre-packed weights and a hand-written gradient of the input.
 
-In small batches most of a convolution's time goes into rearranging its weights. In a search they never
-change, yet PyTorch's convolutions lay them out anew in every step, and once more for the gradient. Here
-they are laid out once, for both directions; batch norm, in evaluation mode an affine map, is folded into
-them; and the backward pass computes the gradient of the input alone. It is the same function, rounded in
-another order.
+In small batches a convolution spends most of its time rearranging its weights. They never change during a search, yet
+PyTorch's convolutions repack them in every step, and again for the gradient. Here they are packed once for both
+directions; batch norm, an affine map in evaluation mode, is folded into them; and the backward pass computes only the
+gradient of the input. The function is the same up to rounding.
 
-G's layers double the size of their features, D's halve it; both run the other way in their backward
-pass. A layer has coarse features (N, H, W, K), fine ones (N, 2 H, 2 W, C), channels last throughout,
-and weights (K, C, 4, 4): what ConvTranspose2d and Conv2d with 4x4 kernels call theirs. The linear layers
-go from 1x1 to 4x4 and back.
+G's layers double the size of their features and D's halve it; each does the opposite in its backward pass. A layer has
+coarse features (N, H, W, K), fine features (N, 2 H, 2 W, C), channels last throughout, and weights (K, C, 4, 4), laid
+out as in ConvTranspose2d and Conv2d with 4x4 kernels. The linear layers go from 1x1 to 4x4 and back.
 
-On a processor with oneDNN the maps are its convolutions, elsewhere matrix products; and everywhere where
-the fine side is an image, as a convolution to three channels leaves most of a vector register empty.
+On CPUs with oneDNN the maps are its convolutions, elsewhere matrix products. Where the fine side is an image they are
+always matrix products, since a convolution to three channels leaves most of a vector register empty.
 """
 
 from collections.abc import Callable
@@ -26,16 +24,16 @@ from torch import Tensor, nn
 
 aten, onednn = torch.ops.aten, torch.ops.mkldnn
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-NARROW = 4  # channels; to so few a matrix product and its overlapping sum take half a convolution's time
+NARROW = 4  # channels; up to this many, a matrix product with overlap-add takes half a convolution's time
 
 
 class Activation(NamedTuple):
-    """An activation by oneDNN's name, by itself, and its backward pass from its value."""
+    """An activation: its name in oneDNN, its function, and its backward pass from its value."""
 
     name: str
     scalars: list[float]
     apply: Callable[[Tensor], Tensor]
-    derive: Callable[[Tensor, Tensor], Tensor]  # (gradient, value) to the gradient of what was activated
+    derive: Callable[[Tensor, Tensor], Tensor]  # (gradient, value) to the gradient of the input
 
 
 NONE = Activation("none", [], lambda x: x, lambda g, y: g)
@@ -43,18 +41,18 @@ Map = Callable[[Tensor], Tensor]
 
 
 class Product:
-    """x -> x A + b with a fixed matrix A (I, O) and x (M, I), laid out once for the library that multiplies."""
+    """x -> x A + b with a fixed matrix A (I, O) and x (M, I), pre-packed for oneDNN where possible."""
 
     def __init__(self, matrix: Tensor, bias: Tensor | None = None):
         self.bias = bias
         self.weight = matrix.t().contiguous()  # (O, I)
-        # The public functions of oneDNN rearrange the weights in every call; this is what torch.compile uses.
+        # oneDNN's public functions repack the weights in every call; torch.compile uses these instead.
         self.packed = can_pack(matrix)
         if self.packed:
             self.weight = onednn._reorder_linear_weight(self.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if len(x) == 1:  # a single row would be summed in another order, and a picture depend on its batch
+        if len(x) == 1:  # a single row is summed in another order, so a result would depend on its batch
             return self(x.expand(2, -1))[:1]
         if self.packed:
             return onednn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
@@ -62,7 +60,7 @@ class Product:
 
 
 def can_pack(weight: Tensor) -> bool:
-    """Whether oneDNN is there, and multiplies this kind of number on this processor."""
+    """Returns whether oneDNN is available and supports this dtype on this CPU."""
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     if not all(hasattr(onednn, name) for name in ("_linear_pointwise", "_convolution_transpose_pointwise")):
@@ -71,16 +69,16 @@ def can_pack(weight: Tensor) -> bool:
 
 
 def enlarging(weight: Tensor, bias: Tensor | None, activation: Activation, linear: bool) -> Map:
-    """The map (N, H, W, K) to (N, 2 H, 2 W, C), or of a linear layer (N, 1, 1, K) to (N, 4, 4, C).
+    """Builds the map (N, H, W, K) to (N, 2 H, 2 W, C), or (N, 1, 1, K) to (N, 4, 4, C) if linear.
 
     Args:
         weight: (K, C, 4, 4).
         bias: (C,), or None for zero.
-        activation: what follows.
+        activation: applied to the output.
     """
     k, c = weight.shape[:2]
     if not linear and c > NARROW and can_pack(weight):
-        shape = [1, k, 4, 4]  # of an example; other batches and sizes want the same layout
+        shape = [1, k, 4, 4]  # an example input; other batches and sizes use the same layout
         packed = onednn._reorder_convolution_transpose_weight(
             weight.contiguous(), [1, 1], [0, 0], [2, 2], [1, 1], 1, shape
         )
@@ -92,7 +90,7 @@ def enlarging(weight: Tensor, bias: Tensor | None, activation: Activation, linea
         return lambda x: activation.apply(product(x.flatten(1)).view(-1, 4, 4, c))
     product = Product(matrix)
     start = weight.new_zeros(c) if bias is None else bias
-    start = start.float() if c <= NARROW else start  # images in full precision; sums of bfloat16 are slow besides
+    start = start.float() if c <= NARROW else start  # images need full precision, and bfloat16 sums are slow
 
     def enlarge(x: Tensor) -> Tensor:
         n, h, w, _ = x.shape
@@ -103,7 +101,7 @@ def enlarging(weight: Tensor, bias: Tensor | None, activation: Activation, linea
 
 
 def reducing(weight: Tensor, bias: Tensor | None, activation: Activation, linear: bool) -> Map:
-    """The map (N, 2 H, 2 W, C) to (N, H, W, K), or of a linear layer (N, 4, 4, C) to (N, 1, 1, K); bias (K,)."""
+    """Builds the map (N, 2 H, 2 W, C) to (N, H, W, K), or (N, 4, 4, C) to (N, 1, 1, K) if linear; bias (K,)."""
     k, c = weight.shape[:2]
     if not linear and can_pack(weight):
         packed = onednn._reorder_convolution_weight(weight.contiguous(), [1, 1], [2, 2], [1, 1], 1, [1, c, 8, 8])
@@ -122,18 +120,18 @@ def reducing(weight: Tensor, bias: Tensor | None, activation: Activation, linear
 
 
 def convolved(convolution: Callable, packed: Tensor, settings: tuple) -> Map:
-    """A convolution by packed weights as a map of features with channels last."""
+    """Wraps a convolution with packed weights as a map of channels-last features."""
     return lambda x: convolution(x.permute(0, 3, 1, 2), packed, *settings).permute(0, 2, 3, 1)
 
 
 class Layer:
-    """A linear map, the activation that follows it, and the map's transpose for the backward pass.
+    """A linear map, its activation, and its transpose for the backward pass.
 
     Args:
         weight: (K, C, 4, 4).
-        bias: (C,) of a layer that enlarges, (K,) of one that reduces.
-        enlarges: whether its output is the fine side.
-        linear: whether the coarse side is one pixel, a code or a logit. These stay in float32.
+        bias: (C,) if the layer enlarges, (K,) if it reduces.
+        enlarges: whether the output is the fine side.
+        linear: whether the coarse side is a single pixel, a code or a logit. Linear layers stay in float32.
         dtype: of a convolution's features and gradients.
     """
 
@@ -156,14 +154,14 @@ class Layer:
         return self.map(x.to(self.dtype))
 
     def backward(self, gradient: Tensor, y: Tensor) -> Tensor:
-        """The gradient of the input, from that of the output y and from y."""
+        """Returns the gradient of the input, given the output y and its gradient."""
         return self.transposed(self.derive(gradient.to(y.dtype), y).to(self.dtype))
 
 
 class Chain:
-    """G or D, or the last layers of one, with features of `dtype`, as a differentiable map of its input.
+    """G or D, or some consecutive layers of one, as a differentiable map with features of `dtype`.
 
-    Takes and returns float32 (N, C, H, W), in any memory layout; codes and logits have H = W = 1.
+    Takes and returns float32 (N, C, H, W) in any memory layout; codes and logits have H = W = 1.
     """
 
     def __init__(self, network: nn.Sequential, dtype: torch.dtype):
@@ -173,21 +171,21 @@ class Chain:
         return Through.apply(x, self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The values after each layer of x (N, H, W, C), x itself first."""
+        """Returns the input x (N, H, W, C) followed by the output of each layer."""
         values = [x]
         for layer in self.layers:
             values.append(layer.forward(values[-1]))
         return values
 
     def backward(self, gradient: Tensor, values: list[Tensor]) -> Tensor:
-        """The gradient of the input, from that of the output and what `forward` returned."""
+        """Returns the gradient of the input, given that of the output and the values from `forward`."""
         for layer, value in zip(reversed(self.layers), reversed(values), strict=False):
             gradient = layer.backward(gradient, value)
         return gradient
 
 
 class Through(torch.autograd.Function):
-    """Hands a chain's own backward pass to autograd."""
+    """Exposes a chain's backward pass to autograd."""
 
     @staticmethod
     def forward(context, x: Tensor, chain: Chain) -> Tensor:
@@ -201,7 +199,7 @@ class Through(torch.autograd.Function):
 
 
 def windows(padded: Tensor) -> Tensor:
-    """The 4x4 windows at stride 2 of (N, 2 H + 2, 2 W + 2, C), one a row: (N H W, 16 C)."""
+    """Extracts the 4x4 windows at stride 2 of (N, 2 H + 2, 2 W + 2, C), one per row: (N H W, 16 C)."""
     n, height, width, c = padded.shape
     along_n, along_h, along_w, _ = padded.stride()
     size = (n, height // 2 - 1, width // 2 - 1, 4, 4 * c)  # the four pixels of a window's row are adjacent
@@ -209,10 +207,10 @@ def windows(padded: Tensor) -> Tensor:
 
 
 def overlap_add(rows: Tensor, out: Tensor) -> Tensor:
-    """Adds each row of (N H W, 16 C) to its window of `out` (N, 2 H + 2, 2 W + 2, C): `windows` transposed."""
+    """Adds each row of (N H W, 16 C) to its window of `out` (N, 2 H + 2, 2 W + 2, C): the transpose of `windows`."""
     n, height, width, c = out.shape
     h, w = height // 2 - 1, width // 2 - 1
-    # A window is 2x2 blocks of 2x2 pixels, and blocks of one place in all windows do not overlap.
+    # A window is 2x2 blocks of 2x2 pixels; blocks at the same position in different windows do not overlap.
     rows = rows.view(n, h, w, 2, 2, 2, 2 * c)  # block row, pixel row, block column, pixels
     blocks = out.view(n, h + 1, 2, w + 1, 2 * c)
     for a in (0, 1):
@@ -222,7 +220,7 @@ def overlap_add(rows: Tensor, out: Tensor) -> Tensor:
 
 
 def activation_of(module: nn.Module | None) -> Activation:
-    """The activation that a module stands for."""
+    """Returns the `Activation` for a module."""
     match module:
         case nn.ReLU():
             return Activation("relu", [], F.relu, lambda g, y: aten.threshold_backward(g, y, 0))
@@ -237,11 +235,11 @@ def activation_of(module: nn.Module | None) -> Activation:
             return Activation("tanh", [], torch.tanh, aten.tanh_backward)
         case None:
             return NONE
-    raise TypeError(f"no folded form of {type(module).__name__} is known.")
+    raise TypeError(f"folding does not support {type(module).__name__}.")
 
 
 def fold(network: nn.Sequential, dtype: torch.dtype) -> list[Layer]:
-    """One layer for each weighted module of G or D, with the batch norm and the activation that follow it."""
+    """Builds one layer per weighted module of G or D, including the batch norm and activation that follow it."""
     modules = [module for module in network if not isinstance(module, (nn.Flatten, nn.Unflatten))]
     starts = [index for index, module in enumerate(modules) if isinstance(module, WEIGHTED)]
     layers = []
@@ -268,9 +266,9 @@ _chains: WeakKeyDictionary[nn.Sequential, dict] = WeakKeyDictionary()
 
 
 def chain(network: nn.Sequential, dtype: torch.dtype, first: int = 0, end: int | None = None) -> Chain:
-    """`Chain(network[first:end], dtype)`, made once for as long as the network and its weights stay as they are."""
+    """Returns `Chain(network[first:end], dtype)`, cached until the network's weights change."""
     state = [*network.parameters(), *network.buffers()]
-    version = [(t.data_ptr(), None if t.is_inference() else t._version) for t in state]  # such have none
+    version = [(t.data_ptr(), None if t.is_inference() else t._version) for t in state]  # inference tensors have none
     known = _chains.setdefault(network, {})
     key = (dtype, first, end)
     if key not in known or known[key][0] != version:
