@@ -1,10 +1,10 @@
-"""The methods that the papers compare with, and what common libraries offer, behind one signature.
+"""The methods that the papers compare with, and those of common libraries, behind one signature.
 
 >>> from inpainter import baselines
 >>> fill = baselines.get("tv")
 >>> filled = fill(images, hole)  # uint8 (N, H, W, 3), bool (N, H, W): uint8 (N, H, W, 3)
 
-Known pixels come back bit for bit, and what is under the hole is never read.
+Known pixels come back bit for bit, and pixels under the hole are never read.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,13 @@ __all__ = ["BASELINES", "Baseline", "Fill", "NotApplicable", "get"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """A method under its name: what it does, where it is from and what it needs."""
+    """A baseline method: its description, reference, function and requirements."""
 
     description: str
     reference: str
     fill: Callable
-    needs: str = ""  # an argument of `fill` besides images and hole
-    library: tuple[str, str] | None = None  # module, and the package that brings it
+    needs: str = ""  # required argument of `fill` besides images and hole
+    library: tuple[str, str] | None = None  # module, and the package that provides it
 
 
 OPENCV = ("cv2", "opencv-python-headless")
@@ -62,18 +62,18 @@ BASELINES = {
 
 
 def get(name: str, **needs: Any) -> Fill:
-    """The `fill(images, hole)` of a baseline.
+    """Returns the `fill(images, hole)` function of a baseline.
 
     Args:
         name: one of `BASELINES`.
-        needs: what the baseline needs beyond that: `bank`, uint8 (K, H, W, 3), for "nearest", and
-            `model`, a `ContextEncoder`, for "context_encoder".
+        needs: extra arguments of the baseline: `bank`, uint8 (K, H, W, 3), for "nearest"; `model`, a
+            `ContextEncoder`, for "context_encoder".
 
     Raises:
-        ValueError: when there is no such baseline, or something that it needs is missing.
+        ValueError: if there is no such baseline, or a library or argument that it needs is missing.
     """
     if name not in BASELINES:
-        raise ValueError(f"a baseline is named one of {', '.join(BASELINES)}; got {name!r}.")
+        raise ValueError(f"the baseline must be one of {', '.join(BASELINES)}, got {name!r}.")
     baseline = BASELINES[name]
     if baseline.library:
         library(*baseline.library)

@@ -7,9 +7,9 @@ from .common import complete, library, one_by_one
 
 
 def fill(images: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Fills holes with the solution of the biharmonic equation: smooth, with smooth slopes at the rim.
+    """Fills holes by solving the biharmonic equation, which keeps values and slopes smooth across the rim.
 
-    Args, result and errors as `complete`.
+    Arguments, result and errors as for `complete`.
     """
     restoration = library("skimage.restoration", "scikit-image")
     inpaint = lambda picture, hole: restoration.inpaint_biharmonic(picture, hole, channel_axis=2) * 255  # noqa: E731

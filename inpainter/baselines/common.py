@@ -1,4 +1,4 @@
-"""What all baselines share: what they accept, what they refuse, and that known pixels come back."""
+"""Code shared by all baselines: checks the input and restores the known pixels."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -14,31 +14,31 @@ Fill = Callable[[NDArray[np.uint8], NDArray[np.bool_]], NDArray[np.uint8]]
 
 
 class NotApplicable(ValueError):
-    """A hole that a method cannot fill by its nature, and why, in one sentence."""
+    """Raised for a hole that a method cannot fill in principle; says why in one sentence."""
 
 
 def complete(images: NDArray[np.uint8], hole: NDArray[np.bool_], fill: Fill) -> NDArray[np.uint8]:
-    """Fills the pictures that miss something with `fill`, and puts the known pixels back.
+    """Fills pictures that have a hole with `fill` and restores the known pixels.
 
     Args:
-        images: uint8 (N, H, W, 3), or (H, W, 3) for one; what is under the hole is not read.
+        images: uint8 (N, H, W, 3), or (H, W, 3) for one; pixels under the hole are not read.
         hole: bool (N, H, W), or (H, W) for all, True = missing.
-        fill: gets the pictures with a hole, zero under it, and their holes; what it returns, in 0 to
-            255 but of any number type and perhaps beyond that range, is rounded and clipped.
+        fill: takes the pictures with a hole, zero under it, and their holes; its result, levels of any dtype, is
+            rounded and clipped to 0 to 255.
 
     Returns:
-        uint8 (N, H, W, 3); known pixels bit for bit, pictures with an empty hole as they were.
+        uint8 (N, H, W, 3); known pixels bit for bit, pictures with an empty hole unchanged.
 
     Raises:
-        NotApplicable: when nothing of a picture is known.
-        TypeError, ValueError: for other types or shapes.
+        NotApplicable: if a picture is entirely missing.
+        TypeError, ValueError: for any other type or shape.
     """
     pictures = np.stack(reading.as_picture_list(images))
     holes = np.stack(reading.as_hole_list(hole, len(pictures)))
     if holes.shape[1:] != pictures.shape[1:3]:
         raise ValueError(f"hole must be {pictures.shape[1:3]} like the pictures, got {holes.shape[1:]}.")
     if (full := holes.all(axis=(1, 2))).any():
-        raise NotApplicable(f"nothing of picture {full.argmax() + 1} is known, so there is nothing to fill it from.")
+        raise NotApplicable(f"picture {full.argmax() + 1} is entirely missing, so there is nothing to fill it from.")
     result = pictures.copy()
     if len(damaged := np.flatnonzero(holes.any(axis=(1, 2)))):
         holes = holes[damaged]
@@ -49,19 +49,19 @@ def complete(images: NDArray[np.uint8], hole: NDArray[np.bool_], fill: Fill) -> 
 
 
 def one_by_one(fill: Callable[[NDArray, NDArray], NDArray]) -> Fill:
-    """Makes a `fill` of many pictures from one of a single picture (H, W, 3) and hole (H, W)."""
+    """Turns a `fill` for one picture (H, W, 3) and hole (H, W) into one for a batch."""
     return lambda pictures, holes: np.stack([fill(*pair) for pair in zip(pictures, holes, strict=True)])
 
 
 def harmonic(picture: NDArray, hole: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Continues the known pixels of (H, W, C) harmonically into the hole: a smooth start for iterations."""
+    """Extends the known pixels of (H, W, C) harmonically into the hole: a smooth start for iterative methods."""
     filled = picture.astype(np.float64)
     filled[hole] = harmonic_solver(hole.tobytes(), hole.shape)(filled[~hole])
     return filled
 
 
 def library(module: str, package: str) -> ModuleType:
-    """Imports a library that only a baseline needs; raises `ValueError` naming the way to install it."""
+    """Imports an optional library of a baseline; raises `ValueError` saying how to install it."""
     try:
         return import_module(module)
     except ImportError as error:

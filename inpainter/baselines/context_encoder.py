@@ -1,8 +1,7 @@
-"""Context encoder (Pathak et al., CVPR 2016): a network that was trained to fill holes.
+"""Context encoder (Pathak et al., CVPR 2016): a network trained to fill holes.
 
-An encoder takes the damaged picture to a code, a decoder takes the code to an intact picture. Training
-is `python -m train context-encoder`. Unlike the latent search it has to have seen holes of the kind
-that it is to fill.
+An encoder maps the damaged picture to a code, and a decoder maps the code to an intact picture. Train one with
+`python -m train context-encoder`. Unlike the latent search, it must be trained on the kind of holes it is to fill.
 """
 
 from dataclasses import dataclass, field
@@ -26,12 +25,12 @@ CHUNK = 256  # pictures at once
 
 @dataclass(frozen=True)
 class ContextEncoderConfig:
-    """The shape of a context encoder, and the record of its training. Raises `ModelError` if it cannot be built."""
+    """Configuration and training record of a context encoder. Raises `ModelError` if it cannot be built."""
 
     family: str = "context-encoder"
     image_size: int = 64  # pixels; 4 doubled once per entry of `channels`
-    bottleneck: int = 1000  # numbers between encoder and decoder; the paper has 4000 for 128 pixels
-    channels: tuple[int, ...] = (512, 256, 128, 64)  # of the decoder, from 4x4 upwards; the encoder mirrors them
+    bottleneck: int = 1000  # units between encoder and decoder; the paper has 4000 for 128 pixels
+    channels: tuple[int, ...] = (512, 256, 128, 64)  # of the decoder, from 4x4 up; the encoder mirrors them
     training: dict = field(default_factory=dict)  # data, steps, hours, ...
 
     def __post_init__(self):
@@ -41,16 +40,16 @@ class ContextEncoderConfig:
 
     @property
     def networks(self) -> DCGANConfig:
-        """The DCGAN whose discriminator and generator are, but for the last layer, encoder and decoder."""
+        """Configuration of the DCGAN whose D (except its last layer) and G serve as encoder and decoder."""
         return DCGANConfig(
             image_size=self.image_size, latent_size=self.bottleneck, channels=self.channels, training=self.training
         )
 
 
 class ContextEncoder(PretrainedModel):
-    """Encoder and decoder, convolutions of stride 2 with batch norm (Pathak et al., section 3.1).
+    """Encoder and decoder: stride-2 convolutions with batch norm (Pathak et al., section 3.1).
 
-    Missing pixels enter as mid-grey (the paper's mean colour); the network is not told where they are.
+    Missing pixels are mid-grey (the mean colour in the paper); the network does not see the mask.
     """
 
     def __init__(self, config: ContextEncoderConfig = ContextEncoderConfig()):
@@ -70,7 +69,7 @@ class ContextEncoder(PretrainedModel):
         """Loads a model folder or Hub repository, in evaluation mode.
 
         Raises:
-            ModelError: when there is none, or it is not exactly what it should be.
+            ModelError: if there is none, or its files are not valid.
         """
         folder = locate(name)
         family = read_config(folder).get("family")
@@ -79,25 +78,25 @@ class ContextEncoder(PretrainedModel):
         return cls.from_pretrained(folder).to(device)
 
     def forward(self, pictures: Tensor, hole: Tensor) -> Tensor:
-        """Completes damaged pictures.
+        """Predicts intact pictures from damaged ones.
 
         Args:
-            pictures: float (N, 3, H, W) in [-1, 1]; what is under the hole is not read.
+            pictures: float (N, 3, H, W) in [-1, 1]; pixels under the hole are not read.
             hole: bool (N, H, W), True = missing.
 
         Returns:
-            float (N, 3, H, W) in [-1, 1], the whole picture anew.
+            float (N, 3, H, W) in [-1, 1], the whole pictures.
         """
         return self.decoder(self.encoder(pictures.masked_fill(hole[:, None], 0)))
 
 
 @torch.no_grad()
 def fill(images: NDArray[np.uint8], hole: NDArray[np.bool_], *, model: ContextEncoder) -> NDArray[np.uint8]:
-    """Fills holes with what the network makes of the rest.
+    """Fills holes with the network's prediction.
 
     Args:
         model: in evaluation mode, for pictures of this size.
-        Others, result and errors as `complete`.
+        Other arguments, result and errors as for `complete`.
     """
     size = model.config.image_size
     if np.shape(images)[-3:-1] != (size, size):

@@ -1,9 +1,9 @@
 """Low-rank matrix completion by truncated nuclear norm regularisation.
 
-Hu et al., "Fast and accurate matrix completion via truncated nuclear norm regularization", TPAMI 2013:
-the baseline "LR" of CVPR section 4. A channel of a picture is a matrix with entries missing; all its
-singular values but the largest few are driven towards zero. Only scattered holes suit it: a row or
-column that is missing altogether is not tied to the others, and comes out black.
+Hu et al., "Fast and accurate matrix completion via truncated nuclear norm regularization", TPAMI 2013: the baseline
+"LR" of CVPR section 4. Each channel is a matrix with missing entries; all but its largest few singular values are
+driven towards zero. It only suits scattered holes: nothing constrains a row or column that is entirely missing, which
+comes out black.
 """
 
 import numpy as np
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from .common import complete, one_by_one
 
-RANK = 1  # singular values left alone. Hu et al. try 1 to 20 and keep the best by the truth; 1 is best at 80 % missing
-BETA = 4e-3  # weight of the quadratic penalty of ADMM, for levels 0 to 255
-OUTER, INNER = 10, 100  # most re-estimations of the leading subspaces, and ADMM iterations for each
+RANK = 1  # unpenalised singular values. Hu et al. pick the best of 1 to 20 by the ground truth; at 80 % missing it is 1
+BETA = 4e-3  # weight of ADMM's quadratic penalty, for levels 0 to 255
+OUTER, INNER = 10, 100  # maximum re-estimations of the leading subspaces, and ADMM iterations for each
 TOLERANCE = 1e-3  # change relative to the known values
 
 
 def fill(images: NDArray[np.uint8], hole: NDArray[np.bool_], *, rank: int = RANK) -> NDArray[np.uint8]:
-    """Fills holes by completing each channel to a matrix with little beyond its `rank` leading singular values.
+    """Fills holes by completing each channel to a matrix dominated by its `rank` leading singular values.
 
-    Args, result and errors as `complete`.
+    Arguments, result and errors as for `complete`.
     """
 
     def one(picture: NDArray, hole: NDArray) -> NDArray:
@@ -31,7 +31,7 @@ def fill(images: NDArray[np.uint8], hole: NDArray[np.bool_], *, rank: int = RANK
 
 
 def complete_matrix(known: NDArray[np.float64], hole: NDArray[np.bool_], rank: int) -> NDArray[np.float64]:
-    """TNNR-ADMM (Hu et al., algorithms 1 and 2).
+    """Completes a matrix by TNNR-ADMM (Hu et al., algorithms 1 and 2).
 
     Args:
         known: (H, W), zero in the hole. hole: bool (H, W).
@@ -58,6 +58,6 @@ def complete_matrix(known: NDArray[np.float64], hole: NDArray[np.bool_], rank: i
 
 
 def shrink(matrix: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
-    """Lowers all singular values by `threshold`, to zero at least: the proximal map of the nuclear norm."""
+    """Lowers all singular values by `threshold`, but not below zero: the proximal operator of the nuclear norm."""
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)
     return (u * np.maximum(s - threshold, 0)) @ vt

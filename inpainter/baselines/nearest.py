@@ -1,7 +1,7 @@
-"""Nearest training picture: the one that agrees best with the known pixels, pasted into the hole.
+"""Nearest training picture: pastes the one that best matches the known pixels into the hole.
 
-What CVPR section 4 compares with to show that the search does not merely remember its training pictures;
-the idea of Hays and Efros, "Scene completion using millions of photographs", SIGGRAPH 2007.
+CVPR section 4 compares with it to show that the search does not merely memorise the training pictures. The idea is
+from Hays and Efros, "Scene completion using millions of photographs", SIGGRAPH 2007.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from .. import blending
 from .. import images as img
 from .common import complete
 
-CHUNK = 2048  # pictures of the bank in floating point at once: 100 MB at 64x64
+CHUNK = 2048  # bank pictures converted to float at once: 100 MB at 64x64
 
 
 def fill(
@@ -29,8 +29,8 @@ def fill(
     Args:
         bank: uint8 (K, H, W, 3), intact pictures of the same size.
         blend: "poisson" or "overlay" (paste).
-        device: where the bank is compared.
-        Others, result and errors as `complete`.
+        device: where the comparison runs.
+        Other arguments, result and errors as for `complete`.
     """
     bank = np.ascontiguousarray(bank)
     if bank.dtype != np.uint8 or bank.ndim != 4 or bank.shape[1:] != np.shape(images)[-3:] or not len(bank):
@@ -49,7 +49,7 @@ def fill(
 def nearest(
     pictures: NDArray[np.uint8], holes: NDArray[np.bool_], bank: NDArray[np.uint8], device: str = "cpu"
 ) -> NDArray[np.intp]:
-    """Index (N,) of the picture in the bank with the least squared distance on the known pixels."""
+    """Returns the index (N,) of the bank picture with the smallest squared distance on the known pixels."""
     known = torch.from_numpy(~holes).to(device)
     flat = (_centred(pictures, device) * known[..., None]).flatten(1)  # (N, H W 3)
     known = known.flatten(1).float()  # (N, H W)
@@ -63,5 +63,5 @@ def nearest(
 
 
 def _centred(pictures: NDArray[np.uint8], device: str) -> Tensor:
-    """Levels around zero, so that sums of squares lose no digits in single precision."""
+    """Centres levels on zero, so that sums of squares keep their precision in float32."""
     return torch.from_numpy(pictures).to(device).float() - 127.5

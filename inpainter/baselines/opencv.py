@@ -1,17 +1,17 @@
-"""The two methods of OpenCV: fast marching (Telea 2004) and Navier-Stokes (Bertalmio et al. 2001)."""
+"""OpenCV's two methods: fast marching (Telea 2004) and Navier-Stokes (Bertalmio et al. 2001)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .common import complete, library, one_by_one
 
-RADIUS = 3  # pixels around each missing one that Telea's method averages
+RADIUS = 3  # pixels; the neighbourhood that Telea's method averages
 
 
 def fill(images: NDArray[np.uint8], hole: NDArray[np.bool_], *, method: str = "telea") -> NDArray[np.uint8]:
     """Fills holes with `cv2.inpaint`; `method` is "telea" or "navier-stokes".
 
-    Args, result and errors as `complete`.
+    Other arguments, result and errors as for `complete`.
     """
     cv2 = library("cv2", "opencv-python-headless")
     flags = {"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS}

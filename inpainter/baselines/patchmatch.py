@@ -1,7 +1,7 @@
-"""PatchMatch (Barnes et al., SIGGRAPH 2009), with the library PyPatchMatch.
+"""PatchMatch (Barnes et al., SIGGRAPH 2009), using the library PyPatchMatch.
 
-Fills the hole with overlapping patches of the same picture, so it needs patches without a hole: the
-paper's random mask, which leaves none, is refused, as in CVPR section 4.
+Fills the hole with overlapping patches of the same picture, so it needs intact patches. It rejects the paper's random
+mask, which leaves none, as CVPR section 4 does.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ RADIUS = 3  # patches of 7x7 pixels
 def fill(
     images: NDArray[np.uint8], hole: NDArray[np.bool_], *, radius: int = RADIUS, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """Fills holes with patches of 2 `radius` + 1 pixels a side from the same picture.
+    """Fills holes with patches of side 2 `radius` + 1 from the same picture.
 
-    Args, result and errors as `complete`; besides, `NotApplicable` when a picture has no intact patch.
+    Other arguments, result and errors as for `complete`; also raises `NotApplicable` if a picture has no intact patch.
     """
     patchmatch = library("patchmatch", "pypatchmatch")
 
@@ -33,6 +33,6 @@ def fill(
 
 
 def has_intact_patch(hole: NDArray[np.bool_], radius: int) -> bool:
-    """Whether some square of 2 `radius` + 1 pixels a side lies in the picture and misses nothing."""
+    """Returns whether the picture contains a fully known square of side 2 `radius` + 1."""
     touched = maximum_filter(hole, size=2 * radius + 1, mode="constant", cval=True)
     return not touched.all()

@@ -1,8 +1,8 @@
 """Total variation inpainting.
 
-The picture of least total variation that agrees with the known pixels; Rudin, Osher and Fatemi (1992)
-as a constraint on the hole's surroundings, the baseline of CVPR section 4 (there solved by Afonso et al.
-2011). Colours are coupled (Bresson and Chan 2008), so that edges fall on the same place in all three.
+Finds the picture of least total variation that equals the known pixels: Rudin, Osher and Fatemi (1992) with the known
+pixels as a hard constraint, the baseline of CVPR section 4 (solved there by Afonso et al. 2011). The colour channels
+are coupled (Bresson and Chan 2008), so that their edges coincide.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from .common import complete, harmonic
 
 ITERATIONS = 500
-PRIMAL_STEP = 0.02  # the product with the dual step may be 1/8, the reciprocal of the gradient's squared norm
+PRIMAL_STEP = 0.02  # times the dual step, at most 1/8: the reciprocal of the gradient operator's squared norm
 
 
 def fill(
@@ -21,7 +21,7 @@ def fill(
 ) -> NDArray[np.uint8]:
     """Fills holes by minimising total variation with the primal-dual method of Chambolle and Pock (2011).
 
-    Args, result and errors as `complete`; `iterations` of the method for every picture, on `device`.
+    Runs `iterations` for every picture, on `device`. Other arguments, result and errors as for `complete`.
     """
 
     def minimise(pictures: NDArray, holes: NDArray) -> NDArray:
@@ -38,12 +38,12 @@ def least_variation(x: Tensor, hole: Tensor, iterations: int) -> Tensor:
     """Minimises total variation over the pixels in the hole.
 
     Args:
-        x: float (N, C, H, W) in [0, 1]; fixed outside the hole, the start inside.
+        x: float (N, C, H, W) in [0, 1]; fixed outside the hole, the starting values inside.
         hole: bool (N, 1, H, W).
     """
     dual_step = 1 / (8 * PRIMAL_STEP)
     step = PRIMAL_STEP * hole  # known pixels do not move
-    across, down = torch.zeros_like(x), torch.zeros_like(x)  # the dual variable, one vector a pixel and channel
+    across, down = torch.zeros_like(x), torch.zeros_like(x)  # the dual variable, one vector per pixel and channel
     ahead = x
     for _ in range(iterations):
         across[..., :, :-1] += dual_step * (ahead[..., :, 1:] - ahead[..., :, :-1])

@@ -1,4 +1,4 @@
-"""Blending a generated image into a hole, and a filled face into its photo."""
+"""Blends a generated image into a hole, and a filled face into its photo."""
 
 from .photo import Square, paste_back
 from .poisson import MODES, compose, harmonic_solver

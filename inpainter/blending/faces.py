@@ -1,4 +1,4 @@
-"""Finding the face in a photo, so that it can be framed as the faces a model has learnt from."""
+"""Finds the face in a photo and frames it like the model's training pictures."""
 
 import threading
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from PIL import Image
 
 from .photo import Square
 
-SEARCH_SIDE = 960  # pixels; photos are searched at this size, which shows every face worth filling
+SEARCH_SIDE = 960  # pixels; photos are searched at this size, enough for every face worth filling
 MIN_FACE = 60  # pixels, at that size
 
-# Where the detector sees the eyes in CelebA's aligned faces, their centre 108x108 pixels resized to a
-# square: its boxes lie a little outside the pupils, which are at 0.32 and 0.68.
+# Where the detector finds the eyes in CelebA's aligned faces, as fractions of their centre 108x108 pixels: its
+# boxes lie slightly outside the pupils, which are at 0.32 and 0.68.
 EYES_ACROSS = (0.3, 0.69)
 EYES_DOWN = 0.525
-# And where in the detector's boxes, for a face whose eyes are not found (closed, or behind glasses).
+# Eye positions in the detector's face box, for a face whose eyes are not found (closed, or behind glasses).
 BOX_EYES_ACROSS = (0.3, 0.7)
 BOX_EYES_DOWN = 0.39
 
@@ -28,24 +28,24 @@ _DETECTING = threading.Lock()  # OpenCV's detectors keep their scratch memory be
 
 @dataclass(frozen=True)
 class Face:
-    """The eyes of a face in pixels of its photo; `guessed` when only the face itself was found."""
+    """A face's eye positions in pixels of its photo; `guessed` if only the face itself was detected."""
 
-    left_eye: Point  # the left one in the photo
+    left_eye: Point  # on the left in the photo
     right_eye: Point
     guessed: bool
 
 
 def find_face(photo: NDArray[np.uint8]) -> Face | None:
-    """Finds the largest upright face seen from the front, and its eyes (Viola and Jones, CVPR 2001).
+    """Finds the largest upright frontal face and its eyes (Viola and Jones, CVPR 2001).
 
     Args:
         photo: uint8 (H, W, 3).
 
     Returns:
-        The face, or None when there is none.
+        The face, or None if there is none.
 
     Raises:
-        ValueError: when OpenCV, which has the detectors, is not installed.
+        ValueError: if OpenCV, which provides the detectors, is not installed.
     """
     height, width = photo.shape[:2]
     scale = min(1.0, SEARCH_SIDE / max(height, width))
@@ -65,9 +65,9 @@ def find_face(photo: NDArray[np.uint8]) -> Face | None:
 
 
 def frame(face: Face, width: int, height: int) -> Square:
-    """The square of a photo (width x height) in which the eyes lie as in CelebA's aligned faces.
+    """Returns the square of a photo (width x height) that places the eyes as in CelebA's aligned faces.
 
-    Where that square would leave the photo it is moved inside, or made smaller.
+    A square that would extend beyond the photo is moved inside or made smaller.
     """
     (x0, y0), (x1, y1) = face.left_eye, face.right_eye
     side = round((x1 - x0) / (EYES_ACROSS[1] - EYES_ACROSS[0]))
@@ -78,7 +78,7 @@ def frame(face: Face, width: int, height: int) -> Square:
 
 
 def _eye_pair(centres: list[Point]) -> tuple[Point, Point] | None:
-    """The two of the points, in shares of a face's box, that lie most like eyes; None if no two do."""
+    """Returns the two points, in fractions of a face's box, placed most like eyes; None if no pair is plausible."""
 
     def oddness(pair: tuple[Point, Point]) -> float:
         expected = np.array([[x, BOX_EYES_DOWN] for x in BOX_EYES_ACROSS])
@@ -89,19 +89,19 @@ def _eye_pair(centres: list[Point]) -> tuple[Point, Point] | None:
 
 
 def _detect(name: str, grey: NDArray[np.uint8], scale: float, neighbours: int, side: int) -> NDArray:
-    """Boxes (N, 4): left, top, width, height, of at least `side` pixels."""
+    """Detects boxes (N, 4): left, top, width, height, of at least `side` pixels."""
     with _DETECTING:
         return _detector(name).detectMultiScale(grey, scaleFactor=scale, minNeighbors=neighbours, minSize=(side, side))
 
 
 @cache
 def _detector(name: str):
-    """One of OpenCV's trained cascades, read once."""
+    """Loads one of OpenCV's trained cascades, once."""
     try:
         import cv2
     except ImportError as error:
         raise ValueError("Finding faces needs OpenCV: pip install 'opencv-python-headless>=4.10,<5'.") from error
     detector = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_{name}.xml")
     if detector.empty():
-        raise ValueError(f"OpenCV {cv2.__version__} comes without its face detectors; versions 4.10 to 4.x have them.")
+        raise ValueError(f"OpenCV {cv2.__version__} lacks its face detectors; versions 4.10 to 4.x include them.")
     return detector

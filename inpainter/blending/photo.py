@@ -1,4 +1,4 @@
-"""Photos larger than a model: the square it sees, and its filling blended back at full resolution."""
+"""Photos larger than the model's size: the square the model sees, and blending its filling back at full resolution."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from PIL import Image
 from ..images import enlarge_hole
 from .poisson import harmonic_solver
 
-# Sweeps over a level of the coarse-to-fine solver, by its side in pixels: what is left to correct on
-# the finer ones is only what the coarser ones could not show, which dies out within a few pixels.
+# (largest side in pixels, sweeps) per level of the coarse-to-fine solver. Finer levels need fewer: they only correct
+# what coarser levels could not represent, which dies out within a few pixels.
 SWEEPS = ((256, 40), (1024, 12))
-BAND = 4  # pixels from the rim, and sweeps, on levels that are larger still: the rest is interpolated
-STRIP = 64  # rows that are composed at once, so that they stay in the processor's cache
+BAND = 4  # width in pixels, and number of sweeps, near the rim of still larger levels; the rest is interpolated
+STRIP = 64  # rows composed at once, so that they stay in the CPU cache
 
 
 @dataclass(frozen=True)
 class Square:
-    """A square part of a photo, in its pixels."""
+    """A square region of a photo, in pixels."""
 
     left: int
     top: int
@@ -26,7 +26,7 @@ class Square:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """The rows and columns of an array (H, W, ...) that it covers."""
+        """Slices of the rows and columns of an array (H, W, ...)."""
         return slice(self.top, self.top + self.side), slice(self.left, self.left + self.side)
 
 
@@ -39,21 +39,21 @@ def paste_back(
 ) -> NDArray[np.uint8]:
     """Fills the hole of a photo at the photo's own resolution.
 
-    The generated image is enlarged to the square. With "poisson" it keeps its gradients and takes the
-    photo's colours at the rim (CVPR eq. 6), solved from coarse to fine because one factored system
-    would not scale to millions of pixels; with "overlay" it is pasted.
+    The generated image is enlarged to the square. "poisson" keeps its gradients and matches the photo's colours at the
+    rim (CVPR eq. 6), solved coarse to fine because a factored system would not scale to millions of pixels; "overlay"
+    pastes it.
 
     Args:
         photo: uint8 (H, W, 3).
-        square: the part of it that the model saw, inside the photo.
-        generated: uint8 (size, size, 3), the model's image G(z) of that square.
+        square: the region of the photo that the model saw.
+        generated: uint8 (size, size, 3), the model's image G(z) for the square.
         hole: bool (size, size), True = missing.
 
     Returns:
-        uint8 (H, W, 3): a new photo, equal to the old one outside the enlarged hole.
+        uint8 (H, W, 3): a new photo, equal to the original outside the enlarged hole.
 
     Raises:
-        ValueError: when the square leaves the photo, or for an unknown blend.
+        ValueError: if the square is not inside the photo, or the blend is unknown.
     """
     height, width = photo.shape[:2]
     if square.left < 0 or square.top < 0 or square.left + square.side > width or square.top + square.side > height:
@@ -63,7 +63,7 @@ def paste_back(
     filled = photo.copy()
     if not hole.any():
         return filled
-    # One pixel more on each side, as far as the photo goes: the generated image is taken to go on there as it ends.
+    # Add a pixel on each side, within the photo, by repeating the generated image's edge.
     fine_hole = np.pad(enlarge_hole(hole, square.side), 1)
     fine = Image.fromarray(generated).resize((square.side, square.side), Image.Resampling.BICUBIC)
     fine = np.pad(np.asarray(fine), ((1, 1), (1, 1), (0, 0)), mode="edge")
@@ -73,7 +73,7 @@ def paste_back(
     )
     fine_hole, fine = fine_hole[inside], fine[inside]
     part = filled[max(square.top - 1, 0) :, max(square.left - 1, 0) :]
-    box = _around(fine_hole)  # what is further from the hole does not matter
+    box = _around(fine_hole)  # pixels further from the hole do not matter
     fine_hole, fine, part = fine_hole[box], fine[box], part[box]
     if blend == "overlay" or fine_hole.all():
         np.copyto(part, fine, where=fine_hole[..., None])
@@ -89,19 +89,19 @@ def paste_back(
 
 
 def harmonic_fill(values: NDArray[np.float32], rim: NDArray[np.intp], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Continues values harmonically from the rim of a hole into it, from coarse to fine.
+    """Extends values harmonically from the rim of a hole into it, coarse to fine.
 
-    Each level halves the one below it. Its known pixels are means over the rim pixels that they cover,
-    which alone decide the solution; the coarsest is solved exactly, and every other starts from the
-    coarser one and is relaxed, the largest only near the rim.
+    Each level halves the resolution of the previous one. Its known pixels are means over the rim pixels they cover,
+    which alone determine the solution. The coarsest level is solved exactly; every other starts from the next coarser
+    one and is relaxed, the largest only near the rim.
 
     Args:
-        values: float32 (C, M), of the known pixels that touch the hole.
-        rim: where these are, as indices into the flattened hole (M,).
+        values: float32 (C, M), values of the known pixels adjacent to the hole.
+        rim: (M,), indices of these pixels in the flattened hole.
         hole: bool (H, W), True = missing, with at least one known pixel.
 
     Returns:
-        float32 (C, H, W); what it holds outside the hole has no meaning.
+        float32 (C, H, W); values outside the hole are meaningless.
     """
     holes = [hole]
     while min(holes[-1].shape) > 48 and (coarser := _coarser(holes[-1])).any():
@@ -126,13 +126,13 @@ def harmonic_fill(values: NDArray[np.float32], rim: NDArray[np.intp], hole: NDAr
 
 
 def _coarser(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The hole at half the resolution; a pixel is missing if all that it covers is."""
+    """Halves the resolution of a hole; a coarse pixel is missing if every pixel it covers is."""
     p = np.pad(missing, [(0, side % 2) for side in missing.shape], mode="edge")
     return p[::2, ::2] & p[1::2, ::2] & p[::2, 1::2] & p[1::2, 1::2]
 
 
 def _finer(planes: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Doubles the resolution of (C, h, w), bilinearly between pixel centres, cut to (C, H, W)."""
+    """Doubles the resolution of (C, h, w) bilinearly and crops to (C, H, W)."""
     double = (2 * planes.shape[2], 2 * planes.shape[1])
     finer = np.empty((len(planes), *shape), np.float32)
     for plane, out in zip(planes, finer, strict=True):
@@ -146,13 +146,13 @@ def _solve(planes: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
 
 
 def _relax(planes: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
-    """Jacobi sweeps in place: every missing pixel becomes the mean of its neighbours in the image."""
+    """Runs Jacobi sweeps in place: each missing pixel becomes the mean of its neighbours inside the image."""
     sweeps = next(count for side, count in SWEEPS if max(missing.shape) <= side)
     mean = np.empty(missing.shape, np.float32)
     for plane in planes:
         p = np.pad(plane, 1)
         for _ in range(sweeps):
-            p[0], p[-1], p[:, 0], p[:, -1] = p[1], p[-2], p[:, 1], p[:, -2]  # a neighbour outside has no say
+            p[0], p[-1], p[:, 0], p[:, -1] = p[1], p[-2], p[:, 1], p[:, -2]  # Neumann condition at the image's edge
             np.add(p[:-2, 1:-1], p[2:, 1:-1], out=mean)
             mean += p[1:-1, :-2]
             mean += p[1:-1, 2:]
@@ -162,12 +162,12 @@ def _relax(planes: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
 
 
 def _relax_near(planes: NDArray[np.float32], missing: NDArray[np.bool_], rim: NDArray[np.intp]) -> None:
-    """As `_relax`, but only the missing pixels within a few steps of the rim (flat indices)."""
+    """Like `_relax`, but only for missing pixels within `BAND` pixels of the rim (flat indices)."""
     left, found, front = missing.ravel().copy(), [], rim
     for _ in range(BAND):
         front = _neighbours(front, missing.shape)
         front = np.sort(front[left[front]])
-        front = front[np.diff(front, prepend=-1) > 0]  # each once; np.unique takes ten times as long
+        front = front[np.diff(front, prepend=-1) > 0]  # drop duplicates; np.unique takes ten times as long
         left[front] = False
         found.append(front)
     band = np.concatenate(found)
@@ -178,7 +178,7 @@ def _relax_near(planes: NDArray[np.float32], missing: NDArray[np.bool_], rim: ND
 
 
 def _neighbours(index: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.intp]:
-    """The four neighbours of pixels given by flat index: (4, N); the pixel itself for one outside the image."""
+    """Returns the four neighbours (4, N) of pixels given by flat index; the pixel itself replaces one outside."""
     row, column = np.divmod(index, shape[1])
     up, down = np.maximum(row - 1, 0), np.minimum(row + 1, shape[0] - 1)
     left, right = np.maximum(column - 1, 0), np.minimum(column + 1, shape[1] - 1)
@@ -186,12 +186,12 @@ def _neighbours(index: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.i
 
 
 def _rim(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The known pixels with a missing one among their four neighbours."""
+    """Returns the known pixels that have a missing pixel among their four neighbours."""
     p = np.pad(hole, 1)
     return ~hole & (p[:-2, 1:-1] | p[2:, 1:-1] | p[1:-1, :-2] | p[1:-1, 2:])
 
 
 def _around(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The rows and columns of a hole, and one pixel more on every side."""
+    """Returns the rows and columns that bound a hole, plus one pixel on every side."""
     rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
     return slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2)

@@ -1,4 +1,4 @@
-"""Putting a generated image into the hole: overlay and Poisson blending (CVPR section 3.3, eq. 6)."""
+"""Composes a generated image into the hole: overlay and Poisson blending (CVPR section 3.3, eq. 6)."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def compose(pictures: Tensor, generated: Tensor, hole: Tensor, blend: str = "poi
     """Fills the hole of each picture from its generated image.
 
     Args:
-        pictures, generated: float (N, 3, H, W) in [-1, 1]; what pictures hold in the hole is ignored.
+        pictures, generated: float (N, 3, H, W) in [-1, 1]; `pictures` is ignored in the hole.
         hole: bool (N, H, W), True = missing.
         blend: "poisson", "overlay" (paste) or "none" (the generated image itself).
 
@@ -37,9 +37,9 @@ def compose(pictures: Tensor, generated: Tensor, hole: Tensor, blend: str = "poi
 def poisson(pictures: Tensor, generated: Tensor, hole: Tensor) -> Tensor:
     """Keeps the generated image's gradients in the hole and the picture's colours at its rim (eq. 6).
 
-    The minimiser is x = G + h, where h is the difference y - G continued harmonically from the known
-    pixels into the hole: one sparse symmetric system per distinct hole, factored once for all
-    channels of all images that share it. A picture with nothing known gets G itself.
+    The minimiser is x = G + h, where h extends the difference y - G harmonically from the known pixels into the hole:
+    one sparse symmetric system per distinct hole, factored once for all channels of all images that share it. A
+    picture that is entirely missing becomes G itself.
 
     Arguments and result as for `compose`.
     """
@@ -70,14 +70,14 @@ def harmonic_solver(hole_bytes: bytes, shape: tuple[int, int]) -> Callable[[NDAr
         shape: (H, W).
 
     Returns:
-        A function from values on the known pixels (known, K) to values on the missing ones
-        (missing, K), pixels in row order, K right-hand sides at once.
+        A function from values on the known pixels (known, K) to values on the missing pixels (missing, K), in
+        row-major order, for K right-hand sides at once.
     """
     hole = np.frombuffer(hole_bytes, dtype=bool)
     laplacian = grid_laplacian(*shape)
     missing = np.flatnonzero(hole)
     rows = laplacian[missing].tocsc()
-    # At each missing pixel the Laplacian of h is zero: split it into unknown and known terms.
+    # The Laplacian of h is zero at each missing pixel: split it into unknown and known terms.
     factor = splu(rows[:, missing], permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0, options={"SymmetricMode": True})
     boundary = rows[:, np.flatnonzero(~hole)].tocsr()
     return lambda known: factor.solve(-(boundary @ known))
@@ -85,7 +85,7 @@ def harmonic_solver(hole_bytes: bytes, shape: tuple[int, int]) -> Callable[[NDAr
 
 @lru_cache(maxsize=8)
 def grid_laplacian(height: int, width: int) -> sparse.csr_array:
-    """Laplacian of the 4-neighbourhood inside the image: (H W, H W), neighbours counted per pixel."""
+    """Returns the grid Laplacian (H W, H W): number of neighbours inside the image on the diagonal, -1 for each."""
 
     def path(length: int) -> sparse.dia_array:  # Laplacian of a line of pixels
         degree = np.full(length, 2.0)

@@ -1,4 +1,4 @@
-"""Generator families, by the name that a model's `config.json` gives."""
+"""Generator families, keyed by the name in a model's `config.json`."""
 
 from .base import LatentModel, ModelError
 from .comod import CoMod, CoModConfig

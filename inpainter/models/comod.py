@@ -1,8 +1,8 @@
-"""CoMod: a generator that sees what is left of a picture, G(z | picture, hole), and a discriminator of fillings.
+"""CoMod: a generator conditioned on the damaged picture, G(z | picture, hole), and a discriminator of fillings.
 
-An encoder looks at the damaged picture at every size down to 4x4 pixels. One vector of what it saw and one made
-from z are the style that modulates the decoder's convolutions; the encoder's features are added at each size.
-D judges the *composed* picture together with the hole. Bound to pictures and their holes, the model is a
+An encoder extracts features of the damaged picture at every size down to 4x4 pixels. A vector from the encoder and one
+from z together form the style that modulates the decoder's convolutions; the encoder's features are added at each
+size. D judges the *composed* picture together with the hole. Bound to pictures and their holes, the model is a
 `LatentModel` like any other: search, losses and blending work on it unchanged.
 
 Source: Zhao et al., *Large Scale Image Completion via Co-Modulated Generative Adversarial Networks*, ICLR 2021.
@@ -21,30 +21,30 @@ from .base import LatentModel, ModelError, prior_loss
 from .dcgan import MAX_CHANNELS, MAX_LATENT_SIZE, check_size
 from .layers import GAIN, Conv, Linear, ModulatedConv, ModulatedUp, ToColour, leaky
 
-MAPPING_RATE = 0.01  # of the mapping network's learning rate, as in StyleGAN
+MAPPING_RATE = 0.01  # learning-rate multiplier of the mapping network, as in StyleGAN
 LEAST_SIZE, LARGEST_SIZE = 32, 256
 
 
 @dataclass(frozen=True)
 class CoModConfig:
-    """The shape of a CoMod model, and the record of its training. Raises `ModelError` if it cannot be built.
+    """Configuration and training record of a CoMod. Raises `ModelError` if it cannot be built.
 
-    Widths are listed from the picture's size down to 4x4 pixels, each half the size of the one before; the
-    decoder uses them from the end.
+    Widths are listed from the picture's size down to 4x4 pixels, halving the size each time; the decoder uses them in
+    reverse.
     """
 
     family: str = "comod"
     image_size: int = 64  # pixels; 4 doubled once per width after the first
     latent_size: int = 64
     latent_distribution: str = "uniform"  # on [-1, 1] in each coordinate
-    style_size: int = 192  # of each of the two halves of the style: of z, and of the picture
+    style_size: int = 192  # of each half of the style: one from z, one from the picture
     encoder_channels: tuple[int, ...] = (32, 64, 128, 192, 256)
     decoder_channels: tuple[int, ...] = (32, 64, 128, 192, 256)
     discriminator_channels: tuple[int, ...] = (32, 48, 96, 192, 320)
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
-        for name in ("family", "latent_distribution"):  # there is one of each: its default
+        for name in ("family", "latent_distribution"):  # only the default is supported
             value, expected = getattr(self, name), getattr(type(self), name)
             if value != expected:
                 raise ModelError(f"config: {name} is {value!r:.80}, expected {expected!r}.")
@@ -59,8 +59,8 @@ class CoModConfig:
                 check_size(f"a width in {name}", width, MAX_CHANNELS)
             if self.image_size < LEAST_SIZE or self.image_size != 2 ** (len(widths) + 1):
                 raise ModelError(
-                    f"config: image_size is {self.image_size}, but {len(widths)} {name} make {2 ** (len(widths) + 1)} "
-                    f"pixels; a power of two from {LEAST_SIZE} to {LARGEST_SIZE} is expected."
+                    f"config: image_size is {self.image_size}, but {len(widths)} {name} give {2 ** (len(widths) + 1)} "
+                    f"pixels; expected a power of two from {LEAST_SIZE} to {LARGEST_SIZE}."
                 )
             object.__setattr__(self, name, tuple(widths))
         if not isinstance(self.training, dict):
@@ -68,7 +68,7 @@ class CoModConfig:
 
 
 class CoMod(LatentModel):
-    """Generator and discriminator; `bound` makes the `LatentModel` of some damaged pictures.
+    """Generator and discriminator; `bound` returns a `LatentModel` for given damaged pictures.
 
     Unbound, it is bound to pictures of which nothing is left, and so an unconditional generator.
     """
@@ -83,9 +83,9 @@ class CoMod(LatentModel):
         self.discriminator = Discriminator(config)
 
     def bound(self, pictures: Tensor, hole: Tensor) -> "BoundCoMod":
-        """The model of fillings of pictures (N, 3, H, W) in [-1, 1] with holes bool (N, H, W), True = missing.
+        """Binds the model to pictures (N, 3, H, W) in [-1, 1] with holes bool (N, H, W), True = missing.
 
-        Its codes are (N, latent_size), one row a picture. What is under the hole is not read.
+        The bound model's codes are (N, latent_size), one row per picture. Pixels under the hole are not read.
         """
         return BoundCoMod(self, pictures, hole)
 
@@ -105,10 +105,10 @@ class CoMod(LatentModel):
 
 
 class BoundCoMod:
-    """A `LatentModel` of the fillings of some pictures: row i of every code fills picture i.
+    """A `LatentModel` of fillings of given pictures: row i of the codes fills picture i.
 
-    What the encoder sees is computed once, at the first `generate`, which otherwise runs the mapping network and the
-    decoder alone. The prior does without it.
+    The encoder runs once, at the first `generate`; after that only the mapping network and the decoder run. The prior
+    does not use the encoder.
     """
 
     latent_bound = CoMod.latent_bound
@@ -120,16 +120,16 @@ class BoundCoMod:
 
     @cached_property
     def seen(self) -> tuple[Tensor, list[Tensor]]:
-        """What the encoder sees, see `Generator.look`; in float32 under autocast as well, since it is seen once."""
+        """The encoder's output, see `Generator.look`; runs only once, so always in float32, even under autocast."""
         with torch.autocast(self.pictures.device.type, enabled=False):
             return self.model.generator.look(damaged(self.pictures, self.hole[:, 0]))
 
     def generate(self, z: Tensor) -> Tensor:
-        """Maps codes (N, latent_size), one a picture, to images (N, 3, H, W), nominally in [-1, 1]."""
+        """Maps codes (N, latent_size), one per picture, to images (N, 3, H, W), nominally in [-1, 1]."""
         return self.model.generator.fill(z, *self.seen)
 
     def styles(self, z: Tensor) -> Tensor:
-        """The style of each size that codes (N, latent_size) give: (N, sizes, 2 * style_size)."""
+        """Maps codes (N, latent_size) to the style at each size: (N, sizes, 2 * style_size)."""
         style = torch.cat([self.model.generator.style(z), self.seen[0]], 1)
         return style[:, None].expand(-1, len(self.model.generator.colour), -1)
 
@@ -138,31 +138,31 @@ class BoundCoMod:
         return self.model.generator.decode(styles.unbind(1), self.seen[1])
 
     def compose(self, images: Tensor) -> Tensor:
-        """The pictures with their holes filled from images (N, 3, H, W)."""
+        """Fills the pictures' holes from images (N, 3, H, W)."""
         return torch.where(self.hole, images, self.pictures)
 
     def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
-        """log(1 - D(composed picture, hole)): (N,). Lower is more real."""
+        """Returns log(1 - D(composed picture, hole)): (N,). Lower is more realistic."""
         logits, _ = self.model.discriminator(damaged(self.compose(images), self.hole[:, 0], hide=False))
         return prior_loss(logits)
 
 
 def damaged(pictures: Tensor, hole: Tensor, hide: bool = True) -> Tensor:
-    """The networks' input (N, 4, H, W): pictures (N, 3, H, W), `continued` if their holes are hidden, and the holes."""
+    """Builds the networks' input (N, 4, H, W): pictures (N, 3, H, W), `continued` if `hide`, and their holes."""
     shown = continued(pictures, hole) if hide else pictures
     return torch.cat([shown, hole[:, None].to(shown.dtype) - 0.5], 1).contiguous(memory_format=torch.channels_last)
 
 
 def continued(pictures: Tensor, hole: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) with colours in the hole that continue what is known; grey where nothing is.
+    """Fills the holes of pictures (N, 3, H, W) with colours that continue the known pixels; grey if none is known.
 
-    At every size down to one pixel the known colours of each pixel are averaged; a pixel that has none takes the
-    colour of the next smaller size. Without this, scattered known pixels reach the encoder's coarser levels as grey.
+    Averages the known colours at every size down to one pixel; a pixel without any takes its colour from the next
+    smaller size. Without this, scattered known pixels would reach the encoder's coarser levels as grey.
 
-    Source: the pull-push of Gortler et al., *The Lumigraph*, SIGGRAPH 1996.
+    Source: the pull-push algorithm of Gortler et al., *The Lumigraph*, SIGGRAPH 1996.
     """
     known = (~hole)[:, None].to(pictures.dtype)
-    levels = [(pictures.masked_fill(hole[:, None], 0), known)]  # sums of colours and of weights, but for a factor
+    levels = [(pictures.masked_fill(hole[:, None], 0), known)]  # sums of colours and of weights, up to a factor
     while levels[-1][1].shape[-1] > 1:
         levels.append(tuple(F.avg_pool2d(values, 2) for values in levels[-1]))
     smooth = pictures.new_zeros(())
@@ -191,27 +191,27 @@ class Generator(nn.Module):
         self.colour = nn.ModuleList([ToColour(c, style) for c in made])
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """Damaged pictures (N, 4, H, W) and codes (N, latent_size) to images float32 (N, 3, H, W)."""
+        """Maps damaged pictures (N, 4, H, W) and codes (N, latent_size) to images float32 (N, 3, H, W)."""
         return self.fill(z, *self.look(x))
 
     def look(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """What is seen of damaged pictures (N, 4, H, W): a vector (N, style_size), and features from 4x4 up."""
+        """Encodes damaged pictures (N, 4, H, W): a vector (N, style_size), and features from 4x4 up."""
         features = self.encoder(x)[::-1]
         return leaky(self.vector(features[0].float().flatten(1))) * GAIN, features
 
     def style(self, z: Tensor) -> Tensor:
-        """Codes (N, latent_size) to their half of the style (N, style_size)."""
-        w = z * math.sqrt(3)  # to a deviation of 1
+        """Maps codes (N, latent_size) to their half of the style (N, style_size)."""
+        w = z * math.sqrt(3)  # scale to unit standard deviation
         for layer in self.mapping:
             w = leaky(layer(w)) * GAIN
         return w
 
     def fill(self, z: Tensor, vector: Tensor, features: list[Tensor]) -> Tensor:
-        """Codes, and what `look` saw, to images float32 (N, 3, H, W)."""
+        """Maps codes and the output of `look` to images float32 (N, 3, H, W)."""
         return self.decode([torch.cat([self.style(z), vector], 1)] * len(self.colour), features)
 
     def decode(self, styles: list[Tensor], features: list[Tensor]) -> Tensor:
-        """One style (N, 2 * style_size) and the features of each size, from 4x4 up, to images float32 (N, 3, H, W)."""
+        """Maps one style (N, 2 * style_size) and features per size, from 4x4 up, to images float32 (N, 3, H, W)."""
         x = leaky(self.first(features[0], styles[0])) * GAIN
         image = self.colour[0](x, styles[0]).float()  # (N, 3, 4, 4)
         layers = zip(self.up, self.skip, self.second, self.colour[1:], styles[1:], features[1:], strict=True)
@@ -223,7 +223,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Judges composed pictures together with their holes. Without any norm over the batch: rows are independent."""
+    """Judges composed pictures together with their holes. It has no batch norm, so rows are independent."""
 
     def __init__(self, config: CoModConfig):
         super().__init__()
@@ -234,14 +234,14 @@ class Discriminator(nn.Module):
         self.logit = Linear(channels[-1], 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Pictures and holes (N, 4, H, W) to logits float32 (N,), and the features (N, C, H, W) of each size."""
+        """Maps pictures and holes (N, 4, H, W) to logits float32 (N,) and the features (N, C, H, W) of each size."""
         features = self.pyramid(x)
         x = leaky(self.last(features[-1])).float()
         return self.logit(leaky(self.hidden(x.flatten(1))) * GAIN).squeeze(1), features
 
 
 class Pyramid(nn.Module):
-    """Features of a picture at each size down to 4x4: strided convolutions that see the reduced picture at each."""
+    """Features at each size down to 4x4: strided convolutions that also take the downscaled picture at each size."""
 
     def __init__(self, channels: tuple[int, ...]):
         super().__init__()

@@ -15,18 +15,18 @@ MAX_IMAGE_SIZE, MAX_LATENT_SIZE, MAX_CHANNELS = 512, 4096, 4096
 
 @dataclass(frozen=True)
 class DCGANConfig:
-    """The shape of a DCGAN, and the record of its training. Raises `ModelError` if it cannot be built."""
+    """Configuration and training record of a DCGAN. Raises `ModelError` if it cannot be built."""
 
     family: str = "dcgan"
     image_size: int = 64  # pixels; 4 doubled once per entry of `channels`
     latent_size: int = 100
     latent_distribution: str = "uniform"  # on [-1, 1] in each coordinate
-    channels: tuple[int, ...] = (512, 256, 128, 64)  # of G, from 4x4 upwards; D mirrors them
-    d_norm: str = "batch"  # what normalises D's features, if anything
+    channels: tuple[int, ...] = (512, 256, 128, 64)  # of G, from 4x4 up; D mirrors them
+    d_norm: str = "batch"  # normalisation in D
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
-        for name in ("family", "latent_distribution"):  # a family knows one of each: its default
+        for name in ("family", "latent_distribution"):  # a family supports only its default
             value, expected = getattr(self, name), getattr(type(self), name)
             if value != expected:
                 raise ModelError(f"config: {name} is {value!r:.80}, expected {expected!r}.")
@@ -36,7 +36,7 @@ class DCGANConfig:
 
 
 def check_shape(config: Any) -> None:
-    """Raises `ModelError` unless a configuration's widths and sizes fit together; makes the widths a tuple."""
+    """Raises `ModelError` unless a configuration's widths and sizes are consistent; makes the widths a tuple."""
     if not isinstance(config.channels, (list, tuple)) or not 1 <= len(config.channels) <= 7:
         raise ModelError(f"config: channels is {config.channels!r:.80}, expected a list of 1 to 7 widths.")
     object.__setattr__(config, "channels", tuple(config.channels))
@@ -46,7 +46,7 @@ def check_shape(config: Any) -> None:
     check_size("image_size", config.image_size, MAX_IMAGE_SIZE)
     if config.image_size != 4 * 2 ** len(config.channels):
         raise ModelError(
-            f"config: image_size is {config.image_size}, but {len(config.channels)} channel widths make "
+            f"config: image_size is {config.image_size}, but {len(config.channels)} channel widths give "
             f"{4 * 2 ** len(config.channels)} pixels."
         )
     if not isinstance(config.training, dict):
@@ -60,10 +60,10 @@ def check_size(name: str, value: object, largest: int) -> None:
 
 
 class DCGAN(LatentModel):
-    """Generator and discriminator of 64x64 colour images (other sizes by the number of widths).
+    """Generator and discriminator of 64x64 colour images; the number of widths sets other sizes.
 
-    Tensors are named `generator.<layer>.<name>` and `discriminator.<layer>.<name>`, the layer counted
-    within the `nn.Sequential`. Source: Radford et al. 2016, as used by Yeh et al.
+    Tensors are named `generator.<layer>.<name>` and `discriminator.<layer>.<name>`, where `<layer>` is the index in
+    the `nn.Sequential`. Source: Radford et al. 2016, as used by Yeh et al.
     """
 
     latent_bound = 1.0
@@ -85,7 +85,7 @@ class DCGAN(LatentModel):
 
 
 def generator(config: DCGANConfig) -> nn.Sequential:
-    """G: codes (N, latent_size) to images (N, 3, image_size, image_size) in [-1, 1]."""
+    """Builds G: codes (N, latent_size) to images (N, 3, image_size, image_size) in [-1, 1]."""
     first, last = config.channels[0], config.channels[-1]
     layers = [
         nn.Linear(config.latent_size, first * 4 * 4, bias=False),
@@ -103,9 +103,9 @@ def generator(config: DCGANConfig) -> nn.Sequential:
 
 
 def discriminator(config: DCGANConfig) -> nn.Sequential:
-    """D: images (N, 3, image_size, image_size) to one logit each (N, 1), positive for real.
+    """Builds D: images (N, 3, image_size, image_size) to one logit each (N, 1), positive for real.
 
-    The paper's two-class softmax and this one logit are the same function.
+    The single logit is equivalent to the paper's two-class softmax.
     """
     narrowest, *_ = widths = config.channels[::-1]
     layers = [nn.Conv2d(3, narrowest, kernel_size=4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]

@@ -1,7 +1,7 @@
-"""An encoder: looks at a damaged picture and its hole, and proposes the code that a search starts from.
+"""An encoder: maps a damaged picture and its hole to a proposed starting code for the search.
 
-It belongs to one generator, and lives in the folder "encoder" of that model's folder. A model without
-one is searched from random codes.
+It belongs to one generator and lives in the subfolder "encoder" of that model's folder. Without an encoder, searches
+start from random codes.
 """
 
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from .base import ModelError, PretrainedModel
 from .dcgan import check_shape
 
-FOLDER = "encoder"  # in the model's
+FOLDER = "encoder"  # inside the model's folder
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The shape of an encoder, and the record of its training. Raises `ModelError` if it cannot be built."""
+    """Configuration and training record of an encoder. Raises `ModelError` if it cannot be built."""
 
     family: str = "encoder"
     image_size: int = 64  # pixels; halved once per entry of `channels`, down to 4
     latent_size: int = 100
-    latent_bound: float | None = 1.0  # of each coordinate; None: free
+    latent_bound: float | None = 1.0  # largest absolute value of each coordinate; None: unbounded
     channels: tuple[int, ...] = (48, 96, 192, 384)
     training: dict = field(default_factory=dict)  # generator, data, steps, hours, ...
 
@@ -34,14 +34,14 @@ class EncoderConfig:
         bound = self.latent_bound
         number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
         if bound is not None and not (number and 0 < bound <= 100):
-            raise ModelError(f"config: latent_bound is {bound!r:.80}, expected a number from 0 to 100, or null.")
+            raise ModelError(f"config: latent_bound is {bound!r:.80}, expected a number above 0, up to 100, or null.")
 
 
 class Encoder(PretrainedModel):
-    """Damaged pictures to codes: convolutions of stride 2 with batch norm down to 4x4, and one linear layer.
+    """Maps damaged pictures to codes: stride-2 convolutions with batch norm down to 4x4, then one linear layer.
 
-    Its idea is the encoder of iGAN (Zhu et al., ECCV 2016), which starts a search in a generator's codes
-    from an intact picture; here it sees the hole as well.
+    After the encoder of iGAN (Zhu et al., ECCV 2016), which maps an intact picture to the starting code of a search;
+    this one also sees the hole.
     """
 
     def __init__(self, config: EncoderConfig = EncoderConfig()):
@@ -61,7 +61,7 @@ class Encoder(PretrainedModel):
         """Proposes codes.
 
         Args:
-            pictures: float (N, 3, H, W) in [-1, 1]; what is under the hole is not read.
+            pictures: float (N, 3, H, W) in [-1, 1]; pixels under the hole are not read.
             hole: bool (N, H, W), True = missing.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Layers of the CoMod networks: equalised learning rates, and convolutions that a style modulates.
+"""Layers of the CoMod networks: equalised learning rates and style-modulated convolutions.
 
 Sources: Karras et al., *Progressive Growing of GANs*, ICLR 2018, section 4.1 (equalised learning rates); Karras et al.,
 *Analyzing and Improving the Image Quality of StyleGAN*, CVPR 2020, section 2.2 (modulation and demodulation).
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.2  # of the leaky ReLUs
-GAIN = math.sqrt(2 / (1 + SLOPE**2))  # by which a layer's output is multiplied to keep its variance through one
+GAIN = math.sqrt(2 / (1 + SLOPE**2))  # factor that preserves the variance through a leaky ReLU
 
 
 class Linear(nn.Module):
@@ -28,7 +28,7 @@ class Linear(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution with an equalised learning rate. `gain` multiplies its output's deviation."""
+    """A convolution with an equalised learning rate. `gain` multiplies the standard deviation of its output."""
 
     def __init__(self, wide: int, narrow: int, side: int, stride: int = 1, gain: float = 1.0):
         super().__init__()
@@ -42,9 +42,9 @@ class Conv(nn.Module):
 
 
 class Modulated(nn.Module):
-    """What modulated convolutions share.
+    """Base class of modulated convolutions.
 
-    The input is modulated and the output demodulated, which is the same as doing so to the weights, but leaves one
+    Modulates the input and demodulates the output. This is equivalent to modulating the weights, but needs only one
     convolution for the whole batch.
     """
 
@@ -53,11 +53,11 @@ class Modulated(nn.Module):
         self.weight = nn.Parameter(normal(*shape))
         self.bias = nn.Parameter(torch.zeros(narrow))
         self.affine = Linear(style, wide, bias=1.0)
-        self.scale = 1 / math.sqrt(wide * taps)  # taps: weights an output pixel sums over, per channel
+        self.scale = 1 / math.sqrt(wide * taps)  # taps: weights per input channel that reach one output pixel
 
 
 class ModulatedConv(Modulated):
-    """A 3x3 convolution."""
+    """A modulated 3x3 convolution."""
 
     def __init__(self, wide: int, narrow: int, style: int):
         super().__init__((narrow, wide, 3, 3), wide, narrow, style, taps=9)
@@ -70,7 +70,7 @@ class ModulatedConv(Modulated):
 
 
 class ModulatedUp(Modulated):
-    """A transposed 4x4 convolution that doubles the size, and a blur, without which it leaves dots two pixels apart."""
+    """A transposed 4x4 convolution that doubles the size, then a blur that removes dots two pixels apart."""
 
     def __init__(self, wide: int, narrow: int, style: int):
         super().__init__((wide, narrow, 4, 4), wide, narrow, style, taps=4)
@@ -83,7 +83,7 @@ class ModulatedUp(Modulated):
 
 
 class ToColour(Modulated):
-    """A 1x1 convolution to three colours, not demodulated."""
+    """A modulated 1x1 convolution to RGB, not demodulated."""
 
     def __init__(self, wide: int, style: int):
         super().__init__((3, wide, 1, 1), wide, 3, style, taps=1)
@@ -94,7 +94,7 @@ class ToColour(Modulated):
 
 
 def normal(*shape: int, rate: float = 1.0) -> Tensor:
-    """torch.randn(shape) / rate; not drawn on the meta device, where models are loaded and the first draw takes 5 s."""
+    """Returns torch.randn(shape) / rate; on the meta device, used for loading, skips the draw (the first takes 5 s)."""
     weights = torch.empty(shape)
     return weights if weights.is_meta else weights.normal_().div_(rate)
 
@@ -104,13 +104,13 @@ def scaled(x: Tensor, s: Tensor) -> Tensor:
 
 
 def blurred(x: Tensor) -> Tensor:
-    """x (N, C, H, W), each channel convolved with [1, 2, 1] / 4 in both directions (zero beyond the edge)."""
+    """Convolves each channel of x (N, C, H, W) with [1, 2, 1] / 4 in both directions, zero beyond the edge."""
     line = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device) / 4
     return F.conv2d(x, line.outer(line).expand(x.shape[1], 1, 3, 3).contiguous(), padding=1, groups=x.shape[1])
 
 
 def demodulated(x: Tensor, s: Tensor, power: Tensor, bias: Tensor) -> Tensor:
-    """x (N, C, H, W) brought to unit deviation for inputs of unit deviation scaled by s (N, wide)."""
+    """Scales x (N, C, H, W) to unit standard deviation, given unit inputs that were scaled by s (N, wide)."""
     factor = torch.rsqrt(s.square() @ power + 1e-8)  # (N, C)
     return torch.addcmul(bias.to(x.dtype)[:, None, None], x, factor[:, :, None, None].to(x.dtype))
 

@@ -1,4 +1,4 @@
-"""VAE: DCGAN's generator as the decoder of a variational autoencoder, and a Gaussian as the prior (Fig. 2)."""
+"""VAE: DCGAN's generator as the decoder of a variational autoencoder, with a Gaussian prior (Fig. 2)."""
 
 import math
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from .dcgan import DCGANConfig, generator
 
 @dataclass(frozen=True)
 class VAEConfig(DCGANConfig):
-    """The shape of a VAE's decoder, and the record of its training. Raises `ModelError` if it cannot be built."""
+    """Configuration and training record of a VAE's decoder. Raises `ModelError` if it cannot be built."""
 
     family: str = "vae"
-    latent_distribution: str = "normal"  # with mean 0 and deviation 1 in each coordinate
+    latent_distribution: str = "normal"  # with mean 0 and standard deviation 1 in each coordinate
 
 
 class VAE(LatentModel):
@@ -36,5 +36,5 @@ class VAE(LatentModel):
         return self.generator(z)
 
     def prior_loss(self, images: Tensor, z: Tensor) -> Tensor:
-        """Negative log density of the code under the Gaussian, in nats."""
+        """Returns the negative log density of the code under the Gaussian prior, in nats."""
         return (z.square().sum(1) + self.config.latent_size * math.log(2 * math.pi)) / 2

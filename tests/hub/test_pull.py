@@ -310,7 +310,7 @@ def test_pull_does_not_mix_with_other_files(hub, folder, tmp_path):
     hub.publish("user/tiny", folder)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    with pytest.raises(ModelError, match="holds other files"):
+    with pytest.raises(ModelError, match="contains other files"):
         models.pull("user/tiny", tmp_path / "mine")
 
 

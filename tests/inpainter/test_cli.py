@@ -218,7 +218,7 @@ def test_bad_input_is_one_sentence_a_non_zero_exit_and_no_file(run, photo, tmp_p
         ("--seed", "-1", "seed must be"),
         ("--prior-weight", "inf", "prior_weight must be a finite number"),
         ("--truncation", "nan", "truncation must be a finite number"),
-        ("--device", "meta", "device 'meta' cannot be used here"),
+        ("--device", "meta", "device 'meta' is not available"),
     ],
 )
 def test_a_number_out_of_bounds_is_one_sentence_before_any_work(photo, tmp_path, model, capsys, option, value, says):
