@@ -192,7 +192,7 @@ def plan(inputs: list[Path], output: Path, overwrite: bool) -> list[Job]:
         except OSError as error:
             raise ValueError(f"{folder}: cannot create this folder ({error.strerror}).") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder}: this folder is not writable.")
+        raise ValueError(f"{folder}: cannot write to this folder.")
     for target in targets:
         if target.suffix.lower() not in OUTPUT_OPTIONS:
             raise ValueError(f"{target}: cannot write this format; use one of {', '.join(OUTPUT_OPTIONS)}.")

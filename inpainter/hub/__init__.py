@@ -1,4 +1,4 @@
-"""Models on the Hugging Face Hub and in folders: finding, pulling and publishing them."""
+"""Finds, pulls and publishes models, in folders and on the Hugging Face Hub."""
 
 from ..models.base import checksum
 from .export import export_onnx

@@ -1,7 +1,7 @@
-"""Model cards: the README.md of a model folder, made from the model's own record.
+"""Model cards: the README.md of a model folder, generated from the model's training record.
 
-Everything comes from `config.json` (its `training` record, and the `evaluation` list in it) and from the
-model's tensors, so that a card cannot disagree with the model that it describes.
+Everything comes from `config.json` (its `training` record, including the `evaluation` list) and from the model's
+tensors, so a card cannot contradict its model.
 """
 
 import re
@@ -25,17 +25,17 @@ SAMPLES_NAME = "samples.png"
 def write_card(
     folder: str | Path, repo_id: str | None = None, license: str | None = None, *, name: str | None = None
 ) -> Path:
-    """Writes the model card of a model folder and returns its path; an older card is replaced.
+    """Writes a model folder's card, replacing any older one, and returns its path.
 
     Args:
         folder: a model folder that loads.
-        repo_id: Hub id for the examples of use, default "user/" and the folder's name.
-        license: licence identifier of the Hub, such as "cc-by-4.0". Default: the terms of the training
-            data where they are known, "unknown" otherwise.
+        repo_id: Hub id used in the code examples, default "user/" plus the folder's name.
+        license: licence identifier on the Hub, such as "cc-by-4.0". Default: the terms of the training data if known,
+            else "unknown".
         name: the title, default the folder's name.
 
     Raises:
-        ModelError: when the model cannot be loaded, or its record is not what a card can be made from.
+        ModelError: if the model cannot be loaded, or its training record is malformed.
     """
     folder = Path(folder)
     model = load(folder)
@@ -54,17 +54,17 @@ def make_card(
     samples: bool = True,
     encoder: Encoder | None = None,
 ) -> str:
-    """The text of a model card: Hub metadata in YAML, then the page.
+    """Returns the text of a model card: Hub metadata in YAML, then the page.
 
     Args:
-        model: the model, whose `config.training` is the record of its training.
-        name: the model's name, for the title.
-        repo_id, license: as in `write_card`.
+        model: the model; `config.training` is its training record.
+        name: the model's name, used as the title.
+        repo_id, license: as for `write_card`.
         samples: whether there is a `samples.png` to show.
         encoder: the model's encoder, if it has one.
 
     Raises:
-        ModelError: when the record is not what a card can be made from.
+        ModelError: if the training record is malformed.
     """
     record = model.config.training
     repo_id = repo_id or f"user/{name}"
@@ -87,24 +87,24 @@ def make_card(
 
 
 def read_card(folder: str | Path) -> ModelCard:
-    """The card of a model folder. Raises `ModelError` when it is missing or is not complete.
+    """Reads a model folder's card; raises `ModelError` if it is missing or incomplete.
 
-    Complete means metadata that the Hub reads (library, pipeline tag, tags, licence, `model-index` in
-    the right form) and a page under it whose pictures exist.
+    A complete card has the Hub's metadata (library, pipeline tag, tags, licence, a well-formed `model-index`) and a
+    page whose pictures all exist.
     """
     path = Path(folder, CARD_NAME)
     try:
         card = ModelCard.load(path)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = "there is none" if not path.is_file() else " ".join(str(error).split())
-        raise ModelError(f"{path}: no model card that the Hub can read ({reason}).") from error
+        reason = "no such file" if not path.is_file() else " ".join(str(error).split())
+        raise ModelError(f"{path}: not a model card that the Hub can read ({reason}).") from error
     missing = [key for key in ("library_name", "pipeline_tag", "tags", "license") if not card.data.get(key)]
     if card.data.get("license") == "other":
         missing += [key for key in ("license_name", "license_link") if not card.data.get(key)]
     if missing:
         raise ModelError(f"{path}: the model card's metadata lacks {', '.join(missing)}.")
     if not card.text.strip():
-        raise ModelError(f"{path}: the model card has metadata, but no text.")
+        raise ModelError(f"{path}: the model card has metadata but no text.")
     for picture in local_pictures(card.text):
         if not Path(folder, picture).is_file():
             raise ModelError(f"{path}: the model card shows {picture}, which is not in the folder.")
@@ -112,17 +112,17 @@ def read_card(folder: str | Path) -> ModelCard:
 
 
 def local_pictures(text: str) -> list[str]:
-    """The paths of the pictures that a page of Markdown shows, without those from elsewhere."""
+    """Returns the paths of the local pictures that a Markdown page shows."""
     return [path for path in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", text) if "://" not in path]
 
 
 def check_scores(card: ModelCard, record: dict[str, Any], folder: str | Path) -> None:
-    """Raises `ModelError` unless the card gives the scores of the model's record."""
+    """Raises `ModelError` unless the card reports every score in the model's record."""
     expected = eval_results(check_evaluations(record.get("evaluation", [])), dataset_of(record))
     missing = [result for result in expected if result not in (card.data.eval_results or [])]
     if missing:
         name, mask = missing[0].metric_name, missing[0].dataset_config
-        raise ModelError(f"{folder}: the card does not give the recorded {name} of mask {mask}; write the card again.")
+        raise ModelError(f"{folder}: the card lacks the recorded {name} for mask {mask}; regenerate the card.")
 
 
 def _metadata(
@@ -149,7 +149,7 @@ def _metadata(
         ],
         datasets=[dataset.hub_id] if dataset else None,
         metrics=sorted({result.metric_type for result in results}) or None,
-        model_name=name if results else None,  # the name of `model-index`, no key of its own
+        model_name=name if results else None,  # names the `model-index`; not a key of its own
         eval_results=results or None,
     )
 
@@ -158,7 +158,9 @@ def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
     size = model.config.image_size
     shows = f" of {dataset.shows} ({dataset.title})" if dataset else ""
     count = sum(parameter.numel() for parameter in model.parameters())
-    text = f"A generator of {size}x{size} images{shows}, and a prior that judges them: {count:,} parameters, float16.\n"
+    text = (
+        f"A generator of {size}x{size} images{shows}, and a prior that scores them: {count:,} parameters, float16.\n"
+    )
     text += SUMMARIES.get(model.config.family, SUMMARY)
     return text + (f"\n![Samples of the generator, not selected]({SAMPLES_NAME})\n" if samples else "")
 
@@ -173,7 +175,7 @@ def _scores(evaluations: list) -> str:
         ]
         table = _table(["mask", *(METRICS.get(metric, ("", metric))[1] for metric in metrics)], rows)
         settings = [f"{plain(key.replace('_', ' '))} {plain(evaluation[key])}" for key in evaluation if key != "masks"]
-        parts.append(f"For PSNR and SSIM higher is better. Measured with: {', '.join(settings)}.\n\n{table}")
+        parts.append(f"Higher PSNR and SSIM are better. Measured with: {', '.join(settings)}.\n\n{table}")
     return "## Scores\n\n" + "\n".join(parts) if parts else ""
 
 
@@ -184,10 +186,10 @@ def _sample_quality(record: dict[str, Any]) -> str:
     if not quality:
         return ""
     return (
-        "## Quality of the samples\n\n"
-        "Distances between pictures' features; lower feature distances are better, and those of training pictures\n"
-        "are the floor. Diversity is relative to training pictures; memorisation is the distance to the nearest\n"
-        "training picture relative to that of held-out pictures (towards 0: copies).\n\n"
+        "## Sample quality\n\n"
+        "Distances between features of pictures. Lower feature distance is better; that of training pictures is the\n"
+        "floor. Diversity is relative to training pictures. Memorisation is the distance to the nearest training\n"
+        "picture relative to that of held-out pictures (near 0: copies).\n\n"
         + _table(["measure", "value"], [[key.replace("_", " "), value] for key, value in quality.items()])
     )
 
@@ -203,8 +205,8 @@ def _use(model: LatentModel, repo_id: str) -> str:
     )
     if lines:
         text += (
-            "\nWithout it, the generator in plain PyTorch:\n\n"
-            f"```python\n{lines.replace('REPO_ID', repo_id)}```\n\n`(images + 1) / 2` are colours in [0, 1].\n"
+            "\nWithout it, in plain PyTorch (generator only):\n\n"
+            f"```python\n{lines.replace('REPO_ID', repo_id)}```\n\n`(images + 1) / 2` gives colours in [0, 1].\n"
         )
     return text
 
@@ -219,25 +221,25 @@ def _intended_use(model: LatentModel, dataset: Dataset | None) -> str:
         else ""
     )
     return (
-        "## Intended use and limits\n\n"
-        f"For research and teaching: to fill holes in {kind}, and to study the method.\n\n"
+        "## Intended use and limitations\n\n"
+        f"For research and teaching: filling holes in {kind}, and studying the method.\n\n"
         f"- It works at {size}x{size} pixels; other pictures are cropped to the centre square and resized.\n"
-        "- Pictures unlike the training data (other subjects, other framing) are filled badly.\n"
-        "- What it fills in is plausible at best; it is never a recovery of what was really there.\n"
+        "- It does poorly on pictures unlike its training data (other subjects, other framing).\n"
+        "- A filling is plausible at best; it never recovers what was really there.\n"
         f"- Large holes and unusual views often come out blurred or distorted.{people}\n"
     )
 
 
 def _encoder(encoder: Encoder) -> str:
     return (
-        "## Encoder\n\n`encoder/` holds a network that looks at a damaged picture and its hole, and proposes the code\n"
-        "that a fast search starts from. It is optional, and belongs to this generator alone.\n\n"
+        "## Encoder\n\n`encoder/` holds a network that maps a damaged picture and its hole to the starting code of a\n"
+        "fast search. It is optional and works only with this generator.\n\n"
         + _table(["setting", "value"], _settings(encoder.config.training))
     )
 
 
 def _settings(record: dict[str, Any]) -> list[list[Any]]:
-    """Rows of a table of what a record holds beside scores."""
+    """Returns table rows of a record's entries, except scores."""
     return [
         [key.replace("_", " "), ", ".join(value) or "none" if isinstance(value, list) else value]
         for key, value in record.items()
@@ -248,8 +250,8 @@ def _settings(record: dict[str, Any]) -> list[list[Any]]:
 def _training(model: LatentModel, dataset: Dataset | None) -> str:
     rows = _settings(model.config.training)
     holes = "with" if model.config.family == "comod" else "without"
-    source = f"Trained on images of [{dataset.title}]({dataset.home}), {holes} holes.\n\n" if dataset else ""
-    table = _table(["setting", "value"], rows) if rows else "No record of the training was kept.\n"
+    source = f"Trained on images from [{dataset.title}]({dataset.home}), {holes} holes.\n\n" if dataset else ""
+    table = _table(["setting", "value"], rows) if rows else "There is no training record.\n"
     return f"## Training\n\n{source}{table}"
 
 
@@ -261,13 +263,13 @@ def _licence(dataset: Dataset | None, license: str | None) -> str:
     weights = f"Licence of the weights: {license}. " if license else ""
     if dataset:
         terms = f"{dataset.terms} See {dataset.home}."
-        pictures = f"The pictures in `examples/`, where there are any, belong to others: {dataset.owners}."
+        pictures = f"The pictures in `examples/`, if any, belong to others: {dataset.owners}."
     else:
         terms = "The terms of the training data are not recorded; ask the owner before use."
-        pictures = "Pictures in `examples/` belong to whoever made them."
+        pictures = "The pictures in `examples/`, if any, belong to their authors."
     return (
-        f"## Licence: what is whose\n\n{weights}{terms}\n\n{pictures}\n"
-        "`samples.png` shows nothing but what the model made. The code that runs the model is Apache-2.0.\n"
+        f"## Licence\n\n{weights}{terms}\n\n{pictures}\n"
+        "`samples.png` shows only samples from the model. The code that runs the model is under Apache-2.0.\n"
     )
 
 

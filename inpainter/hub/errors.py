@@ -1,4 +1,4 @@
-"""What the Hub's client raises, in one sentence each."""
+"""Turns errors of the Hub's client into `ModelError`s of one sentence."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
-    HTTPError,  # the base of all errors of the HTTP client, whichever this version of the library uses
+    HTTPError,  # base of all errors of the HTTP client, whichever one this version uses
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -18,7 +18,7 @@ from ..models import ModelError
 
 
 class Unreachable(ModelError):
-    """The Hub cannot be reached, or does not answer as it should. `reason` is part of a sentence."""
+    """The Hub cannot be reached or gives an unexpected answer. `reason` is a clause without a full stop."""
 
     def __init__(self, repo_id: str, reason: str):
         super().__init__(f"{repo_id}: {reason}; try again.")
@@ -27,7 +27,7 @@ class Unreachable(ModelError):
 
 @contextlib.contextmanager
 def hub_errors(repo_id: str) -> Iterator[None]:
-    """Turns what goes wrong between the Hub and us into a `ModelError`, an `Unreachable` where a retry may help."""
+    """Converts errors raised while talking to the Hub to `ModelError`, or `Unreachable` if a retry may help."""
     try:
         yield
     except ModelError:
@@ -36,29 +36,29 @@ def hub_errors(repo_id: str) -> Iterator[None]:
         where = f"{constants.ENDPOINT}/{repo_id}"
         raise ModelError(f"{repo_id}: gated; accept its terms at {where} and log in with your token.") from error
     except RevisionNotFoundError as error:
-        raise ModelError(f"{repo_id}: there is no such revision.") from error
+        raise ModelError(f"{repo_id}: no such revision.") from error
     except RepositoryNotFoundError as error:
-        message = "there is no such repository on the Hub, or it is private and needs a valid token"
+        message = "no such repository on the Hub, or it is private and needs a valid token"
         raise ModelError(f"{repo_id}: {message}.") from error
     except LocalTokenNotFoundError as error:
-        raise ModelError(f"{repo_id}: token=True asks for a stored token; log in or set HF_TOKEN.") from error
+        raise ModelError(f"{repo_id}: token=True needs a stored token; log in or set HF_TOKEN.") from error
     except HfHubHTTPError as error:
         reason = " ".join((error.server_message or first_line(error)).split()).rstrip(".")
         status = error.response.status_code
-        refusals = {401: "the Hub does not accept the token", 403: "the token may not do that", 404: "not found"}
+        refusals = {401: "the Hub rejected the token", 403: "the token lacks permission", 404: "not found"}
         if status in refusals:
             raise ModelError(f"{repo_id}: {refusals[status]} ({reason}).") from error
         raise Unreachable(repo_id, f"the Hub answered {status} ({reason})") from error
     except OfflineModeIsEnabled as error:
         raise Unreachable(repo_id, "HF_HUB_OFFLINE is set") from error
-    except (HTTPError, OSError, RuntimeError) as error:  # RuntimeError: the client of the Hub's chunk storage
+    except (HTTPError, OSError, RuntimeError) as error:  # RuntimeError: from the Hub's chunk-storage client
         reason = first_line(error.__cause__ or error)
-        raise Unreachable(repo_id, f"the connection to the Hub broke off ({reason})") from error
-    except ValueError as error:  # the Hub's verdict on a card
+        raise Unreachable(repo_id, f"the connection to the Hub failed ({reason})") from error
+    except ValueError as error:  # the Hub rejected the card
         raise ModelError(f"{repo_id}: {' '.join(str(error).split())}") from error
 
 
 def first_line(error: BaseException) -> str:
-    """An error as part of a sentence: its first line, or its kind when it has none."""
+    """Returns an error as a clause: its first line, or its class name if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

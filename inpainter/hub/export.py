@@ -1,4 +1,4 @@
-"""The generator as an ONNX file, for people outside Python."""
+"""Exports the generator as an ONNX file, for use outside Python."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ ONNX_NAME = "generator.onnx"
 
 
 class Generator(nn.Module):
-    """Only the generator of a model, as the forward pass that gets exported."""
+    """Wraps a model so that its forward pass, which gets exported, is the generator."""
 
     def __init__(self, model: LatentModel):
         super().__init__()
@@ -25,14 +25,14 @@ class Generator(nn.Module):
 
 
 def export_onnx(folder: str | Path) -> Path:
-    """Writes `generator.onnx` beside a model's weights and returns its path; an older one is replaced.
+    """Writes `generator.onnx` next to a model's weights, replacing any older one, and returns its path.
 
-    Its inputs, for any n, are z, float32 (n, latent_size); and for the family comod picture, float32 (n, 3, size, size)
-    in [-1, 1], and hole, bool (n, size, size), True = missing. Its output is images, float32 (n, 3, size, size),
-    nominally in [-1, 1]. It carries the checksum of the weights that it was made from.
+    Inputs, for any n: z, float32 (n, latent_size); for the family comod also picture, float32 (n, 3, size, size) in
+    [-1, 1], and hole, bool (n, size, size), True = missing. Output: images, float32 (n, 3, size, size), nominally in
+    [-1, 1]. The file's metadata records the checksum of the weights.
 
     Raises:
-        ModelError: when the model cannot be loaded, or the packages that export it are missing.
+        ModelError: if the model cannot be loaded, or the packages for the export are missing.
     """
     folder = Path(folder)
     model = load(folder)
@@ -53,14 +53,14 @@ def export_onnx(folder: str | Path) -> Path:
             verbose=False,
         )
     except ImportError as error:
-        raise ModelError("an ONNX file needs packages that are missing: pip install 'inpainter[onnx]'.") from error
+        raise ModelError("exporting ONNX needs missing packages: pip install 'inpainter[onnx]'.") from error
     program.model.metadata_props["weights_sha256"] = checksum(folder)
     files.write_bytes(folder / ONNX_NAME, program.model_proto.SerializeToString())
     return folder / ONNX_NAME
 
 
 def check_onnx(folder: Path) -> None:
-    """Raises `ModelError` if a folder's ONNX file was not made from its weights."""
+    """Raises `ModelError` if a folder's ONNX file was not exported from its weights."""
     path = folder / ONNX_NAME
     if path.is_file() and checksum(folder).encode() not in path.read_bytes():
-        raise ModelError(f"{path}: it was made from other weights; make it again with the onnx command, or remove it.")
+        raise ModelError(f"{path}: exported from other weights; run the onnx command again, or remove the file.")

@@ -1,4 +1,4 @@
-"""Finding a model: in a folder, among those that come with the package, or on the Hugging Face Hub."""
+"""Finds a model in a folder, among the bundled models or on the Hugging Face Hub."""
 
 import glob
 import logging
@@ -20,7 +20,7 @@ from .errors import Unreachable, hub_errors
 
 logger = logging.getLogger(__name__)
 
-# Published models beside the package: in a checkout and in a Space, not in an installed wheel.
+# Published models next to the package: present in a checkout and in a Space, not in an installed wheel.
 BUNDLED = Path(__file__).resolve().parents[2] / "hub_models"
 
 ENCODER_NAMES = (f"{FOLDER}/{WEIGHTS_NAME}", f"{FOLDER}/{CONFIG_NAME}")  # of a model that has one
@@ -29,20 +29,20 @@ LOADED_NAMES = (WEIGHTS_NAME, CONFIG_NAME, *ENCODER_NAMES)
 
 @dataclass(frozen=True)
 class Found:
-    """Where a model is."""
+    """A model's location."""
 
     folder: Path
-    note: str = ""  # one sentence when it is not the Hub's copy that was asked for
+    note: str = ""  # one sentence if it is the cached copy because the Hub was not reached
 
 
 def load(name: str | Path, **download: Any) -> LatentModel:
-    """Loads a model of whichever family its configuration names; arguments and errors as `find`."""
+    """Loads a model of any family; arguments and errors as for `find`."""
     folder = find(name, **download).folder
     return family_of(folder).from_pretrained(folder)
 
 
 def load_encoder(folder: Path, model: LatentModel) -> Encoder | None:
-    """The encoder in a model's folder, None if it has none. Raises `ModelError` unless it is for this model."""
+    """Loads the encoder in a model's folder, None if there is none; raises `ModelError` unless it fits the model."""
     encoder_folder = folder / FOLDER
     if not encoder_folder.is_dir():
         return None
@@ -50,16 +50,16 @@ def load_encoder(folder: Path, model: LatentModel) -> Encoder | None:
     wanted = (model.config.image_size, model.config.latent_size, model.latent_bound)
     if (config.image_size, config.latent_size, config.latent_bound) != wanted:
         raise ModelError(
-            f"{encoder_folder}: it is for {config.image_size}-pixel pictures and codes of {config.latent_size} numbers "
-            f"up to {config.latent_bound}; the model has {wanted[0]}, {wanted[1]} and {wanted[2]}."
+            f"{encoder_folder}: the encoder has image_size {config.image_size}, latent_size {config.latent_size} and "
+            f"latent_bound {config.latent_bound}; the model has {wanted[0]}, {wanted[1]} and {wanted[2]}."
         )
     if config.training.get("generator") != checksum(folder):
-        raise ModelError(f"{encoder_folder}: it was trained for other weights; train it again, or remove it.")
+        raise ModelError(f"{encoder_folder}: the encoder was trained for other weights; retrain it or remove it.")
     return encoder
 
 
 def locate(name: str | Path, **download: Any) -> Path:
-    """The folder of a model's files; arguments and errors as `find`."""
+    """Returns a model's folder; arguments and errors as for `find`."""
     return find(name, **download).folder
 
 
@@ -71,10 +71,10 @@ def find(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> Found:
-    """Finds a model's folder, downloading it first when `name` is a Hub id.
+    """Finds a model's folder, downloading it first if `name` is a Hub id.
 
-    When the Hub cannot be reached, the copy in the cache is taken; the log and `Found.note` say so. HF_ENDPOINT,
-    HF_TOKEN, HF_HUB_OFFLINE and HF_HOME work as everywhere else.
+    If the Hub cannot be reached, falls back to the cached copy; the log and `Found.note` say so. HF_ENDPOINT, HF_TOKEN,
+    HF_HUB_OFFLINE and HF_HOME work as usual.
 
     Args:
         name: a folder; the short name of a bundled model, "dcgan-celeba"; or a Hub id, "user/dcgan-celeba".
@@ -83,19 +83,19 @@ def find(
         token, cache_dir, local_files_only: as in huggingface_hub.
 
     Raises:
-        ModelError: when there is no such model, or it is not open to the caller.
+        ModelError: if there is no such model, or the caller has no access to it.
     """
     text = os.fspath(name)
     if os.path.isdir(text):
         return Found(Path(text))
     if isinstance(name, Path):
-        raise ModelError(f"{text}: there is no such model folder.")
+        raise ModelError(f"{text}: no such model folder.")
     if re.fullmatch(r"\w[\w.-]*", text):
         if text in bundled():
             return Found(BUNDLED / text)
-        raise ModelError(f"{text}: no such folder or bundled model (there is: {', '.join(bundled()) or 'none'}).")
+        raise ModelError(f"{text}: no such folder or bundled model (bundled: {', '.join(bundled()) or 'none'}).")
     check_repo_id(text)
-    reason = "only local files are to be used"
+    reason = "local_files_only is set"
     if not local_files_only:
         try:
             return Found(download(text, revision, token, cache_dir))
@@ -108,7 +108,7 @@ def find(
         check_complete(text, Path(folder))
     except (LocalEntryNotFoundError, ModelError) as error:
         raise ModelError(f"{text}: not in the cache, and {reason}.") from error
-    note = f"{text}: taken from the cache, since {reason}."
+    note = f"{text}: loaded from the cache because {reason}."
     logger.warning(note)
     return Found(Path(folder), note)
 
@@ -120,10 +120,10 @@ def download(
     cache_dir: str | Path | None = None,
     wanted: Callable[[str], bool] = LOADED_NAMES.__contains__,
 ) -> Path:
-    """The cache's folder of the wanted files of a Hub model, all of one commit.
+    """Downloads the wanted files of a Hub model, all from one commit, and returns their folder in the cache.
 
     Raises:
-        ModelError: when it is not open to the caller, or no model; `Unreachable` when the Hub cannot be reached.
+        ModelError: if the caller has no access, or it is not a model; `Unreachable` if the Hub cannot be reached.
     """
     with hub_errors(repo_id):
         info = HfApi(token=token).model_info(repo_id, revision=revision or constants.DEFAULT_REVISION)
@@ -133,7 +133,7 @@ def download(
         check_complete(repo_id, folder)
         if not intact(folder):
             snapshot_download(repo_id, revision=info.sha, force_download=True, **options)
-        # What a branch stands for offline changes only now that everything is here.
+        # Update what the branch resolves to offline only now that everything has arrived.
         if try_to_load_from_cache(repo_id, CONFIG_NAME, cache_dir, revision) != str(folder / CONFIG_NAME):
             snapshot_download(repo_id, revision=revision, **options)
     return folder
@@ -143,11 +143,11 @@ def check_complete(repo_id: str, folder: Path) -> None:
     """Raises `ModelError` unless a folder has a configuration and weights."""
     missing = [name for name in (CONFIG_NAME, WEIGHTS_NAME) if not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{repo_id}: the repository lacks {' and '.join(missing)}, so it is not one of these models.")
+        raise ModelError(f"{repo_id}: not an inpainter model; the repository lacks {' and '.join(missing)}.")
 
 
 def intact(folder: Path) -> bool:
-    """Whether a folder's weights are those that its configuration names, if it names any."""
+    """Returns whether a folder's weights match the checksum in its configuration, if it has one."""
     try:
         return read_config(folder).get(CHECKSUM) in (None, checksum(folder))
     except ModelError:
@@ -155,7 +155,7 @@ def intact(folder: Path) -> bool:
 
 
 def bundled() -> list[str]:
-    """The short names of the models that come with the package."""
+    """Lists the short names of the bundled models."""
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG_NAME}"))
 
 
@@ -167,11 +167,11 @@ def check_repo_id(repo_id: str) -> None:
     except HFValidationError:
         valid = False
     if not valid:
-        raise ModelError(f"{repo_id}: there is no such model folder, and this is not a Hub id such as user/name.")
+        raise ModelError(f"{repo_id}: no such model folder, and not a Hub id such as user/name.")
 
 
 def family_of(folder: Path) -> type[LatentModel]:
-    """The class that a model folder's configuration names. Raises `ModelError` if there is none."""
+    """Returns the class for the family in a model folder's configuration; raises `ModelError` if there is none."""
     family = read_config(folder).get("family")
     if not isinstance(family, str) or family not in FAMILIES:
         expected = ", ".join(sorted(FAMILIES))

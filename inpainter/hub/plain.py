@@ -1,4 +1,4 @@
-"""How to rebuild G without this package, by family. docs/hub.md shows the same lines, and a test runs them."""
+"""Code that rebuilds G without this package, by family. docs/hub.md shows the same lines, and a test runs them."""
 
 PLAIN_TORCH = {
     "dcgan": """\
@@ -43,13 +43,13 @@ def conv(name, x, stride=1, gain=1.0):
     w = W[name + ".weight"]
     return F.conv2d(x, w * gain / w[0].numel() ** 0.5, W[name + ".bias"], stride, (w.shape[-1] - 1) // 2)
 
-def modulated(name, x, style):  # StyleGAN2's convolution: of 3x3, of 1x1 to colours, or of 4x4 to twice the size
+def modulated(name, x, style):  # StyleGAN2's convolution: 3x3, 1x1 to RGB, or transposed 4x4 that doubles the size
     w, s = W[name + ".weight"], linear(name + ".affine", style)
     x, side = x * s[:, :, None, None], w.shape[-1]
     if side == 4:
         w, line = w / (4 * w.shape[0]) ** 0.5, torch.tensor([1.0, 2.0, 1.0]) / 4
         x = F.conv_transpose2d(x, w, stride=2, padding=1)
-        x = F.conv2d(x, line.outer(line).expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])  # a blur
+        x = F.conv2d(x, line.outer(line).expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])  # blur
         power = (w**2).sum((2, 3)) / 4
     else:
         w = w / w[0].numel() ** 0.5
@@ -57,7 +57,7 @@ def modulated(name, x, style):  # StyleGAN2's convolution: of 3x3, of 1x1 to col
     x = x if side == 1 else x * torch.rsqrt(s**2 @ power + 1e-8)[:, :, None, None]
     return x + W[name + ".bias"][:, None, None]
 
-def continued(picture, hole):  # the hole in the colours around it
+def continued(picture, hole):  # fills the hole with the colours around it
     levels = [(picture.masked_fill(hole[:, None], 0), (~hole)[:, None].float())]
     while levels[-1][1].shape[-1] > 1:
         levels.append([F.avg_pool2d(x, 2) for x in levels[-1]])
@@ -86,7 +86,7 @@ def G(z, picture, hole):  # (n, latent_size) in [-1, 1]; (n, 3, size, size) in [
         image = F.interpolate(image, scale_factor=2, mode="bilinear") + modulated(f"colour.{i + 1}", x, style)
     return image
 
-picture, hole = torch.zeros(4, 3, size, size), torch.ones(4, size, size, dtype=torch.bool)  # nothing is left
+picture, hole = torch.zeros(4, 3, size, size), torch.ones(4, size, size, dtype=torch.bool)  # all missing
 images = G(torch.rand(4, config["latent_size"]) * 2 - 1, picture, hole)
 """,
 }

@@ -1,7 +1,7 @@
-"""Publishing models on the Hub, and pulling published models into folders.
+"""Publishes models to the Hub and pulls published models into folders.
 
-Whatever is published goes up as one commit: large files first, into the Hub's storage, then the commit
-that makes them visible. An upload that breaks off has published nothing, and its retry skips what arrived.
+Publishing makes one commit: large files go to the Hub's storage first, then the commit makes them visible. An
+interrupted upload publishes nothing, and a retry skips what has already arrived.
 """
 
 import copy
@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 PUBLISHED_NAMES = {CONFIG_NAME, WEIGHTS_NAME, *ENCODER_NAMES, ONNX_NAME, cards.CARD_NAME, "LICENSE"}
 PICTURE_SUFFIXES = {".png", ".jpg", ".webp"}
-EXAMPLES = "examples/"  # test pictures of sets that may not be redistributed
+EXAMPLES = "examples/"  # test pictures from data sets that may not be redistributed
 SAMPLES = 64
 
 
 def is_published(name: str) -> bool:
-    """Whether a file, by its path in a model folder, is part of the published model.
+    """Returns whether a file, by its path in a model folder, may be published.
 
-    The model, its encoder, its card, its licence, and pictures: never code, pickles, checkpoints or hidden files.
+    The model, its encoder, card, licence and pictures; never code, pickles, checkpoints or hidden files.
     """
     path = PurePosixPath(name)
     if path.is_absolute() or any(part.startswith(".") for part in path.parts):
@@ -45,14 +45,14 @@ def is_published(name: str) -> bool:
 
 
 def save(model: LatentModel, folder: str | Path, repo_id: str | None = None, *, encoder: Encoder | None = None) -> None:
-    """Writes a complete model folder: weights, configuration, samples (fixed codes) and card for `repo_id`."""
+    """Writes a complete model folder: weights, configuration, samples of fixed codes, and a card for `repo_id`."""
     folder = Path(folder)
     device = next(model.parameters()).device
     z = model.sample_latents(SAMPLES, torch.Generator().manual_seed(0)).to(device)
     with replaced(folder) as staged:
         model._save_pretrained(staged)
         sample_grid(model, z).save(staged / cards.SAMPLES_NAME)
-        if encoder is not None:  # it goes with these weights from now on
+        if encoder is not None:  # tie it to these weights
             encoder = copy.copy(encoder)
             training = encoder.config.training | {"generator": checksum(staged)}
             encoder.config = dataclasses.replace(encoder.config, training=training)
@@ -62,17 +62,17 @@ def save(model: LatentModel, folder: str | Path, repo_id: str | None = None, *, 
 
 
 def sample_grid(model: LatentModel, z: torch.Tensor) -> Image.Image:
-    """The model's images of the codes z (N, latent_size), in a square grid."""
+    """Generates images from codes z (N, latent_size) and lays them out in a square grid."""
     with torch.inference_mode():
         return image_grid(to_uint8(model.generate(z)), columns=round(len(z) ** 0.5))
 
 
 def check(folder: str | Path, with_examples: bool = True) -> list[str]:
-    """The files of a model folder that are published, as paths in it, after a check that they should be.
+    """Checks that a model folder is fit to publish and returns the relative paths of the files to publish.
 
     Raises:
-        ModelError: when the model does not load, does not generate finite images of its size, or when its
-            card is not complete.
+        ModelError: if the model does not load or does not generate finite images of its size, or if its card is
+            incomplete.
     """
     folder = Path(folder)
     model = load(folder)
@@ -80,7 +80,7 @@ def check(folder: str | Path, with_examples: bool = True) -> list[str]:
     with torch.inference_mode():
         images = model.generate(model.sample_latents(2, torch.Generator().manual_seed(0)))
     if images.shape != (2, 3, config.image_size, config.image_size) or not torch.isfinite(images).all():
-        raise ModelError(f"{folder}: it loads, but does not generate finite {config.image_size}-pixel images.")
+        raise ModelError(f"{folder}: the model does not generate finite {config.image_size}-pixel images.")
     cards.check_scores(cards.read_card(folder), config.training, folder)
     check_onnx(folder)
     load_encoder(folder, model)
@@ -89,7 +89,9 @@ def check(folder: str | Path, with_examples: bool = True) -> list[str]:
     if left_out := [name for name in names if name not in published]:
         logger.info("%s: not published: %s", folder, ", ".join(left_out))
     if any(name.startswith(EXAMPLES) for name in left_out):
-        logger.info("%s holds test pictures of sets that may not be redistributed: --with-examples adds them", EXAMPLES)
+        logger.info(
+            "%s: test pictures of sets that may not be redistributed; --with-examples adds them", EXAMPLES
+        )
     return published
 
 
@@ -103,30 +105,30 @@ def push(
     with_examples: bool = False,
     token: str | None = None,
 ) -> str:
-    """Publishes a model folder as a Hub repository, in one commit; repeating it changes nothing.
+    """Publishes a model folder as a Hub repository in one commit; idempotent.
 
-    The folder is checked first, and gets a card when it has none. The repository and branch are made when they are
-    missing. Of an older model in the repository nothing is left.
+    Checks the folder first and writes a card if it has none. Creates the repository and branch if they are missing.
+    Deletes the files of an older model in the repository.
 
     Args:
         folder: the model folder.
         repo_id: Hub id, "user/name".
-        private: whether a new repository is private; an existing public one is then refused.
-        revision: branch to publish on, default the main branch.
-        create_pr: propose the change as a pull request to an existing repository instead.
-        with_examples: publish examples/ as well. They are test pictures, of sets that may not be redistributed.
+        private: whether to create the repository as private; raises if a public one exists.
+        revision: branch to publish to, default the main branch.
+        create_pr: open a pull request to an existing repository instead.
+        with_examples: also publish examples/, test pictures from data sets that may not be redistributed.
         token: access token, default the stored one or HF_TOKEN.
 
     Returns:
-        The address of the commit or pull request.
+        The URL of the commit or pull request.
 
     Raises:
-        ModelError: when the folder is not fit to publish or the Hub does not accept it.
+        ModelError: if the folder is not fit to publish or the Hub rejects it.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
     if create_pr and revision:
-        raise ModelError(f"a pull request goes to the main branch; leave out revision, which is {revision!r}.")
+        raise ModelError(f"a pull request always goes to the main branch; omit revision, got {revision!r}.")
     if not (folder / cards.CARD_NAME).exists():
         cards.write_card(folder, repo_id)
     names = check(folder, with_examples)
@@ -152,7 +154,7 @@ def push(
 
 
 def push_model(model: LatentModel, repo_id: str, *, encoder: Encoder | None = None, **settings: Any) -> str:
-    """Publishes a model in memory, with a card of its own; settings, result and errors as `push`."""
+    """Publishes a model in memory, with a new card; settings, result and errors as for `push`."""
     check_repo_id(repo_id)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, repo_id.split("/")[1])
@@ -168,18 +170,18 @@ def pull(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
 ) -> Path:
-    """Copies a published model into a folder, all of it from one commit; repeating it updates the folder.
+    """Copies a published model into a folder, all from one commit; call it again to update the folder.
 
-    The folder changes only after everything has arrived and the model loads. Only files that
-    `is_published` allows are taken.
+    The folder changes only once everything has arrived and the model loads. Copies only files that `is_published`
+    allows.
 
     Args:
         repo_id: Hub id, "user/name".
         folder: a new or empty folder, or a model folder to update.
-        revision, token, cache_dir: as in `inpainter.hub.find`.
+        revision, token, cache_dir: as for `inpainter.hub.find`.
 
     Raises:
-        ModelError: when it is not open to the caller, does not arrive whole, or is no usable model.
+        ModelError: if the caller has no access, the download is incomplete, or it is not a usable model.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
@@ -187,7 +189,7 @@ def pull(
         cached = download(repo_id, revision, token, cache_dir, wanted=is_published)
         for source in cached.rglob("*"):
             name = source.relative_to(cached)
-            if source.is_file() and is_published(name.as_posix()):  # the cache may hold more of this commit
+            if source.is_file() and is_published(name.as_posix()):  # the cache may hold other files of this commit
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, staged / name)
         try:
@@ -198,19 +200,19 @@ def pull(
 
 
 def client(token: str | None) -> HfApi:
-    """A Hub client that can write. Raises `ModelError` when there is no token."""
+    """Returns a Hub client with write access; raises `ModelError` if there is no token."""
     if not (token or get_token()):
         raise ModelError("publishing needs a token with write access: run `hf auth login` or set HF_TOKEN.")
     return HfApi(token=token)
 
 
 def make_repo(api: HfApi, repo_id: str, private: bool, **kind: str) -> str:
-    """Makes a repository unless it exists, and returns its address; `kind` as in HfApi.create_repo.
+    """Creates a repository unless it exists, and returns its URL; `kind` as for HfApi.create_repo.
 
     Raises:
-        ModelError: when it should be private, but exists and is public.
+        ModelError: if it should be private but already exists as public.
     """
     url = api.create_repo(repo_id, private=private or None, exist_ok=True, **kind)
     if private and not api.repo_info(repo_id, repo_type=kind.get("repo_type")).private:
-        raise ModelError(f"{repo_id} exists and is public; make it private in its settings first.")
+        raise ModelError(f"{repo_id}: already exists and is public; make it private in its settings first.")
     return str(url)

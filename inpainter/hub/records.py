@@ -1,4 +1,4 @@
-"""What a model's training record says, in the terms of the Hub: its data, their licence, its scores."""
+"""Translates a model's training record to the Hub's terms: its data, their licence, its scores."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from ..models.base import CONFIG_NAME
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a card says about the data that a model was trained on."""
+    """Card texts about a training data set."""
 
     title: str
     hub_id: str
@@ -23,7 +23,7 @@ class Dataset:
     license_name: str
     terms: str
     shows: str
-    owners: str  # of its pictures
+    owners: str  # of the pictures
 
 
 DATASETS = {
@@ -56,7 +56,7 @@ DATASETS = {
     ),
 }
 
-# Which of them an archive is, by the start of its name in the training record: ours, and the releases'.
+# Data set by the prefix of an archive's name in the training record: our archives and the original releases.
 ARCHIVES = {
     "celeba": "celeba",
     "img_align_celeba": "celeba",
@@ -75,17 +75,17 @@ METRICS = {
 }
 
 
-LIMIT = 1e12  # of a score; NaN and infinity are outside too
+LIMIT = 1e12  # of a score's absolute value; also rejects NaN and infinity
 
 
 def dataset_of(record: dict[str, Any]) -> Dataset | None:
-    """The known dataset that a training record names, if it is one."""
+    """Returns the known data set that a training record names, else None."""
     data = str(record.get("data", "")).lower()
     return next((DATASETS[name] for start, name in ARCHIVES.items() if data.startswith(start)), None)
 
 
 def check_evaluations(evaluations: Any) -> list[dict[str, Any]]:
-    """Returns `evaluation` of a training record; raises `ModelError` unless it has the documented form.
+    """Returns the `evaluation` of a training record; raises `ModelError` unless it has the following form.
 
     A list of {"masks": {mask: {metric: number}}, "data": archive, "images": count, "steps": count}.
     """
@@ -94,7 +94,7 @@ def check_evaluations(evaluations: Any) -> list[dict[str, Any]]:
     for evaluation in evaluations:
         masks = evaluation.get("masks") if isinstance(evaluation, dict) else None
         if not isinstance(masks, dict) or not all(isinstance(scores, dict) for scores in masks.values()):
-            raise ModelError(f"config: training.evaluation holds {evaluation!r:.80}, expected scores by mask.")
+            raise ModelError(f"config: training.evaluation contains {evaluation!r:.80}, expected scores by mask.")
         for mask, scores in masks.items():
             for metric, value in scores.items():
                 if not isinstance(value, (int, float)) or isinstance(value, bool) or not -LIMIT < value < LIMIT:
@@ -104,7 +104,7 @@ def check_evaluations(evaluations: Any) -> list[dict[str, Any]]:
 
 
 def eval_results(evaluations: list, dataset: Dataset | None) -> list[EvalResult]:
-    """The evaluations in the form that becomes `model-index`; each mask is a configuration of the data."""
+    """Converts evaluations to the entries of `model-index`; each mask is a configuration of the data set."""
     return [
         EvalResult(
             task_type="image-to-image",
@@ -124,12 +124,12 @@ def eval_results(evaluations: list, dataset: Dataset | None) -> list[EvalResult]
 
 
 def plain(value: Any) -> str:
-    """One line of text that cannot open a tag, a table cell or a link of its own."""
+    """Returns one line of text that cannot start a tag, a table cell or a link."""
     return re.sub(r"[|<>\[\]\r\n]+", " ", str(value))[:200]
 
 
 def amend_training(folder: Path, **entries: Any) -> None:
-    """Puts entries into the training record of a model folder's configuration, the file whole or not at all."""
+    """Updates the training record in a model folder's configuration, atomically."""
     path = folder / CONFIG_NAME
     config = json.loads(path.read_text(encoding="utf-8"))
     config["training"].update(entries)

@@ -1,4 +1,4 @@
-"""Publishing the page as a Gradio Space: its front matter, its files, one commit."""
+"""Publishes the page as a Gradio Space: checks its front matter, collects its files, makes one commit."""
 
 import re
 from pathlib import Path
@@ -15,11 +15,11 @@ from .publish import check, client, make_repo
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-# What a Space needs of the project: these files where they exist, and the folders below.
+# Project files that a Space needs, if they exist; see also the folders below.
 TOP_FILES = ("README.md", "LICENSE", "app.py", "requirements.txt", "packages.txt")
 CODE_FOLDERS = ("inpainter", "page")
 CODE_SUFFIXES = {".py", ".css", ".js", ".html", ".svg", ".jpg", ".txt"}
-FOLDERS = (*CODE_FOLDERS, "hub_models")  # a model folder says itself what is published
+FOLDERS = (*CODE_FOLDERS, "hub_models")  # `publish.check` selects the files of a model folder
 
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
@@ -32,23 +32,23 @@ def push_space(
     token: str | None = None,
     project: str | Path = PROJECT,
 ) -> str:
-    """Publishes the page with its models as a Gradio Space, in one commit; repeating it changes nothing.
+    """Publishes the page and its models as a Gradio Space in one commit; idempotent.
 
-    Models go along in `hub_models/`, so the Space has them when it starts.
+    The models are included in `hub_models/`, so the Space has them when it starts.
 
     Args:
         repo_id: Hub id of the Space, "user/name".
-        private: whether a new Space is private; an existing public one is then refused.
-        with_examples: publish the models' examples/ as well. They are test pictures, of sets that may not be
-            redistributed; without them the page starts from the models' own samples.
+        private: whether to create the Space as private; raises if a public one exists.
+        with_examples: also publish the models' examples/, test pictures from data sets that may not be
+            redistributed; without them the page shows the models' samples instead.
         token: access token, default the stored one or HF_TOKEN.
-        project: folder with app.py, requirements.txt, README.md, inpainter/ and hub_models/.
+        project: folder with app.py, requirements.txt, README.md, inpainter/, page/ and hub_models/.
 
     Returns:
-        The Space's address.
+        The Space's URL.
 
     Raises:
-        ModelError: when the project is not fit to be a Space or the Hub does not accept it.
+        ModelError: if the project is not fit to be a Space or the Hub rejects it.
     """
     check_repo_id(repo_id)
     project = Path(project)
@@ -72,16 +72,16 @@ def push_space(
 
 
 def space_files(project: Path, with_examples: bool = False) -> list[str]:
-    """The project's files that make up the Space. Raises `ModelError` when a needed one is missing."""
+    """Lists the project files that make up the Space; raises `ModelError` if a required one is missing."""
     missing = [name for name in ("app.py", "requirements.txt", CARD_NAME) if not (project / name).is_file()]
     if missing:
-        raise ModelError(f"{project}: {', '.join(missing)} is missing, so this cannot be a Space.")
+        raise ModelError(f"{project}: a Space needs {', '.join(missing)}.")
     names = [name for name in TOP_FILES if (project / name).is_file()]
     code = sorted(path for folder in CODE_FOLDERS for path in (project / folder).rglob("*"))
     names += [path.relative_to(project).as_posix() for path in code if path.suffix in CODE_SUFFIXES]
     models = sorted(path for path in (project / "hub_models").glob("*") if path.is_dir())
     if not models:
-        raise ModelError(f"{project}: hub_models/ holds no model, and the page needs one to start with.")
+        raise ModelError(f"{project}: hub_models/ contains no model; the page needs at least one.")
     for model in models:
         names += [f"hub_models/{model.name}/{name}" for name in check(model, with_examples)]
     shown = local_pictures((project / CARD_NAME).read_text(encoding="utf-8"))
@@ -89,9 +89,9 @@ def space_files(project: Path, with_examples: bool = False) -> list[str]:
 
 
 def content_of(project: Path, name: str) -> Path | bytes:
-    """What a file of the Space holds: the project's, but requirements.txt without checksums and with torch.
+    """Returns a file of the Space: the project's own, except requirements.txt without hashes and with torch.
 
-    A Space installs other packages in the same command, and pip takes either all of them with checksums or none.
+    A Space installs further packages in the same command, and pip requires hashes for all packages or for none.
     """
     if name != "requirements.txt":
         return project / name
@@ -104,12 +104,12 @@ def content_of(project: Path, name: str) -> Path | bytes:
 
 
 def check_front_matter(project: Path) -> dict[str, Any]:
-    """The metadata of a Space's README.md. Raises `ModelError` unless the Hub can start the Space from it."""
+    """Returns the metadata of a Space's README.md; raises `ModelError` unless the Hub can start the Space from it."""
     path = project / CARD_NAME
     try:
         data = SpaceCard.load(path).data.to_dict()
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split()) if path.is_file() else "there is none"
+        reason = " ".join(str(error).split()) if path.is_file() else "no such file"
         raise ModelError(f"{path}: no front matter that the Hub can read ({reason}).") from error
 
     def refuse(key: str, expected: str) -> None:
@@ -120,7 +120,7 @@ def check_front_matter(project: Path) -> dict[str, Any]:
     if data.get("sdk") != "gradio":
         refuse("sdk", "'gradio'")
     if not isinstance(data.get("app_file"), str) or not (project / data["app_file"]).is_file():
-        refuse("app_file", "the name of the page's file")
+        refuse("app_file", "the name of an existing file")
     pinned = _pinned_gradio(project)
     if data.get("sdk_version") != pinned:
         refuse("sdk_version", f"{pinned!r}, the version of gradio in requirements.txt")
@@ -140,7 +140,7 @@ def check_front_matter(project: Path) -> dict[str, Any]:
 
 
 def _pinned_gradio(project: Path) -> str | None:
-    """The version of gradio that requirements.txt pins."""
+    """Returns the version of gradio pinned in requirements.txt."""
     path = project / "requirements.txt"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     found = re.search(r"^gradio(?:\[[^\]]*\])?==([\w.]+)", text, re.MULTILINE)

@@ -1,19 +1,19 @@
-"""What model cards say of a family of models, and whom to cite."""
+"""Texts of model cards per model family: summaries and citations."""
 
 PAPER = "https://arxiv.org/abs/1607.07539"
 METHOD = f"[Semantic Image Inpainting with Deep Generative Models]({PAPER}) (Yeh et al., CVPR 2017)"
 COMOD = "[co-modulated GAN](https://arxiv.org/abs/2103.10428) (Zhao et al., ICLR 2021)"
 
-# How a family fills a hole, and what it saw in training.
+# How a family fills a hole, and whether it was trained with holes.
 SUMMARIES = {
-    "comod": f"It sees what is left of a picture and fills the hole in one pass (after the {COMOD}). A search can\n"
-    f"then improve the latent code, as in {METHOD}.\nIt was trained with holes of many shapes, and with pictures of "
-    "which nothing was left.\n"
+    "comod": f"It sees the damaged picture and fills the hole in one forward pass (after the {COMOD}). A search\n"
+    f"can then improve the latent code, as in {METHOD}.\nIt was trained with holes of many shapes, and with entirely "
+    "missing pictures.\n"
 }
 SUMMARY = (
-    "It fills holes in pictures by searching for the latent code whose image agrees with what is left of the picture,\n"
-    f"and blending that image into the hole: {METHOD}.\n"
-    "The model never saw a hole in training, so one model serves holes of any shape.\n"
+    "It fills holes by searching for the latent code whose image best matches the known pixels, then blending that\n"
+    f"image into the hole: {METHOD}.\n"
+    "It was trained without holes, so one model works for holes of any shape.\n"
 )
 
 CITATIONS = {

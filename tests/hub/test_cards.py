@@ -207,7 +207,7 @@ def test_card_of_a_comod_says_how_it_fills_and_cites_its_source():
     model.config = dataclasses.replace(model.config, training={"data": "celeba64-train.zip"})
     card = card_of(model)
     assert {"gan", "comod"} <= set(card.data.tags) and "unconditional-image-generation" not in card.data.tags
-    assert "never saw a hole" not in card.text and "with holes" in card.text
+    assert "was trained without holes" not in card.text and "with holes" in card.text
     assert "yeh2017semantic" in card.text and "zhao2021large" in card.text
     assert not metadata_problems(str(card), "model")
 
@@ -258,7 +258,7 @@ def test_onnx_file_of_other_weights_is_not_published(tmp_path):
     (tmp_path / "tiny" / "generator.onnx").write_bytes(b"weights_sha256" + checksum.encode())
     assert "generator.onnx" in models.check(tmp_path / "tiny")
     tiny_dcgan(seed=1)._save_pretrained(tmp_path / "tiny")
-    with pytest.raises(ModelError, match=r"generator\.onnx: it was made from other weights"):
+    with pytest.raises(ModelError, match=r"generator\.onnx: exported from other weights"):
         models.check(tmp_path / "tiny")
 
 

@@ -105,5 +105,5 @@ def test_older_commit_is_found_by_its_hash(olah, root):
 
 
 def test_missing_repository_is_one_sentence(olah):
-    with pytest.raises(ModelError, match="user/none: there is no such repository"):
+    with pytest.raises(ModelError, match="user/none: no such repository"):
         models.find("user/none")

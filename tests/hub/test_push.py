@@ -90,7 +90,7 @@ def test_examples_are_left_out_with_the_reason_and_removed_where_they_were(hub, 
     assert "examples/one.png" in published(hub)
     models.push(folder, "user/tiny")
     assert "examples/one.png" not in published(hub)
-    assert "may not be redistributed: --with-examples adds them" in caplog.text
+    assert "may not be redistributed; --with-examples adds them" in caplog.text
 
 
 def test_push_leaves_nothing_of_an_older_model_in_the_repository(hub, logged_in, folder):
@@ -132,7 +132,7 @@ def test_private_repository_is_private_and_a_public_one_is_not_taken_for_it(hub,
     models.push(folder, "user/secret", private=True)
     hub.publish("user/open", folder)
     commits = dict(hub.repos["models/user/open"].commits)
-    with pytest.raises(ModelError, match="user/open exists and is public"):
+    with pytest.raises(ModelError, match="user/open: already exists and is public"):
         models.push(folder, "user/open", private=True)
     assert hub.repos["models/user/open"].commits == commits
 
@@ -149,7 +149,7 @@ def test_card_with_the_recorded_scores_is_published(hub, logged_in, folder):
 
 def test_interrupted_upload_publishes_nothing_and_its_retry_sends_only_the_rest(hub, logged_in, folder):
     hub.cut = [100] * 20
-    with pytest.raises(ModelError, match=r"user/tiny: the connection to the Hub broke off \(.+\); try again"):
+    with pytest.raises(ModelError, match=r"user/tiny: the connection to the Hub failed \(.+\); try again"):
         models.push(folder, "user/tiny")
     assert published(hub) == {}
     hub.cut, hub.status["commit"] = [], 500
@@ -178,9 +178,9 @@ def test_missing_token_is_said_before_any_request(hub, folder):
 @pytest.mark.parametrize(
     ("token", "repo_id", "message"),
     [
-        ("hf_nonsense", "user/tiny", "the Hub does not accept the token"),
-        (READ_TOKEN, "user/tiny", "the token may not do that"),
-        (WRITE_TOKEN, "someone/tiny", "the token may not do that"),
+        ("hf_nonsense", "user/tiny", "the Hub rejected the token"),
+        (READ_TOKEN, "user/tiny", "the token lacks permission"),
+        (WRITE_TOKEN, "someone/tiny", "the token lacks permission"),
     ],
 )
 def test_push_without_permission_is_one_sentence(hub, folder, token, repo_id, message):
@@ -191,7 +191,7 @@ def test_push_without_permission_is_one_sentence(hub, folder, token, repo_id, me
 
 def test_unreachable_hub_is_one_sentence(hub, logged_in, folder, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(ModelError, match="user/tiny: the connection to the Hub broke off"):
+    with pytest.raises(ModelError, match="user/tiny: the connection to the Hub failed"):
         models.push(folder, "user/tiny")
 
 
@@ -223,11 +223,11 @@ def measure_again(folder):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (measure_again, "the card does not give the recorded PSNR, hole pixels only"),
+        (measure_again, "the card lacks the recorded PSNR, hole pixels only"),
         (drop_tensor, "not a valid safetensors file"),
         (spoil_card, "the model card's metadata lacks library_name, pipeline_tag, license"),
         (lose_samples, "shows samples.png, which is not in the folder"),
-        (garble_card, "no model card that the Hub can read"),
+        (garble_card, "not a model card that the Hub can read"),
     ],
 )
 def test_unfit_folder_is_refused_before_any_request(hub, logged_in, folder, spoil, message):

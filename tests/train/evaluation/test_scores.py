@@ -184,7 +184,7 @@ def test_a_recorded_score_is_in_the_configuration_and_on_the_card(setting):
     assert quality["held_out"] == 40
     assert "fid" not in quality
     card = cards.write_card(folder / "model").read_text()
-    assert "## Quality of the samples" in card
+    assert "## Sample quality" in card
     assert f"| feature distance | {quality['feature_distance']} |" in card
     hub.check(folder / "model")
 

@@ -139,7 +139,7 @@ def test_a_model_without_an_encoder_has_none(tmp_path):
 
 def test_an_encoder_for_another_shape_of_model_is_refused(folder):
     tiny_encoder(latent_size=7)._save_pretrained(folder / "encoder")
-    with pytest.raises(ModelError, match="codes of 7 numbers"):
+    with pytest.raises(ModelError, match="latent_size 7"):
         Inpainter.from_pretrained(folder, device="cpu")
 
 
@@ -180,7 +180,7 @@ def test_an_encoder_of_other_weights_is_refused(folder, tmp_path):
     hub.save(tiny_dcgan(seed=1), tmp_path / "other")
     shutil.copytree(folder / "encoder", tmp_path / "other" / "encoder")
     for use in (hub.check, Inpainter.from_pretrained):
-        with pytest.raises(ModelError, match="encoder: it was trained for other weights"):
+        with pytest.raises(ModelError, match="encoder: the encoder was trained for other weights"):
             use(tmp_path / "other")
 
 
