@@ -1,4 +1,4 @@
-"""The page: erase part of a picture and watch it being filled. Layout and events only."""
+"""The page: erase part of a picture and watch it fill in. Layout and events only."""
 
 import os
 import sys
@@ -22,16 +22,16 @@ from page.photo.framing import take_photo  # noqa: E402
 from page.runs import fill, turns  # noqa: E402
 from page.tabs import code, details, explore, methods, parts  # noqa: E402
 
-QUEUE_SIZE = 64  # requests that may be under way; more are asked to come back later
+QUEUE_SIZE = 64  # concurrent requests; further ones are rejected
 
-TITLE = """# Erase part of a picture, see it filled
-**1** pick · **2** erase · **3** see. A generator's latent space is searched for what fits
+TITLE = """# Erase part of a picture and see it filled
+**1** pick · **2** erase · **3** see. The hole is filled by searching a generator's latent space
 ([Yeh et al., CVPR 2017](https://arxiv.org/abs/1607.07539)).
 """
 LINKS = """[Paper](https://arxiv.org/abs/1607.07539) · [First version](https://arxiv.org/abs/1607.07539v1) ·
-{cards} · Code: Apache 2.0 · The models were trained on data sets for non-commercial research. What is filled in is
-invented: plausible at best, never a recovery of what was there. Each model knows one subject, framed as in its
-examples. Your pictures stay on this server for a day at most."""
+{cards} · Code: Apache 2.0 · The models were trained on data sets for non-commercial research. Fillings are invented:
+plausible at best, never what was really there. Each model knows one subject, framed as in its examples. Your pictures
+are kept on this server for at most a day."""
 
 THEME = gr.themes.Default(
     primary_hue="indigo",
@@ -42,13 +42,13 @@ THEME = gr.themes.Default(
 
 
 def build() -> gr.Blocks:
-    """The page itself."""
+    """Builds the page."""
     answer_shown, outcome_shown = fill.first_fill(stage.opening())
-    if ZERO_GPU:  # a model loaded by a lent process would be lost with it
+    if ZERO_GPU:  # load here: a model loaded in a GPU process would be lost with it
         for name in MODELS:
             model_named(name)
 
-    # Files are kept for a day: a visitor may come back to a picture that was left open.
+    # Files are kept for a day: a visitor may come back to a page left open.
     with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         gr.Markdown(TITLE, elem_id="title")
         with gr.Row(elem_id="top"):
@@ -74,7 +74,7 @@ def build() -> gr.Blocks:
 
         private = {"api_visibility": "private", "show_progress": "hidden"}
         quick = private | {"queue": False}
-        # One chain: whatever changes the scene, `ask` is what tells it, and `answer` what comes of it.
+        # Every change of the scene goes out through `ask` and comes back through `answer`.
         ask.change(fill.fill, ask, [answer, about, outcome], trigger_mode="multiple", concurrency_limit=None, **private)
         stop.change(turns.stop_run, stop, None, **quick)
         halt.change(turns.supersede, halt, None, trigger_mode="multiple", **quick)
@@ -92,7 +92,7 @@ def build() -> gr.Blocks:
 
 
 def cards() -> str:
-    """Links to the models' cards, or their names where they have none on the Hub."""
+    """Links to the models' cards in a Space; elsewhere just their names."""
     space = os.environ.get("SPACE_ID", "")
     owner = space.partition("/")[0]
     names = [f"[{name}](https://huggingface.co/{owner}/{name})" if owner else f"`{name}`" for name in MODELS]
@@ -103,7 +103,7 @@ def cards() -> str:
 
 def main() -> None:
     if not MODELS:
-        sys.exit(f"{FOLDER} holds no model: expected at least one folder with a config.json.")
+        sys.exit(f"{FOLDER} contains no model: expected at least one folder with a config.json.")
     try:
         page = build()
     except ValueError as error:
@@ -113,11 +113,11 @@ def main() -> None:
     except ValueError:
         if not page.is_running:
             raise
-        page.block_thread()  # the server is up: a busy machine was only slow to answer Gradio's own first look at it
+        page.block_thread()  # the server is up, only too slow for Gradio's own start-up check
 
 
 def launch_options() -> dict[str, Any]:
-    """How the page is served."""
+    """Returns the arguments of `launch`."""
     local = "SPACE_ID" not in os.environ and (sys.platform != "linux" or bool(os.environ.get("DISPLAY")))
     return {
         "inbrowser": local,

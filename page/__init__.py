@@ -1,3 +1,3 @@
-"""What `app.py` builds the page of: `editor` and `photo` are what one works on, `runs` fills, `tabs` tell about it."""
+"""The parts of the page: `editor` and `photo` handle the input, `runs` fills holes, `tabs` show details."""
 
-from . import gpu  # noqa: F401  before anything imports torch, which it may have to prepare
+from . import gpu  # noqa: F401  must come before torch, which it may have to patch

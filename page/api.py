@@ -21,12 +21,12 @@ from .runs.turns import TURNS
 from .settings import MAX_SEED, MAX_STEPS, SEED, check_most
 
 MAX_STARTS = 8
-MAX_WORK = 3000  # steps times starts of one call: about half a minute on one core
+MAX_WORK = 3000  # steps times starts per call: about half a minute on one core
 MAX_SIDE = 512
 
 
 def picture_file(label: str) -> gr.File:
-    """A field for a picture's file, for which the documentation shows one of our examples."""
+    """Returns a field for a picture file, documented with one of our examples."""
     field = gr.File(label=label)
     examples = [path for offer in MODELS.values() for path in offer.examples]
     if examples:
@@ -51,33 +51,33 @@ def inpaint(
     window: int = -1,
     norm: str = "l1",
     request: gr.Request = None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008  this is how Gradio is asked for it
+    progress: gr.Progress = gr.Progress(),  # noqa: B008  Gradio requires it as a default
 ) -> Iterator[tuple[Image.Image | None, dict[str, Any]]]:
-    """Fills the hole in a picture with what plausibly belongs there.
+    """Fills the hole in a picture with plausible content.
 
-    The picture is cropped to its centre square and resized to the model's size. Streams the step it is at, then the
-    filled picture with its losses, its PSNR in dB over the hole against the picture as given, and notes.
+    The picture is cropped to its centre square and resized to the model's size. Streams the current step, then the
+    filled picture with its losses, its PSNR in dB over the hole against the given picture, and notes.
 
     Args:
-        picture: the picture to fill, of at most 50 megapixels.
-        hole: a preset: center, pattern, random or half; not used when there is a mask.
-        mask: a picture of the hole, white where something is to be filled.
-        hole_seed: decides where the holes of pattern and random are.
-        side: the missing half of half: left, right, top or bottom.
-        model: which model fills; each knows one subject. See list_models.
+        picture: the picture to fill, at most 50 megapixels.
+        hole: a preset: center, pattern, random or half; ignored if there is a mask.
+        mask: a mask image, white where the picture is to be filled.
+        hole_seed: seed of the pattern and random holes.
+        side: the side that half removes: left, right, top or bottom.
+        model: the model to use; each knows one subject. See list_models.
         mode: fast, or paper for the search exactly as published.
-        steps: of the search; 0 takes the usual number.
-        prior_weight: the weight of the discriminator's opinion.
+        steps: search steps; 0 means the default.
+        prior_weight: weight of the prior loss (the discriminator's score).
         blend: poisson, overlay (paste) or none (the generated picture itself).
-        seed: decides where the search starts.
-        starts: searches from several codes, of which the best counts.
-        learning_rate: Adam's step size; 0 leaves it to the mode.
-        window: side in pixels of the neighbourhood in which known pixels count; 0 weighs all alike, -1 is the usual.
-        norm: l1 or l2.
+        seed: seed of the starting code.
+        starts: number of codes to start from; the best result is returned.
+        learning_rate: Adam's step size; 0 means the mode's default.
+        window: side in pixels of the neighbourhood that weighs known pixels; 0 weighs all equally, -1 is the default.
+        norm: norm of the context loss, l1 or l2.
     """
     with errors_as_messages(), TURNS.visit(request) as visit:
         if not picture:
-            raise ValueError("There is no picture to fill.")
+            raise ValueError("Give a picture to fill.")
         offer = offer_named(model or next(iter(MODELS)))
         size = offer.size
         chosen = {"steps": steps, "learning_rate": learning_rate}  # 0 leaves these to the library
@@ -89,7 +89,7 @@ def inpaint(
         )
         if settings.steps is None:
             settings = replace(settings, steps=usual_steps(mode, model_named(offer.name).model))
-        settings.resolved(model_named(offer.name).model, 1)  # refuses a window that is too large for the model
+        settings.resolved(model_named(offer.name).model, 1)  # rejects a window too large for the model
         if settings.steps > MAX_STEPS or settings.starts > MAX_STARTS or settings.steps * settings.starts > MAX_WORK:
             raise ValueError(
                 f"steps must be at most {MAX_STEPS}, starts {MAX_STARTS}, and their product {MAX_WORK}; "
@@ -109,7 +109,7 @@ def inpaint(
 
 
 def details(result: Result, original: np.ndarray) -> dict[str, Any]:
-    """What is known of a filled picture, for a program."""
+    """Returns the losses, PSNR and notes of a filled picture, for programs."""
     return {
         "context_loss": float(result.context_loss[0]),
         "prior_loss": float(result.prior_loss[0]),
@@ -119,13 +119,13 @@ def details(result: Result, original: np.ndarray) -> dict[str, Any]:
 
 
 def make_hole(hole: str = "center", size: int = 64, seed: int = 0, side: str = "left") -> Image.Image:
-    """One of the preset holes as a picture, white = missing.
+    """Returns one of the preset holes as a mask image, white = missing.
 
     Args:
         hole: center, pattern, random or half.
-        size: side of the picture in pixels.
-        seed: decides where the holes of pattern and random are.
-        side: the missing half of half: left, right, top or bottom.
+        size: side of the image in pixels.
+        seed: seed of the pattern and random holes.
+        side: the side that half removes: left, right, top or bottom.
     """
     with errors_as_messages():
         check_most("size", size, MAX_SIDE)
@@ -133,7 +133,7 @@ def make_hole(hole: str = "center", size: int = 64, seed: int = 0, side: str = "
 
 
 def list_models() -> dict[str, Any]:
-    """The models that can be asked for: what each fills, the side in pixels of its pictures, how many examples."""
+    """Lists the available models: subject, side of their pictures in pixels, number of examples."""
     return {
         name: {"subject": offer.subject, "size": offer.size, "examples": len(offer.examples)}
         for name, offer in MODELS.items()
@@ -141,7 +141,7 @@ def list_models() -> dict[str, Any]:
 
 
 def _read(path: str) -> np.ndarray:
-    """A picture's pixels, reduced if it is large: uint8 (H, W, 3)."""
+    """Reads a picture, reduced if it is large: uint8 (H, W, 3)."""
     with decoding():
         return np.asarray(read_reduced(path)[0])
 
@@ -152,7 +152,7 @@ def _preset(hole: str, size: int, seed: int, side: str) -> np.ndarray:
 
 
 def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.ndarray:
-    """The hole bool (size, size): from a mask file of any size, or else a preset."""
+    """Returns the hole bool (size, size) from a mask file of any size, or else a preset."""
     if not mask:
         return _preset(hole, size, seed, side)
     with decoding():
@@ -161,7 +161,7 @@ def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.nd
 
 
 def add_endpoints() -> None:
-    """Adds /inpaint, /hole and /models to the page that is being built."""
+    """Adds /inpaint, /hole and /models to the page being built."""
     with gr.Column(visible=False):
         picture, mask = picture_file("picture"), picture_file("mask")
         hole = gr.Dropdown(list(masks.NAMES), value="center", label="hole")

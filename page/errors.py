@@ -1,4 +1,4 @@
-"""How a visitor, or a program, learns what was wrong: in one sentence, and never by a traceback."""
+"""Error messages for visitors and programs: one sentence, never a traceback."""
 
 import html
 import logging
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def errors_as_messages():
-    """Turns what the library refuses into a toast, or an answer; the page stays as it was."""
+    """Turns the library's errors into a toast, or an API error; the page stays as it was."""
     try:
         yield
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
@@ -20,10 +20,10 @@ def errors_as_messages():
 
 
 def sentence(error: Exception) -> str:
-    """What an error says if it is ours to say; what Python itself noticed gets a sentence of ours."""
+    """Returns the message of an error raised by our code, or a sentence of ours for one raised by Python."""
     if isinstance(error, ValueError) or (type(error) is TypeError and str(error).endswith(".")):
         return str(error)
     if isinstance(error, (TypeError, KeyError, AttributeError, OverflowError)):
-        return "A value is of the wrong type: give numbers as numbers, names as text and pictures as files."
+        return "A value has the wrong type: give numbers as numbers, names as text and pictures as files."
     log.error("%s", error, exc_info=error)
-    return "Something went wrong here: try again."
+    return "Something went wrong on the server: try again."

@@ -1,10 +1,10 @@
-"""Hugging Face's ZeroGPU lends a GPU to decorated functions only; elsewhere the decorator does nothing."""
+"""Support for Hugging Face's ZeroGPU, which gives a GPU only to decorated functions; a no-op elsewhere."""
 
 import os
 from collections.abc import Callable
 
 try:
-    import spaces  # stands in for CUDA, so it must come before torch
+    import spaces  # patches CUDA, so it must be imported before torch
 except ImportError:
     spaces = None
 
@@ -12,5 +12,5 @@ ZERO_GPU = spaces is not None and "SPACES_ZERO_GPU" in os.environ
 
 
 def on_gpu(function: Callable) -> Callable:
-    """Runs a function or generator where the GPU is: arguments and results must be picklable."""
+    """Decorates a function or generator to run on the GPU; its arguments and results must be picklable."""
     return spaces.GPU(function) if ZERO_GPU else function

@@ -1,4 +1,4 @@
-"""What the server owes its visitors beside the page: headers, a folder for their files, and limits."""
+"""Server-side protection of visitors: security headers, private endpoints and a private folder for their files."""
 
 import os
 import re
@@ -9,9 +9,9 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-FOLDER = "inpainter-page-"  # followed by the process whose visitors' files it holds
+FOLDER = "inpainter-page-"  # followed by the id of the process that owns it
 
-# Gradio's own page needs inline scripts and styles, and makes functions of strings; Spaces show it in a frame.
+# Gradio needs inline scripts and styles, and eval; Spaces show the page in a frame.
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -35,12 +35,12 @@ HEADERS = {
 }
 
 
-PUBLIC = {"inpaint", "hole", "models", "predict"}  # the last is how the page itself asks for what needs no queue
+PUBLIC = {"inpaint", "hole", "models", "predict"}  # the page itself uses the last for unqueued events
 NAMED = re.compile(r"/(?:run|api|call|call/v2)/([^/]+)(?:/[^/]*)?/?$")
 
 
 class Gate:
-    """ASGI middleware: endpoints that are the page's own answer to no name, and every answer has the headers above."""
+    """ASGI middleware: hides the page's private endpoints from calls by name, and adds the headers above."""
 
     def __init__(self, app):
         self.app = app
@@ -60,19 +60,19 @@ class Gate:
 
 
 def refused(status: int, sentence: str) -> JSONResponse:
-    """An answer of one sentence."""
+    """Returns an error response of one sentence."""
     return JSONResponse({"error": sentence, "detail": sentence}, status)
 
 
 def unknown_function(request: Request, error: Exception) -> JSONResponse:
-    """The answer to a request for a function that there is not."""
-    return refused(400, "There is no function with this number here.")
+    """Responds to a request for an unknown function."""
+    return refused(400, "There is no function with this number.")
 
 
 def own_files() -> Path:
-    """A folder for this process's visitors, which nobody else can read; those of processes that are gone are removed.
+    """Creates a private folder for this process's visitors, and removes those of processes that have ended.
 
-    It has to be made before Gradio is imported, which reads the environment then.
+    Call it before importing Gradio, which reads the environment then.
     """
     parent = Path(os.environ.get("INPAINTER_FILES") or tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
@@ -87,11 +87,11 @@ def own_files() -> Path:
 
 def _alive(process: int) -> bool:
     if process == os.getpid():
-        return False  # a container's first process has the same number at every start
+        return False  # left by an earlier run: a container's first process always has the same id
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's
+        return True  # another user's process
     return True

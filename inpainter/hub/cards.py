@@ -158,9 +158,7 @@ def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
     size = model.config.image_size
     shows = f" of {dataset.shows} ({dataset.title})" if dataset else ""
     count = sum(parameter.numel() for parameter in model.parameters())
-    text = (
-        f"A generator of {size}x{size} images{shows}, and a prior that scores them: {count:,} parameters, float16.\n"
-    )
+    text = f"A generator of {size}x{size} images{shows}, and a prior that scores them: {count:,} parameters, float16.\n"
     text += SUMMARIES.get(model.config.family, SUMMARY)
     return text + (f"\n![Samples of the generator, not selected]({SAMPLES_NAME})\n" if samples else "")
 

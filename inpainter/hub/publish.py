@@ -89,9 +89,7 @@ def check(folder: str | Path, with_examples: bool = True) -> list[str]:
     if left_out := [name for name in names if name not in published]:
         logger.info("%s: not published: %s", folder, ", ".join(left_out))
     if any(name.startswith(EXAMPLES) for name in left_out):
-        logger.info(
-            "%s: test pictures of sets that may not be redistributed; --with-examples adds them", EXAMPLES
-        )
+        logger.info("%s: test pictures of sets that may not be redistributed; --with-examples adds them", EXAMPLES)
     return published
 
 

@@ -1,1 +1,1 @@
-"""The part of the page where one picks, draws and sees, which runs in the browser."""
+"""The interactive part of the page, where visitors pick, draw and see; it runs in the browser."""

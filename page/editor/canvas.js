@@ -1,8 +1,8 @@
-// The canvas: one draws on it, and the result appears where one draws.
+// The canvas: the visitor draws on it, and the result appears there.
 
 const page = window.inpainter;
-const HOLE = [255, 60, 140]; // found in no face
-const SIDE = 768; // pixels of the canvas, about
+const HOLE = [255, 60, 140]; // a colour that no face has
+const SIDE = 768; // approximate side of the canvas in pixels
 const UNDO = 60; // steps
 
 const view = page.view = { divider: 0.5, original: false, erase: false, brush: 8, cursor: null, painting: null };
@@ -49,7 +49,7 @@ function end() {
   page.commit(hole);
 }
 
-page.commit = (hole, preset = "") => { // a new hole that can be undone
+page.commit = (hole, preset = "") => { // sets a new hole; can be undone
   if (hole.every((missing, i) => missing === page.hole[i])) return page.draw();
   done.push(page.hole.slice());
   if (done.length > UNDO) done.shift();
@@ -63,7 +63,7 @@ page.canUndo = () => done.length > 0;
 function step(from, to) {
   while (from.length) {
     const hole = from.pop();
-    if (hole.length !== page.hole.length) continue; // of another model
+    if (hole.length !== page.hole.length) continue; // belongs to a model of another size
     to.push(page.hole.slice());
     return page.setHole(hole);
   }
@@ -74,7 +74,7 @@ function place(event) { // in model pixels
   return [(event.clientX - box.left) / box.width * size, (event.clientY - box.top) / box.height * size];
 }
 
-function stroke([x, y]) { // from where the brush was to here: every pixel whose centre it covers
+function stroke([x, y]) { // paints every pixel whose centre the brush covers on its way here
   const { hole, at: [u, v], value } = view.painting, size = page.size(), radius = view.brush / 2;
   const dx = x - u, dy = y - v, length = dx * dx + dy * dy;
   const low = (a, b) => Math.max(0, Math.floor(Math.min(a, b) - radius));
@@ -90,7 +90,7 @@ function stroke([x, y]) { // from where the brush was to here: every pixel whose
   layers.hole = layers.rim = null;
 }
 
-function keys(event) { // on the canvas: arrows move the brush, space paints
+function keys(event) { // arrows move the brush, space paints
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const size = page.size();
   if (moves[event.key]) {
@@ -140,7 +140,7 @@ function load() {
   image.src = page.url(path);
 }
 
-function frame() { // what of the picture is shown: [x, y, side] in its own pixels
+function frame() { // the visible part of the picture: [x, y, side] in its own pixels
   if (!page.scene.square) return [0, 0, picture.naturalWidth];
   const ratio = picture.naturalWidth / page.photo.width;
   return page.scene.square.map((value) => value * ratio);
@@ -160,7 +160,7 @@ function paint() {
   context.fillRect(0, 0, side, side);
   if (picture) {
     const [x, y, part] = frame();
-    context.imageSmoothingEnabled = part > 100; // a picture of 64 pixels is shown as it is
+    context.imageSmoothingEnabled = part > 100; // show the pixels of a 64-pixel picture
     context.drawImage(picture, x, y, part, part, 0, 0, side, side);
   }
   if (view.original) return;
@@ -184,7 +184,7 @@ function paint() {
   if (view.cursor) cursor(pixel);
 }
 
-function filled(shown, size, side) { // the filling where it was missing, the whole frame of a photo
+function filled(shown, size, side) { // draws the filling inside the hole, or the whole frame of a photo
   const made = shown.images[page.chosen] ?? shown.images[0];
   if (!made?.complete || !made.naturalWidth) return;
   if (made.naturalWidth > size) {
@@ -234,7 +234,7 @@ function cursor(pixel) {
   }
 }
 
-function pixels(size, colour) { // a canvas of model pixels; null is transparent
+function pixels(size, colour) { // makes a canvas of model pixels; null is transparent
   const made = document.createElement("canvas");
   made.width = made.height = size;
   const data = new ImageData(size, size);

@@ -1,7 +1,7 @@
-// The frame: which square of one's own picture the model sees. Drag it, drag its corner, or use the keys.
+// The frame: the square of an uploaded picture that the model sees. Drag it, drag its corner, or use the keyboard.
 
 const page = window.inpainter;
-const LEAST = 8; // pixels of the photo
+const LEAST = 8; // minimum side in pixels of the photo
 let box, square, image, shown = "";
 
 page.mountFrame = (element) => {

@@ -1,4 +1,4 @@
-// What is picked: the subject, the model, the picture, one of the paper's holes, or a picture of one's own.
+// The picker: subject, model, picture (an example or the visitor's own), and one of the paper's holes.
 
 const page = window.inpainter;
 let pick, ticket = 0, shownSubject = "", shownModel = "";
@@ -42,7 +42,7 @@ const own = () => page.config.models[page.scene.model];
 const firstOf = (model) => Object.keys(page.config.models[model].examples)[0];
 
 function chooseModel(name) {
-  ticket++; // a photo that is still on its way is not wanted any more
+  ticket++; // ignore a photo that is still on its way
   const same = page.config.models[name].subject === own().subject;
   if (same && page.scene.picture.startsWith("photo:")) return page.change({ model: name });
   page.change({ model: name, picture: `example:${firstOf(name)}`, square: null });
@@ -70,7 +70,7 @@ function show() {
       const label = document.createElement("label"), input = document.createElement("input");
       Object.assign(input, { type: "radio", name: "model", value: name });
       input.addEventListener("change", () => chooseModel(name));
-      label.append(input, model.family === "dcgan" ? ` ${model.size} pixels, the paper's` : ` ${model.size} pixels, newer`);
+      label.append(input, model.family === "dcgan" ? ` ${model.size} pixels, as in the paper` : ` ${model.size} pixels, newer`);
       label.append(Object.assign(document.createElement("small"), { textContent: name }));
       return label;
     }));
@@ -106,7 +106,7 @@ function another() {
   page.usePreset(`${kind}:${next}`);
 }
 
-async function readMask(file) { // white is missing, as everywhere
+async function readMask(file) { // white = missing
   try {
     const bitmap = await createImageBitmap(file), size = page.size();
     const part = Math.min(bitmap.width, bitmap.height), canvas = document.createElement("canvas");
@@ -114,17 +114,17 @@ async function readMask(file) { // white is missing, as everywhere
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(bitmap, (part - bitmap.width) / 2, (part - bitmap.height) / 2);
     const { data } = context.getImageData(0, 0, part, part), hole = new Uint8Array(size * size);
-    for (let i = 0; i < part * part; i++) { // a pixel is missing as soon as any part of it is
+    for (let i = 0; i < part * part; i++) { // a model pixel is missing if any part of it is
       if (data[4 * i] < 128 || data[4 * i + 3] < 128) continue;
       const [y0, x0] = [Math.floor(i / part), i % part].map((at) => Math.floor(at * size / part));
       const [y1, x1] = [Math.floor(i / part), i % part].map((at) => Math.ceil((at + 1) * size / part));
       for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) hole[y * size + x] = 1;
     }
     page.commit(hole);
-  } catch { page.say(`${file.name}: this is not an image in a format that the browser can read.`); }
+  } catch { page.say(`${file.name}: this is not an image that your browser can read.`); }
 }
 
-// One's own picture
+// The visitor's own picture
 
 async function bringFile(file) {
   if (!file) return;
@@ -133,7 +133,7 @@ async function bringFile(file) {
   try {
     const { path } = await page.sendFile(file);
     if (mine === ticket) page.bring({ path }, mine);
-  } catch { if (mine === ticket) page.say("The upload did not work: try again, with a picture of at most 64 MB."); }
+  } catch { if (mine === ticket) page.say("The upload failed: try again with a picture of at most 64 MB."); }
 }
 
 page.bring = (what, mine = ++ticket) => {
@@ -141,7 +141,7 @@ page.bring = (what, mine = ++ticket) => {
 };
 
 page.hearers.brought = (told) => {
-  if (told.ticket !== ticket) return; // something else was picked meanwhile
+  if (told.ticket !== ticket) return; // something else has been picked since
   if (told.error) return page.say(told.error);
   page.photo = told;
   page.note = told.note;
@@ -175,6 +175,6 @@ async function camera() {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
     video.hidden = false;
     video.play();
-    find("#webcam").textContent = "Take the picture";
-  } catch { page.say("There is no camera that this page may use."); }
+    find("#webcam").textContent = "Take picture";
+  } catch { page.say("No camera found, or access to it was denied."); }
 }

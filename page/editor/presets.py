@@ -1,4 +1,4 @@
-"""The paper's holes, as the browser is given them: packed bits by name, so that choosing one asks nothing."""
+"""The paper's holes, sent to the browser as packed bits, so that choosing one needs no request."""
 
 from functools import cache
 
@@ -6,12 +6,12 @@ from inpainter import masks
 
 from ..runs.scene import pack
 
-VARIANTS = 4  # seeds of those that are drawn at random
+VARIANTS = 4  # seeds of the random holes
 
 
 @cache
 def presets(size: int) -> dict[str, str]:
-    """Every hole by its name, such as "center", "half:left" or "pattern:2"."""
+    """Returns all holes by name, such as "center", "half:left" or "pattern:2"."""
     holes = {"center": masks.center(size)}
     holes |= {f"half:{side}": masks.half(size, side) for side in masks.SIDES}
     for seed in range(VARIANTS):

@@ -1,20 +1,20 @@
-// The scene: which picture, hole, model and settings. It is kept here and nowhere else.
+// The scene: picture, hole, model and settings. This is the only place that holds it.
 //
-// Every change makes a new id. Python is asked with the id and answers with it; an answer is shown only while the scene
-// still has that id. Whatever else on the page carries an id (data-scene) is marked out of date once it is another's.
+// Every change makes a new id. Requests to Python and its answers carry the id, and an answer is shown only while the
+// scene still has that id. Other elements with an id (data-scene) are marked out of date when it no longer matches.
 
-const SETTLE = 40; // milliseconds: changes that come this close together make one request
-const SILENCE = 90000; // milliseconds without a word from the server, after which the wait is given up
+const SETTLE = 40; // milliseconds: changes this close together are sent as one request
+const SILENCE = 90000; // milliseconds without an answer from the server before giving up
 
 const page = window.inpainter;
 page.channels = {};
 page.scene = null; // {model, picture, square, hole, preset, settings}
 page.id = "";
-page.answer = null; // the last one that belonged to its scene when it came
+page.answer = null; // the last answer that matched the scene when it arrived
 page.live = true;
-page.busy = false; // a request for this scene is under way
+page.busy = false; // whether a request for this scene is in progress
 page.note = ""; // a sentence about the picture
-page.photo = null; // what Python said of a visitor's own one
+page.photo = null; // Python's description of the visitor's own picture
 
 let number = 0, heard = 0, taken = 0, timer, watchdog;
 const listeners = [];
@@ -22,7 +22,7 @@ const listeners = [];
 page.onChange = (listener) => listeners.push(listener);
 page.refresh = () => { listeners.forEach((listener) => listener()); markStale(); };
 
-page.place = () => page.scene.picture + JSON.stringify(page.scene.square); // what is seen, whatever is missing
+page.place = () => page.scene.picture + JSON.stringify(page.scene.square); // identifies the picture, whatever the hole
 page.size = () => page.config.models[page.scene.model].size;
 page.current = () => page.answer?.id === page.id ? page.answer : null;
 page.finished = () => page.current()?.state === "done";
@@ -42,7 +42,7 @@ page.change = (changes, effort = "live") => {
     clearTimeout(timer);
     const wanted = effort === "live" && page.live && !page.empty();
     if (wanted) { page.busy = true; timer = setTimeout(() => ask("live"), SETTLE); }
-    else page.channels.halt.value = String(++number); // whatever runs is for nothing now
+    else page.channels.halt.value = String(++number); // any running search is obsolete
   }
   page.refresh();
 };
@@ -61,12 +61,12 @@ function resample(from) {
   page.scene.hole = pack(hole);
 }
 
-// Asking and hearing
+// Requests and answers
 
-page.describe = (effort = "run") => // what events of the tabs hand to Python; it supersedes what runs
+page.describe = (effort = "run") => // the request that the tabs send to Python; it supersedes running searches
   JSON.stringify({ id: page.id, number: ++number, effort, scene: page.scene });
 
-page.showcase = ({ example, settings }) => { // an example with its centre missing; its settings are for this once
+page.showcase = ({ example, settings }) => { // an example with a centre hole; its settings apply to this request only
   const names = Object.keys(page.config.models[page.scene.model].examples);
   const preset = "center", hole = page.config.holes[page.size()][preset];
   page.change({ picture: `example:${names[example % names.length]}`, square: null, hole, preset }, "none");
@@ -84,7 +84,7 @@ function ask(effort) {
 }
 
 page.run = () => {
-  if (page.empty()) return page.say("Nothing is missing yet: draw over the part to fill, or choose a hole.");
+  if (page.empty()) return page.say("Nothing is erased yet: draw over the part to fill, or choose a hole.");
   ask("run");
 };
 
@@ -96,20 +96,20 @@ function expectWord() {
   clearTimeout(watchdog);
   watchdog = setTimeout(() => {
     page.busy = false;
-    page.say("The server has not answered: press Run to try again.");
+    page.say("The server is not responding: press Run to try again.");
   }, SILENCE);
 }
 
 const hearers = {
   answer(told) {
     if (told.id === "first" && page.answer === null) told.id = page.firstId;
-    if (told.id && told.id !== page.id) return; // of a scene that is no longer shown
+    if (told.id && told.id !== page.id) return; // the scene has changed since
     expectWord();
     told.order = ++heard;
     told.place = page.place();
     told.hole = page.hole.slice();
     told.images = (told.candidates ?? []).map(({ filled, large }) => Object.assign(new Image(), { src: large ?? filled }));
-    // What is shown is replaced once the new pictures are there, or the original would shine through.
+    // Replace the result only once the new pictures are decoded, or the original would flash up.
     Promise.allSettled(told.images.map((image) => image.decode())).then(() => take(told));
   },
 };
@@ -133,12 +133,12 @@ function markStale() {
   }
 }
 new MutationObserver(() => page.scene && markStale())
-  // Gradio changes attributes in place where old and new HTML are alike.
+  // Gradio changes attributes in place where the old and new HTML are similar.
   .observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["data-scene", "class"] });
 
 // Settings and links
 
-page.settings = (...values) => { // of Gradio's fields, by their names in `Choice`
+page.settings = (...values) => { // takes the values of Gradio's fields, in the order of `names`
   const { names, words, usual } = page.config.fields;
   const settings = {};
   names.forEach((name, i) => {
@@ -149,7 +149,7 @@ page.settings = (...values) => { // of Gradio's fields, by their names in `Choic
 };
 
 page.link = () => {
-  if (page.scene.picture.startsWith("photo:")) return null; // it is the visitor's own, and not to be had by a link
+  if (page.scene.picture.startsWith("photo:")) return null; // never share the visitor's own picture
   const text = btoa(JSON.stringify(page.scene)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   return `${location.origin}${location.pathname}?scene=${text}`;
 };
@@ -181,7 +181,7 @@ function hearFirst() {
   else setTimeout(hearFirst, 20);
 }
 
-// Holes as bits, as `runs/scene.py` packs them
+// URLs, and holes as bits, packed as in `runs/scene.py`
 
 page.url = (path) => path.startsWith("data:") || !path ? path
   : `${window.gradio_config?.root ?? location.origin}/gradio_api/file=${path}`;
@@ -194,7 +194,7 @@ function pack(hole) {
 
 function unpack(text, size) {
   const bytes = atob(text), hole = new Uint8Array(size * size);
-  if (bytes.length !== Math.ceil(hole.length / 8)) throw new Error("a hole of another size");
+  if (bytes.length !== Math.ceil(hole.length / 8)) throw new Error("the hole has the wrong size");
   for (let i = 0; i < hole.length; i++) hole[i] = (bytes.charCodeAt(i >> 3) >> (7 - (i & 7))) & 1;
   return hole;
 }

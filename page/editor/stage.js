@@ -1,4 +1,4 @@
-// The stage: tools above the canvas, what happens below it.
+// The stage: tools above the canvas, status and actions below it.
 
 const page = window.inpainter;
 let stage;
@@ -77,7 +77,7 @@ function described(state) {
   const share = Math.round(100 * page.hole.reduce((sum, missing) => sum + missing, 0) / page.hole.length);
   const end = { done: "filled", forming: "being filled", outdated: "not filled yet", empty: "nothing erased" }[state];
   const model = page.config.models[page.scene.model];
-  return `${model.subject}, ${share} % erased, ${end}. Draw to erase; arrow keys move the brush, space erases.`;
+  return `${model.subject}, ${share}% erased, ${end}. Draw to erase; arrow keys move the brush, space erases.`;
 }
 
 function status(state) {
@@ -110,7 +110,7 @@ function candidates(state, current) {
   if (input) input.checked = true;
 }
 
-// A radio button with a picture: arrow keys go from one to the next, as with any.
+// A radio button with a picture; arrow keys move between buttons, as usual.
 page.choice = (group, value, picture, name, caption, act, small = "") => {
   const label = document.createElement("label"), input = document.createElement("input");
   const image = document.createElement("img"), text = document.createElement("span");
@@ -144,8 +144,8 @@ page.hearers.file = (told) => {
 
 function copyLink() {
   const link = page.link();
-  if (!link) return page.say("Your own picture stays with you: only scenes of the examples have a link.");
+  if (!link) return page.say("Your own picture stays private: only scenes with an example have a link.");
   history.replaceState(null, "", link);
   navigator.clipboard?.writeText(link).catch(() => {});
-  page.say("The link is in the address bar, and copied.");
+  page.say("Link copied; it is also in the address bar.");
 }

@@ -1,4 +1,4 @@
-"""The stage and what is picked for it: their HTML, and what their scripts need to know."""
+"""The stage and the picker: their HTML, and the configuration of their scripts."""
 
 import json
 from pathlib import Path
@@ -19,14 +19,14 @@ PICK = (FOLDER / "pick.html").read_text(encoding="utf-8")
 
 
 def head() -> str:
-    """The scripts, and what they have to know, as one element that is there before any component."""
+    """Returns the scripts and their configuration as one element, loaded before any component."""
     parts = [f"(() => {{\n{(FOLDER / name).read_text(encoding='utf-8')}}})();\n" for name in SCRIPTS]
     config = configuration().replace("<", "\\u003c")
     return f"<script>\nwindow.inpainter = {{ config: {config} }};\n{''.join(parts)}</script>"
 
 
 def add_stage() -> gr.HTML:
-    """Where one draws and sees."""
+    """Adds the stage, where the visitor draws and sees the result."""
     return gr.HTML(
         "",
         html_template=STAGE,
@@ -37,12 +37,12 @@ def add_stage() -> gr.HTML:
 
 
 def add_pick() -> gr.HTML:
-    """What is picked: the subject, the model, the picture, the hole."""
+    """Adds the picker for subject, model, picture and hole."""
     return gr.HTML("", html_template=PICK, js_on_load="window.inpainter.mountPick(element)", apply_default_css=False)
 
 
 def add_channel(name: str, value: str = "", sends: bool = True) -> gr.HTML:
-    """A hidden component through which the scripts talk to Python: one that `sends`, or one that hears."""
+    """Adds a hidden component that connects the scripts and Python: it `sends` to Python, or receives."""
     load = f"window.inpainter.channels.{name} = props;"
     if not sends:
         load += f" watch('value', () => window.inpainter.hear('{name}', props.value));"
@@ -50,7 +50,7 @@ def add_channel(name: str, value: str = "", sends: bool = True) -> gr.HTML:
 
 
 def configuration() -> str:
-    """What the scripts have to know about models, examples and holes, as JSON."""
+    """Returns the scripts' configuration as JSON: models, examples, holes and fields."""
     models = {name: _told(offer) for name, offer in MODELS.items()}
     holes = {offer.size: presets(offer.size) for offer in MODELS.values()}
     fields = {"names": list(USUAL), "words": WORDS, "usual": USUAL}
@@ -69,7 +69,7 @@ def _told(offer: Offer) -> dict[str, Any]:
 
 
 def opening() -> dict[str, Any]:
-    """The scene that the page opens with: the first model's first example, its middle missing."""
+    """Returns the opening scene: the first model's first example with a centre hole."""
     offer = next(iter(MODELS.values()))
     example = offer.examples[0].name if offer.examples else SAMPLE
     return {

@@ -1,1 +1,1 @@
-"""A visitor's own photo: read at a reduced scale, framed, and filled at its full resolution in the end."""
+"""A visitor's own photo: read at reduced scale, framed, and filled at full resolution for the download."""

@@ -1,4 +1,4 @@
-"""What a visitor takes home: the filled picture at the best size there is, its mask, everything in one archive."""
+"""Downloads: the filled picture at the best available size, its mask, or everything in one archive."""
 
 import dataclasses
 import io
@@ -20,21 +20,21 @@ from ..pixels import mask_picture, png
 from ..runs.outcome import Outcome
 from .store import decoding, scaled
 
-ENLARGED = 4  # times, for a picture that has no more pixels than the model
-VIEW = 768  # pixels a side of a filled photo's frame on the screen
+ENLARGED = 4  # enlargement factor of a picture of the model's size
+VIEW = 768  # side in pixels of a filled photo's frame on the screen
 BLENDS = ("poisson", "overlay")
 
 
 def own_folder() -> Path:
-    """A new folder for one visitor's file, readable by this process alone."""
+    """Creates a folder for one visitor's file, readable by this process alone."""
     return Path(tempfile.mkdtemp(dir=get_upload_folder()))
 
 
 def deliver(asked: str, outcome: Outcome | None) -> str:
-    """Writes the one file that was asked for.
+    """Writes the requested file.
 
     Args:
-        asked: {ticket, what, scene, chosen} as JSON; what is "best", "mask" or "all".
+        asked: {ticket, what, scene, chosen} as JSON; `what` is "best", "mask" or "all".
 
     Returns:
         {ticket, path, name}, or {ticket, error} with one sentence, as JSON.
@@ -42,7 +42,7 @@ def deliver(asked: str, outcome: Outcome | None) -> str:
     fields = json.loads(asked)
     try:
         if outcome is None or outcome.result is None or outcome.id != fields["scene"]:
-            raise ValueError("This scene is not filled yet: press Run, then download.")
+            raise ValueError("This scene is not filled yet: press Run, then Download.")
         name, data = _file(str(fields["what"]), outcome, min(max(0, int(fields["chosen"])), outcome.rows - 1))
         path = own_folder() / name
         path.write_bytes(data)
@@ -65,14 +65,14 @@ def _file(what: str, outcome: Outcome, chosen: int) -> tuple[str, bytes]:
 
 
 def best(outcome: Outcome, chosen: int) -> NDArray[np.uint8]:
-    """A filled picture at the best size: the photo at its full resolution, or else the picture enlarged."""
+    """Returns a filled picture at its best size: a photo at full resolution, any other picture enlarged."""
     scene = outcome.scene
     filled = outcome.filled(chosen)
     if scene.photo is None or (scene.photo.width, scene.photo.height) == filled.shape[1::-1]:
         side = ENLARGED * len(filled)
         return np.asarray(Image.fromarray(filled).resize((side, side), Image.Resampling.BICUBIC))
     if not scene.photo.path.is_file():
-        raise ValueError("Your photo is no longer here, as files are kept for a day: upload it again.")
+        raise ValueError("Your photo has been deleted, because files are kept for a day: upload it again.")
     with decoding():
         photo = np.asarray(read_image(scene.photo.path))
         blend = scene.choice.settings.blend
@@ -80,7 +80,7 @@ def best(outcome: Outcome, chosen: int) -> NDArray[np.uint8]:
 
 
 def view(outcome: Outcome, chosen: int) -> NDArray[np.uint8] | None:
-    """The frame of a filled photo for the screen, uint8 (side, side, 3); None where the model's pixels are all."""
+    """Returns a filled photo's frame for the screen, uint8 (side, side, 3); None if the model's size suffices."""
     scene = outcome.scene
     if scene.photo is None:
         return None
@@ -98,7 +98,7 @@ def view(outcome: Outcome, chosen: int) -> NDArray[np.uint8] | None:
 
 
 def archive(outcome: Outcome) -> bytes:
-    """Everything a fill was made of and has led to, as a zip file."""
+    """Packs the inputs, settings and results of a fill into a zip file."""
     scene, result = outcome.scene, outcome.result
     files = {
         "damaged.png": png(outcome.damaged),

@@ -1,4 +1,4 @@
-"""A picture that a visitor brings: taken in, and framed where the model should look."""
+"""Accepts a visitor's picture and frames the part that the model should see."""
 
 import json
 from pathlib import Path
@@ -16,17 +16,17 @@ from ..runs.outcome import Outcome
 from .deliver import own_folder
 from .store import PHOTOS, Photo
 
-FOUND = "The face was found and framed as the examples are."
+FOUND = "The face was found and framed like the examples."
 EYES_GUESSED = "A face was found, but not its eyes: check the frame."
-NO_FACE = "No face was found: frame yours as the examples are, or the filling will not fit."
-MOVE = "Frame your picture as the examples are: the model has seen nothing else."
+NO_FACE = "No face was found: frame it like the examples, or the filling will not fit."
+MOVE = "Frame your picture like the examples: the model knows nothing else."
 
 
 def take_photo(asked: str, outcome: Outcome | None) -> str:
-    """A picture that was uploaded, pasted, dropped or filled, as the browser needs it to go on with.
+    """Accepts an uploaded picture, or a filled one to use as input, and describes it to the browser.
 
     Args:
-        asked: {ticket, model, path} of an upload, or {ticket, model, result} with a candidate's number.
+        asked: {ticket, model, path} of an upload, or {ticket, model, result} with a candidate's number, as JSON.
 
     Returns:
         {ticket, token, path, width, height, square, note}, or {ticket, error} with one sentence, as JSON.
@@ -43,22 +43,22 @@ def _bring(fields: dict[str, Any], outcome: Outcome | None) -> Photo:
     if "path" in fields:
         path = Path(str(fields["path"])).resolve()
         if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
-            raise ValueError("There is no such upload: choose the picture again.")
+            raise ValueError("The upload was not found: choose the picture again.")
         return PHOTOS.add(path)
     if outcome is None or outcome.result is None:
-        raise ValueError("Nothing is filled yet that could be used.")
+        raise ValueError("There is no result to use yet: press Run first.")
     path = own_folder() / "filled.png"
     Image.fromarray(outcome.filled(min(max(0, int(fields["result"])), outcome.rows - 1))).save(path, compress_level=1)
     return PHOTOS.add(path, f"{outcome.scene.title}-filled.png")
 
 
 def describe(photo: Photo, model: str) -> dict[str, Any]:
-    """What the browser shows of a photo, and where it looks first."""
+    """Describes a photo and its initial frame to the browser."""
     size = offer_named(model).size
     exact = photo.width == photo.height == size
     square, note = (photo.square(None), "") if exact else frame(photo, model)
     if not exact:
-        note = f"{photo.width}x{photo.height} pixels; the model sees {size}x{size} of the frame. {note}"
+        note = f"{photo.width}x{photo.height} pixels; the model sees the frame at {size}x{size}. {note}"
     return {
         "token": photo.token,
         "path": str(photo.reduced),
@@ -70,7 +70,7 @@ def describe(photo: Photo, model: str) -> dict[str, Any]:
 
 
 def frame(photo: Photo, model: str) -> tuple[Square, str]:
-    """Where in a photo a model should look, and a sentence about it."""
+    """Returns the initial frame of a photo for a model, and a sentence about it."""
     if not knows_faces(model):
         return photo.square(None), MOVE
     pixels = photo.pixels()

@@ -1,4 +1,4 @@
-"""The photos that visitors have brought: each known by a token that nobody can guess, read one at a time."""
+"""Visitors' photos: each has an unguessable token, and they are decoded one at a time."""
 
 import contextlib
 import ctypes
@@ -20,15 +20,15 @@ from inpainter import images, reading
 from inpainter.blending import Square
 
 MAX_PIXELS = 50_000_000  # an 8,660x5,770 photo; decoded it takes 200 MB
-SIDE = 1024  # pixels of the shorter side as it is kept: enough to zoom in on a face
-MAX_PHOTOS = 2000  # the oldest is forgotten first
+SIDE = 1024  # shorter side in pixels of the reduced copy: enough to zoom in on a face
+MAX_PHOTOS = 2000  # the oldest are dropped first
 
 _DECODING = threading.Lock()
 
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """One large picture in memory at a time; what it took goes back to the system, and not into the thread's heap."""
+    """Allows one large picture in memory at a time, then returns its memory to the system."""
     with _DECODING:
         try:
             yield
@@ -39,17 +39,17 @@ def decoding() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo: its file, and a reduced copy that stands for it until the download."""
+    """A photo: its file, and a reduced copy used until the download."""
 
     token: str
     path: Path  # as uploaded
-    name: str  # for people
-    width: int  # of the upright photo in its file
+    name: str  # shown to the visitor
+    width: int  # of the full-size photo, upright
     height: int
     reduced: Path
 
     def square(self, corners: Any) -> Square:
-        """The square [left, top, side] in the photo's pixels, moved inside; None: the largest centred one."""
+        """Returns the square [left, top, side] in the photo's pixels, moved inside; None: the largest centred one."""
         if corners is None:
             side = min(self.width, self.height)
             return Square((self.width - side) // 2, (self.height - side) // 2, side)
@@ -61,14 +61,14 @@ class Photo:
         return Square(min(max(left, 0), self.width - side), min(max(top, 0), self.height - side), side)
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The reduced copy: uint8 (h, w, 3)."""
+        """Reads the reduced copy: uint8 (h, w, 3)."""
         if not self.reduced.is_file():
-            raise ValueError("Your photo is no longer here, as files are kept for a day: upload it again.")
+            raise ValueError("Your photo has been deleted, because files are kept for a day: upload it again.")
         with Image.open(self.reduced) as image:
             return np.asarray(image.convert("RGB"))
 
     def crop(self, square: Square, size: int, hole: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-        """What the model sees of it: uint8 (size, size, 3). Known pixels have nothing of what is under the hole."""
+        """Returns the square as the model sees it: uint8 (size, size, 3). Pixels under the hole never affect others."""
         part = self.pixels()
         part = part[scaled(square, self.width, self.height, part.shape).slices]
         picture, _ = images.fit(part, np.zeros(part.shape[:2], dtype=bool), size)
@@ -79,21 +79,21 @@ class Photo:
 
 
 class Photos:
-    """Photos by token, the newest last."""
+    """Photos by token, newest last."""
 
     def __init__(self):
         self._photos: OrderedDict[str, Photo] = OrderedDict()
         self._lock = threading.Lock()
 
     def find(self, token: str) -> Photo:
-        """Raises ValueError for a token that stands for no photo."""
+        """Returns the photo with a token; raises ValueError if there is none."""
         with self._lock:
             if token not in self._photos:
-                raise ValueError("Your photo is no longer here, as files are kept for a day: upload it again.")
+                raise ValueError("Your photo has been deleted, because files are kept for a day: upload it again.")
             return self._photos[token]
 
     def add(self, path: Path, name: str = "") -> Photo:
-        """Reads an uploaded picture. Raises ValueError, in one sentence, when it cannot be read."""
+        """Reads and stores an uploaded picture; raises ValueError, in one sentence, if it cannot be read."""
         with decoding():
             reduced, (width, height) = read_reduced(path)
         token = secrets.token_urlsafe(16)
@@ -112,26 +112,26 @@ PHOTOS = Photos()
 
 
 def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]:
-    """Reads a picture upright, in RGB, its shorter side reduced to about `SIDE`; and its full size.
+    """Reads a picture upright, in RGB, its shorter side reduced to about `SIDE`; also returns its full size.
 
-    Reducing comes before every conversion, and a JPEG is decoded at the reduced scale, so that a large file takes
-    four bytes a pixel at most.
+    Reduces before any conversion, and decodes a JPEG at reduced scale, so that a large file takes at most four bytes
+    per pixel.
 
     Raises:
-        ValueError: in one sentence, for what is no picture, is damaged, or has more than `MAX_PIXELS`.
+        ValueError: in one sentence, if it is not a picture, is damaged, or exceeds `MAX_PIXELS`.
     """
     path = Path(path)
     with reading.open_image(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
-            raise ValueError(f"{path.name}: {width}x{height} pixels are more than the {limit} that this page takes.")
+            raise ValueError(f"{path.name}: {width}x{height} pixels exceed this page's limit of {limit}.")
         try:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
             image.load()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path.name}: the file is damaged or cut short ({error}).") from error
+            raise ValueError(f"{path.name}: the file is damaged or incomplete ({error}).") from error
         factor = min(image.size) // SIDE
         if factor > 1:
             image = _reducible(image).reduce(factor)
@@ -143,7 +143,7 @@ def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]
 
 
 def _reducible(image: Image.Image) -> Image.Image:
-    """A picture in a mode whose pixels can be averaged."""
+    """Converts a picture to a mode whose pixels can be averaged."""
     if image.mode in ("P", "PA", "1"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     return image.convert("I") if image.mode.startswith("I;16") else image

@@ -1,1 +1,1 @@
-"""From a click to a picture: `scene` is what was asked for, `turns` says when, `search` does it, `fill` tells it."""
+"""From a click to a picture: `scene` is the request, `turns` schedules it, `search` runs it, `fill` reports it."""

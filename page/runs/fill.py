@@ -1,7 +1,7 @@
-"""The one event that fills: a scene comes in, answers go out, each with the id of the scene that it belongs to.
+"""The event that fills: a scene comes in, and answers go out with the id of that scene.
 
-The browser shows an answer only while its own scene has that id, so an answer that comes late is never taken for
-another's; and a newer request of the same visitor ends this one at its next step.
+The browser shows an answer only while its scene has that id, so a late answer is never shown for another scene. A
+newer request from the same visitor ends this one at its next step.
 """
 
 import json
@@ -26,14 +26,14 @@ from .scene import Asked
 from .search import Preview, propose, search
 from .turns import TURNS
 
-PAUSE = 0.3  # seconds between two pictures: fewer than people can follow, and no flicker
-KEPT = 128  # finished fills of examples
+PAUSE = 0.3  # seconds between previews: slow enough to follow, without flicker
+KEPT = 128  # finished fills of examples in the cache
 
 EXAMPLES_FILLED: OrderedDict[tuple, Outcome] = OrderedDict()
 
 
 def fill(asked: str, request: gr.Request) -> Iterator[tuple]:
-    """Fills a scene: (answer, details, outcome), again and again until it is done.
+    """Fills a scene, yielding (answer, details, outcome) until it is done.
 
     An answer is JSON: {id, number, state, ...}, with a state of "waiting", "forming", "done" or "failed".
     """
@@ -52,13 +52,13 @@ def fill(asked: str, request: gr.Request) -> Iterator[tuple]:
                 shown = (details.show(outcome), outcome) if done else (gr.skip(), gr.skip())
                 yield json.dumps(tag | answer), *shown
             if visit.superseded.is_set():
-                yield [gr.skip()] * 3  # to end without a word would empty the components
+                yield [gr.skip()] * 3  # ending without a yield would clear the components
     except Exception as error:  # the browser waits for an answer
         yield json.dumps(tag | {"state": "failed", "text": sentence(error)}), gr.skip(), gr.skip()
 
 
 def _answers(wanted: Asked, visit) -> Iterator[tuple[dict[str, Any], Outcome | None]]:
-    """What to tell on the way, and the outcome at the end."""
+    """Yields progress answers, then the outcome."""
     scene = wanted.scene_to_fill()
     scene = replace(scene, choice=scene.choice.resolved(scene.model, live=wanted.effort == "live"))
     outcome = EXAMPLES_FILLED.get(scene.key)
@@ -72,10 +72,10 @@ def _answers(wanted: Asked, visit) -> Iterator[tuple[dict[str, Any], Outcome | N
 
 
 def _search(outcome: Outcome, visit) -> Iterator[tuple[dict[str, Any], None]]:
-    """The first proposal at once; then, when it is its turn, the search, with a picture every now and then."""
+    """Yields the first proposal at once, then previews of the search once its turn comes."""
     scene, begun, told = outcome.scene, time.monotonic(), 0.0
     pictures, settings = np.stack([scene.picture] * scene.choice.candidates), scene.choice.rows()
-    if not ZERO_GPU:  # a lent GPU has to be waited for
+    if not ZERO_GPU:  # there, even the proposal would have to wait for a GPU
         yield forming(outcome, propose(scene.model, scene.picture, scene.hole, scene.choice.settings)), None
     for ahead in TURNS.wait(visit):
         yield {"state": "waiting", "text": f"Waiting: {ahead} ahead" if ahead else "Waiting"}, None
@@ -94,7 +94,7 @@ def _search(outcome: Outcome, visit) -> Iterator[tuple[dict[str, Any], None]]:
 
 
 def forming(outcome: Outcome, preview: Preview) -> dict[str, Any]:
-    """An answer on the way."""
+    """Builds a progress answer."""
     steps = outcome.scene.choice.settings.steps
     text = f"Searching: step {preview.step} of {steps}" if preview.step else "First proposal"
     best = int(preview.context_loss.argmin())
@@ -108,7 +108,7 @@ def forming(outcome: Outcome, preview: Preview) -> dict[str, Any]:
 
 
 def done(outcome: Outcome, effort: str) -> dict[str, Any]:
-    """The answer at the end."""
+    """Builds the final answer."""
     result, steps = outcome.result, outcome.scene.choice.settings.steps
     how_long = f"{result.steps} steps" if result.steps == steps else f"stopped after {result.steps} of {steps} steps"
     notes = [note.partition(": ")[2] or note for note in dict.fromkeys(result.notes)][:1]
@@ -133,7 +133,7 @@ def done(outcome: Outcome, effort: str) -> dict[str, Any]:
 
 
 def remember(outcome: Outcome) -> None:
-    """Keeps a finished fill of an example, which the next visitor may ask for, and no visitor's own picture."""
+    """Caches a finished fill of an example for other visitors, but never a visitor's own picture."""
     scene = outcome.scene
     if scene.photo is None and scene.preset and outcome.result.steps == scene.choice.settings.steps:
         EXAMPLES_FILLED[scene.key] = outcome
@@ -142,7 +142,7 @@ def remember(outcome: Outcome) -> None:
 
 
 def first_fill(fields: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:
-    """Fills the scene that the page opens with; it also warms up the first search, which is slow to start."""
+    """Fills the opening scene; this also warms up the search, whose first run is slow."""
     asked = Asked("first", 0, "live", fields)
     with TURNS.visit(None) as visit:
         *_, (answer, outcome) = _answers(asked, visit)
@@ -150,5 +150,5 @@ def first_fill(fields: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:
 
 
 def as_text(answer: dict[str, Any]) -> str:
-    """An answer as the browser is told it."""
+    """Serialises an answer for the browser."""
     return json.dumps(answer)

@@ -1,4 +1,4 @@
-"""What a fill has come to."""
+"""The outcome of a fill."""
 
 from dataclasses import dataclass, field
 
@@ -13,9 +13,9 @@ from .scene import Scene
 
 @dataclass
 class Outcome:
-    """A fill of one scene: one row of its result a candidate. The best candidate is number 0."""
+    """A fill of one scene, with one result row per candidate. Candidate 0 is the best."""
 
-    id: str  # of the scene, as the browser made it
+    id: str  # of the scene, assigned by the browser
     scene: Scene
     curve: list[tuple[int, NDArray[np.float32]]] = field(default_factory=list)  # step, context loss of each row
     seconds: float = 0
@@ -31,7 +31,7 @@ class Outcome:
 
     @property
     def order(self) -> list[int]:
-        """The rows, best first: by the sum of their ranks in context loss and in the prior, which is D's opinion."""
+        """The rows, best first, by the sum of their ranks in context loss and prior loss."""
         context, prior = self.result.context_loss, self.result.prior_loss
         ranks = np.argsort(np.argsort(context)) + np.argsort(np.argsort(prior))
         return sorted(range(self.rows), key=lambda row: (ranks[row], context[row]))

@@ -1,4 +1,4 @@
-"""What is to be filled: a picture, its hole, a model and settings, as the browser describes them."""
+"""The scene to fill: a picture, its hole, a model and settings, parsed from the browser's description."""
 
 import base64
 import binascii
@@ -19,21 +19,21 @@ from ..photo.store import PHOTOS, Photo
 from ..settings import Choice
 
 EFFORTS = ("live", "run")
-SAMPLE = "sample"  # the only example of a model that comes without
-LONGEST = 100_000  # characters of a description
+SAMPLE = "sample"  # the only example of a model that has none of its own
+LONGEST = 100_000  # maximum characters of a description
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene with its pixels. Two scenes are the same when their keys are."""
+    """A scene with its pixels. Two scenes are equal if their keys are."""
 
     model: str
     picture: NDArray[np.uint8]  # (size, size, 3), intact
     hole: NDArray[np.bool_]  # (size, size), True = missing
     choice: Choice
-    preset: str = ""  # the paper's mask that the hole is, as "pattern:2"; empty for a drawn one
+    preset: str = ""  # name of the preset hole, such as "pattern:2"; empty for a drawn one
     source: str = ""  # "example:NAME" or "photo:TOKEN"
-    photo: Photo | None = None  # where the picture is a square of one
+    photo: Photo | None = None  # the photo that the picture is a square of, if any
     square: Square | None = None
 
     @property
@@ -42,22 +42,22 @@ class Scene:
 
     @property
     def title(self) -> str:
-        """The name of the picture, without its ending."""
+        """The picture's file name without its suffix."""
         return Path(self.photo.name if self.photo else self.source.partition(":")[2]).stem
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request of a browser: fill this scene. `number` grows with every request of a visitor."""
+    """A browser's request to fill a scene. `number` grows with every request of a visitor."""
 
-    id: str  # of the scene, as the browser made it; every answer carries it
+    id: str  # of the scene, assigned by the browser; every answer carries it
     number: int
     effort: str  # "live" or "run"
     fields: dict[str, Any]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError, in one sentence, for what no browser sends."""
+        """Parses a request; raises ValueError, in one sentence, if it is malformed."""
         try:
             fields = json.loads(text) if len(text) <= LONGEST else None
             asked = cls(str(fields["id"])[:40], int(fields["number"]), str(fields["effort"]), fields["scene"])
@@ -68,19 +68,19 @@ class Asked:
         return asked
 
     def scene(self) -> Scene:
-        """Reads the picture; raises ValueError, in one sentence, where there is none."""
+        """Builds the scene, reading its picture; raises ValueError, in one sentence, if that fails."""
         return scene_of(self.fields)
 
     def scene_to_fill(self) -> Scene:
-        """As `scene`; raises ValueError where nothing is missing, too."""
+        """Like `scene`, but also raises ValueError if nothing is erased."""
         scene = self.scene()
         if not scene.hole.any():
-            raise ValueError("Nothing is missing yet: draw over the part to fill, or choose a hole.")
+            raise ValueError("Nothing is erased yet: draw over the part to fill, or choose a hole.")
         return scene
 
 
 def scene_of(fields: dict[str, Any]) -> Scene:
-    """The scene that the browser describes as {model, picture, square, hole, preset, settings}."""
+    """Builds the scene that the browser describes as {model, picture, square, hole, preset, settings}."""
     offer = offer_named(fields.get("model"))
     hole = unpack(fields.get("hole"), offer.size)
     choice = Choice.from_fields(fields.get("settings", {}))
@@ -104,16 +104,16 @@ def _example(offer: Offer, name: str) -> NDArray[np.uint8]:
 
 
 def pack(hole: NDArray[np.bool_]) -> str:
-    """A hole (size, size) as the browser holds it: base64 of its bits, row by row."""
+    """Encodes a hole (size, size) for the browser: base64 of its bits in row-major order."""
     return base64.b64encode(np.packbits(hole)).decode()
 
 
 def unpack(text: Any, size: int) -> NDArray[np.bool_]:
-    """The hole bool (size, size) of `pack`; raises ValueError for anything else."""
+    """Decodes a hole bool (size, size) from `pack`; raises ValueError for anything else."""
     try:
         bits = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
     except (TypeError, ValueError, binascii.Error) as error:
         raise ValueError("The hole could not be read: it must be packed bits in base64.") from error
     if len(bits) != -(-size * size // 8):
-        raise ValueError(f"The hole could not be read: {size}x{size} bits are expected.")
+        raise ValueError(f"The hole could not be read: expected {size}x{size} bits.")
     return np.unpackbits(bits, count=size * size).reshape(size, size).astype(bool)

@@ -16,13 +16,13 @@ from ..gpu import on_gpu
 from ..models import model_named
 from .turns import StopSwitch
 
-PREVIEWS = 40  # a search, however many steps it takes
-PROPOSING = threading.Lock()  # proposals do not wait for a turn, but for one another
+PREVIEWS = 40  # per search, however many steps it takes
+PROPOSING = threading.Lock()  # proposals do not queue for a turn, but run one at a time
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Where a search stands: one row a picture."""
+    """State of a search at one step, one row per picture."""
 
     step: int
     images: NDArray[np.uint8]  # (N, H, W, 3), filled
@@ -38,16 +38,13 @@ def search(
     stop: StopSwitch,
     previews: int = PREVIEWS,
 ) -> Iterator[Preview | Result]:
-    """Fills the hole in pictures (N, H, W, 3), in a number of steps that the settings give.
-
-    Yields and raises as `stream`.
-    """
+    """Fills the hole in pictures (N, H, W, 3); `settings.steps` must be set. Yields and raises as `stream`."""
     model = model_named(name)
     yield from stream(lambda callback: model(pictures, hole, settings, callback), settings.steps, stop, previews)
 
 
 def propose(name: str, picture: NDArray[np.uint8], hole: NDArray[np.bool_], settings: Settings) -> Preview:
-    """Where a search of one picture (H, W, 3) begins: one pass through the encoder or the generator."""
+    """Returns the start of a search for one picture (H, W, 3): one pass through the encoder or the generator."""
     with PROPOSING:
         start = model_named(name)(picture[None], hole, replace(settings, steps=0, refine=0))
     return Preview(0, start.images, start.context_loss)
@@ -55,7 +52,7 @@ def propose(name: str, picture: NDArray[np.uint8], hole: NDArray[np.bool_], sett
 
 @on_gpu
 def generate(name: str, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The images G(z) of codes (N, latent_size): uint8 (N, H, W, 3)."""
+    """Generates the images G(z) of codes (N, latent_size): uint8 (N, H, W, 3)."""
     model = model_named(name)
     with torch.no_grad():
         return to_uint8(model.model.generate(torch.from_numpy(codes).to(model.device)))
@@ -67,19 +64,19 @@ def stream(
     stop: StopSwitch | threading.Event,
     previews: int = PREVIEWS,
 ) -> Iterator[Preview | Result]:
-    """Turns a search that calls back into one that can be iterated over.
+    """Turns a search with a callback into an iterator.
 
     Args:
-        run: runs the search with the callback it is given.
-        steps: how many it will take.
+        run: runs the search with a given callback.
+        steps: number of steps of the search.
         stop: ends the search early once set.
-        previews: about how many to make on the way.
+        previews: approximate number of previews.
 
     Yields:
-        A `Preview` of the start, of about `previews` steps on the way and of the last one, then the `Result`.
+        A `Preview` of the start, of about `previews` steps in between and of the last step, then the `Result`.
 
     Raises:
-        What the search raises.
+        Whatever the search raises.
     """
     every = max(1, steps // previews)
     items: SimpleQueue[Preview | Result | Exception] = SimpleQueue()
@@ -93,7 +90,7 @@ def stream(
     def work() -> None:
         try:
             items.put(run(report))
-        except Exception as error:  # handed on to whoever iterates
+        except Exception as error:  # re-raised in the consumer
             items.put(error)
 
     thread = threading.Thread(target=work, daemon=True)

@@ -1,1 +1,1 @@
-"""What stands below the stage: one file a tab."""
+"""The tabs below the stage, one file per tab."""

@@ -1,4 +1,4 @@
-"""The tab with code that does what the page is set to do."""
+"""The tab with code that reproduces the current scene."""
 
 import gradio as gr
 from gradio.components import Component
@@ -7,12 +7,12 @@ from ..errors import errors_as_messages
 from ..runs.scene import Asked
 from . import snippets
 
-EXPLANATION = """These do what the page is set to do now. Run them one after another in a copy of the project, with your
-own photo beside them if you use one."""
+EXPLANATION = """This code reproduces the current scene. Run the snippets in order in a copy of the project; if you use
+your own photo, put it in the same folder."""
 
 
 def add_tab(scene: Component) -> None:
-    """Adds the tab to the page that is being built; `scene` holds what the browser last described."""
+    """Adds the tab to the page being built; `scene` holds the browser's latest description of the scene."""
     with gr.Tab("Use in code") as tab:
         gr.Markdown(EXPLANATION)
         python = gr.Code(language="python", label="Python", interactive=False)
@@ -30,7 +30,7 @@ def add_tab(scene: Component) -> None:
 
 
 def show(asked: str, request: gr.Request) -> tuple[str, str, str]:
-    """(python, command, client)."""
+    """Returns the three snippets: (python, command, client)."""
     with errors_as_messages():
         scene = Asked.parse(asked).scene()
         return snippets.python(scene), snippets.command(scene), snippets.client(scene, str(request.base_url))

@@ -1,16 +1,16 @@
-"""What a fill was made of: the pictures beside each other, the losses, the curve."""
+"""The tab with a fill's details: the pictures side by side, the losses and the loss curve."""
 
 import numpy as np
 
 from ..runs.outcome import Outcome
 from .views import figure, hint, of_scene
 
-CURVE = (300, 60)  # width and height of the loss curve's own coordinates
-DB = "dB: PSNR against the original, over the pixels of the hole only; higher is closer, though blur scores well, too."
+CURVE = (300, 60)  # width and height of the loss curve in its own coordinates
+DB = "dB: PSNR against the original, over hole pixels only; higher is closer, though blur also scores well."
 
 
 def show(outcome: Outcome) -> str:
-    """The details as HTML."""
+    """Returns the details as HTML."""
     best = outcome.filled(0)
     figures = [
         figure(outcome.damaged, "Damaged"),
@@ -24,13 +24,13 @@ def show(outcome: Outcome) -> str:
 
 
 def caption(outcome: Outcome, candidate: int) -> str:
-    """What tells candidates apart."""
+    """Returns the caption of a candidate."""
     best = "best, " if candidate == 0 and outcome.rows > 1 else ""
     return f"{best}{outcome.psnr(outcome.filled(candidate)):.1f} dB"
 
 
 def _table(outcome: Outcome) -> str:
-    """The losses with which the candidates ended."""
+    """Returns a table of the candidates' final losses."""
     result = outcome.result
     rows = "".join(
         f'<tr><th scope="row">Candidate {number + 1}</th><td>{outcome.scene.choice.settings.seed + row}</td>'
@@ -43,7 +43,7 @@ def _table(outcome: Outcome) -> str:
 
 
 def _curve(outcome: Outcome) -> str:
-    """The context loss over the steps, one line a candidate, on a logarithmic scale."""
+    """Plots the context loss over the steps on a logarithmic scale, one line per candidate."""
     if len(outcome.curve) < 2:
         return ""
     width, height = CURVE

@@ -1,4 +1,4 @@
-"""What a model makes of random codes, and what lies between two of them."""
+"""The tab with samples of a model, and interpolations between two of them."""
 
 import gradio as gr
 import numpy as np
@@ -12,15 +12,15 @@ from ..settings import MAX_SEED, SEED
 from .views import figure, hint
 
 SAMPLES = 12
-BETWEEN = 8  # pictures from one sample to the next, both ends included
+BETWEEN = 8  # pictures of an interpolation, both ends included
 
 
 def add_tab(scene: Component) -> None:
-    """Adds the tab to the page that is being built; `scene` holds what the browser last described."""
+    """Adds the tab to the page being built; `scene` holds the browser's latest description of the scene."""
     with gr.Tab("Explore") as tab:
         with gr.Row():
-            seed = gr.Number(0, label="Seed of the samples", min_width=120, **SEED)
-            draw = gr.Button("Draw others", min_width=120, elem_id="draw")
+            seed = gr.Number(0, label="Sample seed", min_width=120, **SEED)
+            draw = gr.Button("New samples", min_width=120, elem_id="draw")
         samples = gr.HTML(elem_id="samples")
     private = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 1}
     describe = "(scene, seed) => [window.inpainter.describe(), seed]"
@@ -29,7 +29,7 @@ def add_tab(scene: Component) -> None:
 
 
 def show(asked: str, seed: int | None) -> str:
-    """Samples of the scene's model, and the pictures between the first two, as HTML."""
+    """Returns samples of the scene's model, and the interpolation between the first two, as HTML."""
     with errors_as_messages():
         name = offer_named(Asked.parse(asked).fields.get("model")).name
         codes = sample_codes(name, SAMPLES, int(seed or 0))
@@ -40,8 +40,8 @@ def show(asked: str, seed: int | None) -> str:
             "".join(figure(image, f"{share:.0%}") for image, share in zip(between, shares[:, 0], strict=True)),
         ]
         return (
-            hint(f"What {name} makes of random codes, with no picture to agree with:")
+            hint(f"Unconditional samples of {name}, from random codes:")
             + f'<div class="figures many">{strips[0]}</div>'
-            + hint("On the line from the first code to the second:")
+            + hint("Interpolation from the first code to the second:")
             + f'<div class="figures many">{strips[1]}</div>'
         )

@@ -1,4 +1,4 @@
-"""One scene, filled by every method that is at hand: the search, its variants and the baselines."""
+"""The tab that fills one scene with every available method: the search, its variants and the baselines."""
 
 import time
 from collections.abc import Iterator
@@ -24,19 +24,19 @@ from ..runs.turns import TURNS, Visit
 from ..settings import Choice
 from .views import figure, hint, of_scene, progress
 
-EXPLANATION = """Fills your scene with every method that is installed: the search, the search without each of its parts,
-and classical methods. What is finished is shown at once."""
+EXPLANATION = """Fills your scene with every installed method: the search, its variants, and classical methods. Results
+appear as they finish."""
 SCORES = hint(
-    "dB: PSNR over the pixels of the hole; SSIM: structural similarity of the whole picture. Both are higher for what "
-    "is closer to the original, and reward blur. The time is of this method alone."
+    "dB: PSNR over the pixels of the hole; SSIM: structural similarity of the whole picture. For both, higher is "
+    "closer to the original, though blur also scores well. Times are per method."
 )
 
-SEARCHES: dict[str, dict[str, Any]] = {  # what each changes in the usual settings
+SEARCHES: dict[str, dict[str, Any]] = {  # changes to the default settings
     "Latent search": {},
     "First proposal": {"steps": 0, "refine": 0},
-    "Both ways": {"both_ways": True},
+    "Averaged with mirror image": {"both_ways": True},
     "Without refinement": {"refine": 0},
-    "Known pixels all alike": {"window": None},
+    "Known pixels weighted equally": {"window": None},
     "Without blending": {"blend": "overlay"},
 }
 BASELINES = {
@@ -52,7 +52,7 @@ BASELINES = {
 
 @dataclass(frozen=True)
 class Filling:
-    """What a method has made of the hole."""
+    """A method's filled picture and its scores."""
 
     title: str
     image: NDArray[np.uint8]  # (H, W, 3)
@@ -62,10 +62,10 @@ class Filling:
 
 
 def add_tab(scene: Component) -> None:
-    """Adds the tab to the page that is being built; `scene` holds what the browser last described."""
+    """Adds the tab to the page being built; `scene` holds the browser's latest description of the scene."""
     with gr.Tab("Other methods"):
         gr.Markdown(EXPLANATION)
-        start = gr.Button("Compare the methods", elem_id="methods-run", size="sm")
+        start = gr.Button("Compare methods", elem_id="methods-run", size="sm")
         comparison = gr.HTML(elem_id="methods")
     start.click(
         compare,
@@ -79,7 +79,7 @@ def add_tab(scene: Component) -> None:
 
 
 def compare(asked: str, request: gr.Request) -> Iterator[str]:
-    """Fills the hole with one method after another: the comparison as HTML."""
+    """Fills the hole with one method after another and yields the comparison as HTML."""
     with errors_as_messages():
         wanted = Asked.parse(asked)
         scene = wanted.scene_to_fill()
@@ -92,27 +92,27 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
             for done, (title, method) in enumerate(methods.items()):
                 if visit.switch.is_set():
                     break
-                status = progress(f"Now: {title}", done / len(methods))
+                status = progress(f"Running: {title}", done / len(methods))
                 yield of_scene(wanted.id, status + show(scene.picture, scene.hole, fillings, left_out))
                 try:
                     image, seconds = method(scene.picture, scene.hole)
-                except ValueError as error:  # not installed, or the hole is not one that it can fill
+                except ValueError as error:  # not installed, or it cannot fill this hole
                     left_out[title] = str(error)
                     continue
                 fillings.append(scored(title, image, seconds, scene.picture, scene.hole))
-        status = progress(f"{len(fillings)} ways to fill the hole", 1)
+        status = progress(f"{len(fillings)} methods compared", 1)
         yield of_scene(wanted.id, status + show(scene.picture, scene.hole, fillings, left_out, finished=True))
 
 
 def _search(name: str, visit: Visit, changes: dict[str, Any], picture: NDArray, hole: NDArray) -> tuple[NDArray, float]:
-    """The fast search: the filled picture, and its seconds."""
+    """Runs the fast search; returns the filled picture and the time in seconds."""
     settings = Choice().resolved(name, live=False).settings.with_fields(**changes)
     *_, result = search(name, picture[None], hole, settings, _Unset(visit), previews=1)
     return result.images[0], result.seconds
 
 
 class _Unset:
-    """A visit's switch for one of its several searches, each of which would set it at its end."""
+    """A view of a visit's stop switch for one of several searches, which must not set it when it ends."""
 
     def __init__(self, visit: Visit):
         self.is_set = visit.switch.is_set
@@ -122,7 +122,7 @@ class _Unset:
 
 
 def _baseline(name: str, method: str, picture: NDArray, hole: NDArray) -> tuple[NDArray, float]:
-    """A baseline's filled picture and its seconds; raises ValueError, with the reason, for one that is not at hand."""
+    """Runs a baseline; returns the filled picture and the time in seconds. Raises ValueError if it is unavailable."""
     needs = {"model": context_encoder(name)} if method == "context_encoder" else {}
     fill = baselines.get(method, **needs)
     begun = time.perf_counter()
@@ -131,17 +131,17 @@ def _baseline(name: str, method: str, picture: NDArray, hole: NDArray) -> tuple[
 
 @cache
 def context_encoder(name: str) -> ContextEncoder:
-    """The context encoder that was trained on a model's data, in the folder beside it; raises ValueError without."""
+    """Loads the context encoder trained on a model's data, from the folder next to it; raises ValueError if none."""
     folder = MODELS[name].folder.parent / f"{CONTEXT_ENCODER}{name.partition('-')[2]}"
     if not folder.is_dir():
-        raise ValueError("there is no trained network for this model's pictures here.")
+        raise ValueError("no trained network for this model's data is installed.")
     return ContextEncoder.load(folder)
 
 
 def scored(
     title: str, image: NDArray[np.uint8], seconds: float, picture: NDArray[np.uint8], hole: NDArray[np.bool_]
 ) -> Filling:
-    """A filled picture with its likeness to the original."""
+    """Scores a filled picture against the original."""
     return Filling(title, image, seconds, metrics.psnr(image, picture, hole), metrics.ssim(image, picture))
 
 
@@ -152,7 +152,7 @@ def show(
     left_out: dict[str, str],
     finished: bool = False,
 ) -> str:
-    """The comparison as HTML; once it is finished, the best is marked."""
+    """Returns the comparison as HTML; marks the best once it is finished."""
     best = max(fillings, key=lambda filling: filling.psnr, default=None) if finished else None
     figures = [figure(damaged(picture, hole), "Damaged"), figure(picture, "Original")]
     for filling in fillings:
@@ -160,5 +160,5 @@ def show(
         seconds = f"{filling.seconds:.1f} s" if filling.seconds >= 0.1 else f"{1000 * filling.seconds:.0f} ms"
         figures.append(figure(filling.image, filling.title, detail, f"SSIM {filling.ssim:.3f} · {seconds}"))
     reasons = "".join(f"<li><b>{escape(title)}</b>: {escape(reason)}</li>" for title, reason in left_out.items())
-    left = f'{hint("Left out:")}<ul class="hint">{reasons}</ul>' if reasons else ""
+    left = f'{hint("Not available:")}<ul class="hint">{reasons}</ul>' if reasons else ""
     return f'<div class="figures many{" finished" if finished else ""}">{"".join(figures)}</div>{SCORES}{left}'

@@ -1,4 +1,4 @@
-"""The comparison that the paper is about: pasted or blended, with the prior loss or without it."""
+"""The tab with the paper's ablation: pasted or blended, with or without the prior loss."""
 
 import json
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ from ..runs.search import search
 from ..runs.turns import TURNS
 from .views import figure, hint, of_scene, progress
 
-EXPLANATION = """The paper adds two parts to the search: **blending**, which keeps the gradients of what was generated
-and takes the colours at the rim, and a **prior**, the discriminator's opinion. This fills your scene with and without
-each."""
-RIM = 28  # model pixels a side of the magnified part
-TIMES = 8  # by which differences are amplified
-# Scenes in which a part can be seen. At the paper's weight the prior hardly changes anything, so it is a hundredfold.
+EXPLANATION = """The paper adds two parts to the search: **blending**, which keeps the generated picture's gradients and
+matches the colours at the hole's rim, and a **prior**, the discriminator's score. This fills your scene with and
+without each."""
+RIM = 28  # side of the magnified part in model pixels
+TIMES = 8  # amplification of differences
+# Scenes in which each part has a visible effect. The prior has hardly any at the paper's weight, so use 100 times.
 SHOWCASES = {
     "Where blending matters: a search cut short": {"example": 4, "settings": {"mode": "paper", "steps": 30}},
-    "Where the prior matters: a hundred times its weight": {
+    "Where the prior matters: 100 times its weight": {
         "example": 7,
         "settings": {"mode": "paper", "steps": 200, "prior_weight": 0.3},
     },
@@ -37,7 +37,7 @@ BLENDS = {"pasted": "overlay", "blended": "poisson"}
 
 
 def add_tab(scene: Component) -> None:
-    """Adds the tab to the page that is being built; `scene` holds what the browser last described."""
+    """Adds the tab to the page being built; `scene` holds the browser's latest description of the scene."""
     with gr.Tab("Parts of the method"):
         gr.Markdown(EXPLANATION)
         with gr.Row():
@@ -52,7 +52,7 @@ def add_tab(scene: Component) -> None:
 
 
 def compare(asked: str, request: gr.Request) -> Iterator[str]:
-    """Searches twice in one batch, with lambda and without: the four pictures as HTML."""
+    """Searches with and without the prior in one batch, and yields the four pictures as HTML."""
     with errors_as_messages():
         wanted = Asked.parse(asked)
         scene = wanted.scene_to_fill()
@@ -71,7 +71,7 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
 
 
 def show(scene: Scene, result: Result, weight: float) -> str:
-    """Damaged, filled and original, the two-by-two matrix, its magnified rim, and what differs in words."""
+    """Returns as HTML: damaged, filled and original, the two-by-two matrix with magnified rims, and the differences."""
     made = {name: result.compose(blend) for name, blend in BLENDS.items()}  # (2, H, W, 3), with the prior first
     blended, pasted, without = made["blended"][0], made["pasted"][0], made["blended"][1]
     top = [
@@ -90,24 +90,24 @@ def show(scene: Scene, result: Result, weight: float) -> str:
         rows += f'<tr><th scope="row">{name}</th>{cells}</tr>'
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "Pasted", "Blended"))
     differences = [
-        figure(amplified(pasted, blended), f"What blending changes, {TIMES} times"),
-        figure(amplified(without, blended), f"What the prior changes, {TIMES} times"),
+        figure(amplified(pasted, blended), f"Effect of blending, amplified {TIMES} times"),
+        figure(amplified(without, blended), f"Effect of the prior, amplified {TIMES} times"),
     ]
     words = (
         f"The step across the rim is {seam(pasted, scene.hole):.1f} grey levels when pasted and "
         f"{seam(blended, scene.hole):.1f} when blended ({seam(scene.picture, scene.hole):.1f} in the original); "
-        f"the prior changes {change(without, blended, scene.hole):.1f} grey levels in the hole on average."
+        f"the prior changes the hole by {change(without, blended, scene.hole):.1f} grey levels on average."
     )
     return (
         f'<p class="verdict">{words}</p><div class="figures">{"".join(top)}</div>'
         f'<table class="matrix"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
         f'<div class="figures">{"".join(differences)}</div>'
-        + hint("Grey levels go from 0 to 255; each pair shows the picture and a part of its rim, magnified.")
+        + hint("Grey levels range from 0 to 255. Each pair shows the picture and a magnified part of the rim.")
     )
 
 
 def seam(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> float:
-    """Mean difference, in grey levels, between neighbours of which one is in the hole and one is not."""
+    """Mean difference in grey levels between neighbouring pixels on either side of the hole's rim."""
     grey = image.astype(float).mean(axis=2)
     steps = []
     for axis in (0, 1):
@@ -123,12 +123,12 @@ def change(one: NDArray[np.uint8], other: NDArray[np.uint8], hole: NDArray[np.bo
 
 
 def amplified(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The difference of two pictures on grey, `TIMES` as strong."""
+    """Returns the difference of two pictures around mid-grey, amplified `TIMES`."""
     return (128 + TIMES * (one.astype(int) - other)).clip(0, 255).astype(np.uint8)
 
 
 def rim_box(hole: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """A square of the picture in which much of the hole's rim lies."""
+    """Returns a square of the picture that contains much of the hole's rim."""
     rim = (binary_dilation(hole) & ~hole).astype(np.uint8)
     side = min(RIM, len(hole))
     share = np.asarray(Image.fromarray(255 * rim).resize((8, 8), Image.Resampling.BOX))

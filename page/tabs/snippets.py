@@ -1,7 +1,7 @@
-"""Code that does what the page is set to do: in Python, on the command line, and through the page's API.
+"""Code that reproduces a scene: in Python, on the command line, and through the page's API.
 
-The three run one after another in a copy of the project: the first writes `mask.png`, and for a photo `square.png`,
-which the others take.
+Run the three in order in a copy of the project: the first writes `mask.png`, and for a photo `square.png`, which the
+others read.
 """
 
 import base64
@@ -26,7 +26,7 @@ result = model({pictures}, hole{options})
 """
 READ = 'picture = Image.open("{path}")'
 READ_PHOTO = """photo = np.asarray(read_image("{path}"))
-square = {square}  # what the model sees of it
+square = {square}  # the part that the model sees
 picture = Image.fromarray(photo[square.slices])
 picture.save("square.png")"""
 SAVE = """for number, image in enumerate(result.images, start=1):
@@ -50,12 +50,12 @@ for seed in {seeds}:
         seed=seed,{options}
         api_name="/inpaint",
     )
-    print(filled, details)  # the path of the filled picture; its losses
+    print(filled, details)  # path of the filled picture, and its losses
 """
 
 
 def python(scene: Scene) -> str:
-    """A script that uses the library."""
+    """Returns a script that uses the library."""
     choice, rows = scene.choice, _rows(scene)
     first = choice.settings.seed
     imports = ["from PIL import Image\n", "from inpainter import Inpainter, masks"]
@@ -83,11 +83,11 @@ def python(scene: Scene) -> str:
 
 
 def command(scene: Scene) -> str:
-    """One command line a candidate, with a remark where they lack a setting."""
+    """Returns one command line per candidate, with a remark on unsupported settings."""
     choice = scene.choice
     options = _options(choice)
     lacking = {"window", "norm", "learning_rate"} & options.keys()
-    remark = f"# Without {' and '.join(sorted(lacking))}, which the command line does not have.\n" if lacking else ""
+    remark = f"# Without {' and '.join(sorted(lacking))}: the command line does not support it.\n" if lacking else ""
     there = {name: value for name, value in options.items() if name not in {*lacking, "seed"}}
     words = "".join(f" --{name.replace('_', '-')} {value}" for name, value in there.items())
     fields = {"path": _square(scene), "model": scene.model, "options": words}
@@ -98,7 +98,7 @@ def command(scene: Scene) -> str:
 
 
 def client(scene: Scene, address: str) -> str:
-    """A script that asks the page at `address`."""
+    """Returns a script that calls the API of the page at `address`."""
     options = {name: value for name, value in _options(scene.choice).items() if name != "seed"}
     if "window" in options:
         options["window"] = 0
@@ -112,7 +112,7 @@ def client(scene: Scene, address: str) -> str:
 
 
 def _options(choice: Choice) -> dict[str, Any]:
-    """What differs from the library's defaults, as its keywords."""
+    """Returns the settings that differ from the library's defaults, as keywords."""
     usual = Settings()
     return {name: value for name, value in vars(choice.settings).items() if value != getattr(usual, name)}
 
@@ -122,7 +122,7 @@ def _rows(scene: Scene) -> int:
 
 
 def _hole(scene: Scene) -> tuple[str, set[str]]:
-    """An expression for the hole, and what it has to import."""
+    """Returns an expression for the hole, and the imports it needs."""
     size, (kind, _, which) = len(scene.hole), scene.preset.partition(":")
     calls = {
         "center": lambda: (f"masks.center({size})", masks.center(size)),
@@ -132,7 +132,7 @@ def _hole(scene: Scene) -> tuple[str, set[str]]:
     }
     if kind in calls:
         call, hole = calls[kind]()
-        if (hole == scene.hole).all():  # and not drawn over since
+        if (hole == scene.hole).all():  # unless it was edited since
             return call, set()
     text = base64.b64encode(zlib.compress(np.packbits(scene.hole).tobytes(), 9)).decode()
     bits = f'np.frombuffer(zlib.decompress(base64.b64decode("{text}")), np.uint8)'
@@ -147,5 +147,5 @@ def _path(scene: Scene) -> str:
 
 
 def _square(scene: Scene) -> str:
-    """The picture that the Python script leaves for the others: what the model sees, and no more."""
+    """Returns the path of the picture for the other snippets: for a photo, the square saved by the Python script."""
     return "square.png" if scene.square and scene.photo else _path(scene)

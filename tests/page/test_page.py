@@ -368,7 +368,7 @@ def test_everything_erased_is_answered_live_with_a_sample(page):
 def test_nothing_erased_gives_one_sentence(page):
     page.locator("#clear").click()
     page.locator("#run").click()
-    expect(page.locator("#status")).to_contain_text("Nothing is missing yet")
+    expect(page.locator("#status")).to_contain_text("Nothing is erased yet")
 
 
 def test_a_mask_file_makes_the_hole_and_can_be_inverted(page, tmp_path):
@@ -440,7 +440,7 @@ def test_the_frame_is_moved_by_keyboard_and_dragged(page, tmp_path):
         (b"This is no picture.", "not an image"),
         (EXAMPLES[0].read_bytes()[:3000] if EXAMPLES else b"", "damaged or incomplete"),
         ((1, 1), "too small"),
-        ((9000, 8000), "more than the 50 megapixels"),
+        ((9000, 8000), "limit of 50 megapixels"),
     ],
     ids=["text", "truncated", "tiny", "huge"],
 )

@@ -97,7 +97,7 @@ def test_what_is_no_scene_is_answered_with_one_sentence(text):
         ({"model": "nobody"}, "no model 'nobody'"),
         ({"model": []}, "no model"),
         ({"picture": "example:../../etc/passwd"}, "no example"),
-        ({"picture": "photo:guess"}, "no longer here"),
+        ({"picture": "photo:guess"}, "has been deleted"),
         ({"settings": {"steps": 10**9}}, "steps must be"),
         ({"settings": {"steps": "many"}}, "steps must be"),
         ({"settings": {"window": 10**6}}, "window must be"),
@@ -209,7 +209,7 @@ def test_everything_missing_is_answered_with_a_sample(tiny_offer):
 
 def test_nothing_missing_is_answered_with_one_sentence(tiny_offer):
     (told,) = answers(described(hole=np.zeros((16, 16), bool)))
-    assert "Nothing is missing yet" in told["text"]
+    assert "Nothing is erased yet" in told["text"]
 
 
 def test_a_live_fill_is_one_short_search_with_the_rest_as_set(tiny_offer):
@@ -346,7 +346,7 @@ def test_only_an_upload_can_be_brought(uploads, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.png"
     Image.new("RGB", (64, 64)).save(elsewhere)
     told = json.loads(framing.take_photo(json.dumps({"ticket": 1, "model": "x", "path": str(elsewhere)}), None))
-    assert told == {"ticket": 1, "error": "There is no such upload: choose the picture again."}
+    assert told == {"ticket": 1, "error": "The upload was not found: choose the picture again."}
 
 
 def test_a_square_stays_inside_its_photo(tmp_path):
