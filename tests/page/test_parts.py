@@ -338,7 +338,7 @@ def test_a_photo_that_lies_on_its_side_is_upright(tmp_path):
 
 def test_photos_beyond_the_limit_are_refused_before_they_are_decoded(tmp_path):
     Image.new("1", (9000, 8000)).save(tmp_path / "photo.png")
-    with pytest.raises(ValueError, match="9000x8000 pixels are more than the 50 megapixels"):
+    with pytest.raises(ValueError, match="9000x8000 pixels exceed this page's limit of 50 megapixels"):
         store.read_reduced(tmp_path / "photo.png")
 
 
