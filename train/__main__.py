@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from what is saved (training with --resume)", file=sys.stderr)
+        print("stopped; run the same command again to continue (training: add --resume)", file=sys.stderr)
         return 130
     return 0
 

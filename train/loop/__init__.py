@@ -1,1 +1,1 @@
-"""The training loop: the run, the trainer, checkpoints, and watching."""
+"""The training loop: run, trainer, checkpoints and monitoring."""

@@ -1,4 +1,4 @@
-"""The command-line options that every kind of training has, and what they say to train on."""
+"""Command-line options shared by all kinds of training, and the accelerator they select."""
 
 import argparse
 import logging
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Options that decide how training goes on: a resumed run has to repeat them. How far to go is not among them.
+# Options that affect the course of training; a resumed run must repeat them. Its length is not among them.
 SETTINGS = ("seed", "batch_size", "channels", "learning_rate", "no_flips", "precision")
 GENERATOR_SETTINGS = ("latent_size", "beta1", "ema")
 
 
 def number(kind: type, least: float, most: float = sys.float_info.max) -> Callable[[str], float]:
-    """An argparse type: a whole (`int`) or any (`float`) number from `least` to `most`."""
+    """Returns an argparse type: a whole number (`int`) or any number (`float`) from `least` to `most`."""
 
     def parse(text: str) -> float:
         try:
@@ -39,23 +39,26 @@ def number(kind: type, least: float, most: float = sys.float_info.max) -> Callab
 
 
 def add_held_out(parser: argparse.ArgumentParser) -> None:
-    """Adds the option of a command that measures models on what training held out."""
+    """Adds the option of commands that measure models on the pictures held out of training."""
     parser.add_argument(
         "--held-out",
         type=number(int, 2),
         default=500,
-        help="how many pictures, the last ones, training did not see (default %(default)s, as in training)",
+        help="number of pictures held out of training, the last ones (default %(default)s, as in training)",
     )
 
 
 def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, least_held_out: int = 0) -> None:
-    """Adds the options that `run.train` takes; the networks' own, `--channels` among them, come beside them."""
+    """Adds the options of `run.train`; each recipe adds those of its networks, `--channels` among them."""
     parser.add_argument(
         "--data", required=True, help="folder or zip of images, a Hugging Face dataset, or a release as downloaded"
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, log, samples and model")
     parser.add_argument(
-        "--images", type=number(int, 1), default=600_000, help="images to train on in all (default %(default)s)"
+        "--images",
+        type=number(int, 1),
+        default=600_000,
+        help="images to train on in total (default %(default)s)",
     )
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out, if there is one")
     parser.add_argument("--no-flips", action="store_true", help="no horizontal flips (digits, text)")
@@ -63,18 +66,18 @@ def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, le
         "--every", type=number(float, 0), default=240, help="seconds between checkpoints (default %(default)s)"
     )
     parser.add_argument("--seed", type=number(int, 0), default=0)
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one) or cpu")
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one) or cpu")
     parser.add_argument(
         "--keep-every",
         type=number(int, 1),
         metavar="IMAGES",
-        help="keep the model as well, in snapshots/, every so many images and at the end, for `select`",
+        help="also save the model in snapshots/ every IMAGES images and at the end, for `select`",
     )
     parser.add_argument(
         "--held-out",
         type=number(int, least_held_out),
         default=500,
-        help="last images of the data, kept for validation (default %(default)s)",
+        help="number of images, the last ones, held out for validation (default %(default)s)",
     )
     parser.add_argument(
         "--batch-size", type=number(int, least_batch), default=64, help="per process (default %(default)s)"
@@ -83,20 +86,20 @@ def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, le
         "--precision", choices=("bf16", "no"), default="bf16", help="mixed precision (default %(default)s)"
     )
     parser.add_argument(
-        "--tracker", metavar="NAME", help="where to log as well: tensorboard, wandb or another that accelerate knows"
+        "--tracker", metavar="NAME", help="also log to tensorboard, wandb or another tracker that accelerate supports"
     )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that the training of every generator has."""
+    """Adds the options shared by the training of all generators."""
     add_loop_arguments(parser)
-    parser.add_argument("--learning-rate", type=number(float, 0), default=2e-4, help="of Adam (default %(default)s)")
-    parser.add_argument("--beta1", type=number(float, 0, 0.999), default=0.5, help="of Adam (default %(default)s)")
+    parser.add_argument("--learning-rate", type=number(float, 0), default=2e-4, help="for Adam (default %(default)s)")
+    parser.add_argument("--beta1", type=number(float, 0, 0.999), default=0.5, help="for Adam (default %(default)s)")
     parser.add_argument(
         "--ema",
         type=number(float, 0, 1),
         default=0.999,
-        help="decay a step of the average of G (default %(default)s)",
+        help="decay per step of G's moving average (default %(default)s)",
     )
     parser.add_argument(
         "--channels",
@@ -104,37 +107,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[512, 256, 128, 64],
         metavar="WIDTH",
-        help="of G from 4x4 pixels up, each doubling the size (default 512 256 128 64: 64x64 pixels)",
+        help="channels of G from 4x4 pixels up, each doubling the size (default 512 256 128 64: 64x64 pixels)",
     )
-    parser.add_argument("--latent-size", type=number(int, 1), default=100, help="of a code (default %(default)s)")
+    parser.add_argument(
+        "--latent-size", type=number(int, 1), default=100, help="of a code (default %(default)s)"
+    )
 
 
 def shape(arguments: argparse.Namespace, config_class: type[DCGANConfig], **more: str) -> DCGANConfig:
-    """The configuration of a model of the shape asked for; raises `ModelError` if it cannot be built."""
+    """Builds the configuration of a model from the options; raises `ModelError` if it is not valid."""
     channels = tuple(arguments.channels)
     size = 4 * 2 ** len(channels)
     return config_class(image_size=size, latent_size=arguments.latent_size, channels=channels, **more)
 
 
 def recipe(arguments: argparse.Namespace) -> dict[str, float]:
-    """What every trainer takes, by its names."""
+    """Returns the arguments shared by all trainers, by name."""
     return {name: getattr(arguments, name) for name in ("learning_rate", "beta1", "ema", "seed")}
 
 
 def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
-    """Finds out what to train on: device, precision, and the other processes if there are any.
+    """Sets up the device, the precision and the other processes, if any.
 
     Raises:
-        ValueError: when packages, the device or the tracker are missing.
+        ValueError: if a package, the device or the tracker is missing.
     """
     try:
         import accelerate
-        import matplotlib  # noqa: F401  a whole run before its curves cannot be drawn would be a pity
+        import matplotlib  # noqa: F401  fail now, not when the curves are drawn
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
     except ImportError as error:
-        raise ValueError(
-            f"training needs a package that is missing ({error}): pip install 'inpainter[train]'."
-        ) from error
+        raise ValueError(f"training needs a missing package ({error}): pip install 'inpainter[train]'.") from error
     known, available = sorted(LOGGER_TYPE_TO_CLASS), [str(name) for name in get_available_trackers()]
     if arguments.tracker and arguments.tracker not in known:
         raise ValueError(f"--tracker must be one of {', '.join(known)}, got {arguments.tracker!r}.")
@@ -148,8 +151,8 @@ def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
         project_dir=arguments.out,
     )
     if accelerator.num_processes == 1 and "MASTER_ADDR" in os.environ:
-        # accelerate's launcher starts several processes on CPUs only through MPI, and says nothing without it.
+        # On CPUs, accelerate's launcher needs MPI to start several processes, and fails silently without it.
         logger.warning("a launcher announced several processes, but this is the only one; try --multi_gpu or torchrun")
     if not accelerator.is_main_process:
-        logging.getLogger("train").setLevel(logging.ERROR)  # what the main process says is enough
+        logging.getLogger("train").setLevel(logging.ERROR)  # only the main process logs
     return accelerator

@@ -1,12 +1,11 @@
-"""A training run: the loop that steps, watches, saves and can be stopped.
+"""A training run: the loop that steps, monitors, saves and can be interrupted.
 
-The same loop serves one CPU or GPU and several of either, on several machines if they share `--out`:
+The same loop runs on one CPU or GPU or on several, on several machines if they share `--out`:
 
     python -m train gan ...
-    accelerate launch --multi_gpu --num_processes 4 -m train gan ...      (of GPUs, or of CPUs where there are none)
+    accelerate launch --multi_gpu --num_processes 4 -m train gan ...      (on GPUs, or on CPUs if there are none)
 
-Each process trains on its share of every batch (`--batch-size` is per process), and only the main one
-writes.
+Each process trains on its share of every batch (`--batch-size` is per process); only the main one writes.
 """
 
 import argparse
@@ -38,32 +37,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SNAPSHOTS_NAME = "snapshots"
-CHECK_STEPS = 16  # between looks at the losses, each of which waits for the device
+CHECK_STEPS = 16  # between checks of the losses, which synchronise with the device
 
 
 def train(
     arguments: argparse.Namespace, make_trainer: Callable[["Accelerator"], Trainer], more: tuple[str, ...]
 ) -> None:
-    """Trains from the start or the checkpoint to `--images`, or until it is told to stop.
+    """Trains from scratch or from the checkpoint up to `--images`, or until interrupted.
 
     Args:
-        arguments: with the options of `options.add_loop_arguments`, and all that are in `SETTINGS`.
-        make_trainer: makes the trainer, given what to train on.
-        more: names of further arguments that decide how training goes on, besides `SETTINGS`.
+        arguments: parsed options of `options.add_loop_arguments`, including all of `SETTINGS`.
+        make_trainer: builds the trainer for an accelerator.
+        more: names of further arguments, besides `SETTINGS`, that affect the course of training.
 
     Raises:
-        ValueError: when it cannot start or go on, and why.
+        ValueError: if it cannot start or continue; says why.
     """
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / CHECKPOINT_NAME
     if checkpoint.exists() and not arguments.resume:
-        raise ValueError(f"{checkpoint} exists: add --resume to continue it, or choose another --out.")
+        raise ValueError(f"{checkpoint} already exists: add --resume to continue it, or choose another --out.")
     keep_freed_memory()
     accelerator = make_accelerator(arguments)
     trainer = make_trainer(accelerator)
     config = trainer.model.config
-    with accelerator.local_main_process_first():  # one reads and caches, the others find it done
+    with accelerator.local_main_process_first():  # it reads and caches the data; the others use the cache
         images, held_out = split(load_images(arguments.data, config.image_size), arguments.held_out)
     batch = arguments.batch_size * accelerator.num_processes
     if len(images) < batch:
@@ -75,10 +74,10 @@ def train(
         if accelerator.is_main_process:
             logger.info("resumed at step %d", trainer.step)
     elif arguments.resume and accelerator.is_main_process:
-        logger.info("%s: nothing to resume yet, so this is a new run", out)
+        logger.info("%s: no checkpoint to resume; starting a new run", out)
     starts = accelerator.gather(torch.tensor([trainer.step], device=accelerator.device))
     if starts.min() != starts.max():
-        raise ValueError(f"{out} must be a folder that all machines share: they start at steps {starts.tolist()}.")
+        raise ValueError(f"{out} must be a folder shared by all machines: they start at steps {starts.tolist()}.")
     if arguments.tracker:
         accelerator.init_trackers("inpainter", {n: _plain(value) for n, value in settings.items() if value is not None})
     TrainingRun(trainer, arguments, settings, images, held_out).loop()
@@ -88,15 +87,15 @@ def train(
 
 @dataclass
 class TrainingRun:
-    """One run between its start and its end: what is not in the checkpoint."""
+    """State of a run in progress that is not part of the checkpoint."""
 
     trainer: Trainer
     arguments: argparse.Namespace
     settings: dict
     images: Tensor  # uint8 (N, 3, H, W), the training images
     held_out: Tensor
-    total: dict[str, Tensor] = field(default_factory=dict)  # sums of what the steps returned, since the last save
-    mark: float = field(default_factory=time.monotonic)  # when the last save was done
+    total: dict[str, Tensor] = field(default_factory=dict)  # sums of the steps' results since the last save
+    mark: float = field(default_factory=time.monotonic)  # time of the last save
 
     def __post_init__(self):
         self.out: Path = self.arguments.out
@@ -106,12 +105,12 @@ class TrainingRun:
         self.records = watch.read_log(self.out / watch.LOG_NAME, self.trainer.step)
 
     def loop(self) -> None:
-        """Steps until `--images` or a signal to stop; saves every `--every` seconds, for snapshots, and at the end."""
+        """Steps up to `--images` or a stop signal; saves every `--every` seconds, for snapshots, and at the end."""
         trainer, main = self.trainer, self.accelerator.is_main_process
         steps = self.arguments.images // self.batch
         if main and 0 < steps <= trainer.step:
             logger.info(
-                "%s is trained on %d images already; for more, raise --images", self.out, trainer.step * self.batch
+                "%s is already trained on %d images; to continue, raise --images", self.out, trainer.step * self.batch
             )
         bar = tqdm(total=steps * self.batch, initial=trainer.step * self.batch, unit="img", disable=not main)
         stop = False
@@ -129,10 +128,10 @@ class TrainingRun:
             if trainer.step > self.mark_step or not trainer.step:
                 self.save()
         if stop and main:
-            logger.info("stopped at step %d, all saved; --resume goes on from here", trainer.step)
+            logger.info("stopped at step %d and saved; continue with --resume", trainer.step)
 
     def train_step(self) -> None:
-        """One step on this process's share of the next batch."""
+        """Takes one step on this process's share of the next batch."""
         step, process, size = self.trainer.step, self.accelerator.process_index, self.arguments.batch_size
         indices = batch_indices(step, self.batch, len(self.images), self.arguments.seed)[process * size :][:size]
         random = step_generator(self.arguments.seed, step, process)
@@ -143,9 +142,9 @@ class TrainingRun:
             self._means()
 
     def save(self, keep: bool = False) -> dict[str, float]:
-        """Writes the checkpoint, and everything that people look at; returns the means since the last save.
+        """Writes the checkpoint and everything for people to look at; returns the means since the last save.
 
-        All processes call it at the same step, and the main one writes. With `keep` a snapshot is among it.
+        All processes call it at the same step, and the main one writes. With `keep`, it also writes a snapshot.
         """
         trainer = self.trainer
         elapsed = time.monotonic() - self.mark
@@ -159,14 +158,14 @@ class TrainingRun:
         return means
 
     def _write(self, measured: dict[str, float], keep: bool) -> None:
-        """Snapshot, checkpoint, log, curves, samples, trackers and the model folder."""
+        """Writes snapshot, checkpoint, log, curves, trackers, samples and the model folder."""
         trainer = self.trainer
         model = trainer.published()
         pictures, more = trainer.look(model, self.images, self.held_out)
         record = {"step": trainer.step, "images": trainer.step * self.batch, "seconds": round(trainer.seconds)}
         record |= measured | more
         model.config = dataclasses.replace(model.config, training=self._summary(record))
-        if keep:  # before the checkpoint: a run that goes on from it will not come by here again
+        if keep:  # before the checkpoint: a run resumed from it would not write this snapshot again
             trainer.write(model, self.out / SNAPSHOTS_NAME / f"{record['images']:07d}", pictures)
         state = {**trainer.state_dict(), "settings": self.settings}
         save_checkpoint(self.out / CHECKPOINT_NAME, state)
@@ -180,12 +179,12 @@ class TrainingRun:
         trainer.write(model, self.out / "model", pictures)
 
     def _is_snapshot(self, step: int, last: int) -> bool:
-        """Whether the model after `step` is kept: the first of every `--keep-every` images, and the last of all."""
+        """Returns whether to keep the model after `step`: the first past each `--keep-every` images, and the last."""
         every = self.arguments.keep_every
         return bool(every) and (step == last or step * self.batch // every > (step - 1) * self.batch // every)
 
     def _summary(self, record: dict) -> dict:
-        """The record of the training that a model's configuration and card carry."""
+        """Builds the training record for the model's configuration and card."""
         summary = {
             "data": Path(self.arguments.data).name,
             "training_images": len(self.images),
@@ -194,15 +193,18 @@ class TrainingRun:
             "hours": round(record["seconds"] / 3600, 2),
             "flips": not self.arguments.no_flips,
         }
-        shape = {"no_flips", *(field.name for field in dataclasses.fields(self.trainer.model.config))}  # said elsewhere
+        shape = {
+            "no_flips",
+            *(field.name for field in dataclasses.fields(self.trainer.model.config)),
+        }  # recorded elsewhere
         settings = {name: value for name, value in self.settings.items() if name not in {*shape, *summary}}
         return summary | settings | self.trainer.summary()
 
     def _means(self) -> dict[str, float]:
-        """Means of what the steps returned since the last save, over all processes.
+        """Returns the means of the steps' results since the last save, over all processes.
 
         Raises:
-            ValueError: when one is NaN or infinite.
+            ValueError: if one is NaN or infinite.
         """
         count = self.trainer.step - self.mark_step
         if not count:
@@ -211,13 +213,13 @@ class TrainingRun:
         means = {name: round(value / count, 4) for name, value in zip(self.total, sums, strict=True)}
         if not all(map(_finite, sums)):
             raise ValueError(
-                f"the loss became NaN or infinite by step {self.trainer.step}; the last checkpoint is from before. "
-                "Try a lower --learning-rate."
+                f"the loss became NaN or infinite by step {self.trainer.step}; the last checkpoint is from before "
+                "that. Try a lower --learning-rate."
             )
         return means
 
     def _agree(self, *flags: bool) -> tuple[bool, ...]:
-        """Each flag, if any process raises it: processes that differ would wait for each other for ever."""
+        """Returns each flag as raised if any process raises it; processes that disagreed would deadlock."""
         if self.accelerator.num_processes == 1:
             return flags
         raised = torch.tensor(flags, dtype=torch.float32, device=self.accelerator.device)
@@ -225,16 +227,16 @@ class TrainingRun:
 
 
 def snapshots(run: Path) -> list[Path]:
-    """The model folders that a run kept, oldest first. Raises ValueError when there are none."""
+    """Lists a run's snapshot folders, oldest first; raises ValueError if there are none."""
     folders = sorted(path.parent for path in (run / SNAPSHOTS_NAME).glob(f"*/{WEIGHTS_NAME}"))
     if not folders:
-        raise ValueError(f"{run / SNAPSHOTS_NAME} holds no snapshots; train with --keep-every IMAGES to have some.")
+        raise ValueError(f"{run / SNAPSHOTS_NAME} contains no snapshots; train with --keep-every IMAGES to save some.")
     return folders
 
 
 @contextmanager
 def stopping_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and Ctrl-C in a list in place of their effects. A second one has its usual effect."""
+    """Collects SIGTERM and Ctrl-C in a list instead of acting on them; a second signal has its usual effect."""
     received: list[int] = []
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -259,5 +261,5 @@ def _finite(value: float) -> bool:
 
 
 def _plain(value: object) -> str | int | float:
-    """A setting as trackers take it."""
+    """Converts a setting to a type that trackers accept."""
     return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value

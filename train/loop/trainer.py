@@ -1,8 +1,8 @@
-"""What every training shares: its state and checkpoints, the optimisers, several processes as one; G's average.
+"""Base classes of all trainers: state, checkpoints, optimisers, gradients averaged over processes, and G's average.
 
-The networks are not wrapped for distributed training. A step of a GAN runs D three times and trains it
-once, which a wrapper that counts on one backward a forward has to be talked out of; averaging the
-gradients by hand is one call, and on one process nothing at all.
+The networks are not wrapped for distributed training. A GAN step runs D three times and trains it once, which conflicts
+with wrappers that expect one backward pass per forward pass. Averaging the gradients by hand takes one call, and none
+in a single process.
 """
 
 import copy
@@ -30,19 +30,19 @@ if TYPE_CHECKING:  # a part of the extra "train", needed by no other command
     from accelerate import Accelerator
 
 CHECKPOINT_NAME = "checkpoint.pt"
-# Of glibc's mallopt, and what to set: no mapping of its own for a large block, nothing given back, room in advance.
+# Parameters of glibc's mallopt and their values: never mmap large blocks, never trim, allocate in large steps.
 ALLOCATOR = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**28)}
 
 
 @dataclass
 class Trainer:
-    """All the state of a run: what a checkpoint holds, the step that changes it, and what comes out of it.
+    """State of a run: the contents of a checkpoint, the training step, and the published model.
 
-    A kind of training adds its networks and optimisers to `parts`, and implements `train_step` and `look`.
+    A subclass adds its networks and optimisers to `parts`, and implements `train_step` and `look`.
 
-    Every process trains on a batch of its own and keeps its own batch statistics, as DCGAN does on
-    several GPUs; gradients are averaged over the processes. So N processes take the steps of one process
-    that averages the gradients of N batches, and `--batch-size` is per process.
+    Each process trains on its own batch with its own batch statistics, as DCGAN does on several GPUs; gradients are
+    averaged over the processes. N processes thus step like one process that averages the gradients of N batches;
+    `--batch-size` is per process.
     """
 
     model: PretrainedModel
@@ -52,8 +52,8 @@ class Trainer:
     beta2: float = 0.999
     seed: int = 0
     step: int = 0
-    seconds: float = 0.0  # of training, over all resumed parts
-    parts: dict[str, Any] = field(init=False)  # by their names in a checkpoint; each has a state_dict
+    seconds: float = 0.0  # of training, including before a resume
+    parts: dict[str, Any] = field(init=False)  # by name in the checkpoint; each has a state_dict
 
     def __post_init__(self):
         self.device = self.accelerator.device
@@ -61,7 +61,7 @@ class Trainer:
         self.parts = {"model": self.model}
 
     def initialised(self) -> nn.Module:
-        """The model with the weights that training starts from."""
+        """Returns the model with its initial weights."""
         return initialise(self.model, self.seed)
 
     def state_dict(self) -> dict:
@@ -69,52 +69,52 @@ class Trainer:
         return {**parts, "step": self.step, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes over a state; raises `ModelError` when it is one of other parts."""
+        """Restores a state; raises `ModelError` if its parts do not match."""
         for name, part in self.parts.items():
             try:
                 part.load_state_dict(state[name])
             except (KeyError, RuntimeError, ValueError) as error:
-                raise ModelError(f"the checkpoint does not hold this run's {name.replace('_', ' ')}.") from error
+                raise ModelError(f"the checkpoint lacks this run's {name.replace('_', ' ')}.") from error
         self.step, self.seconds = state["step"], state["seconds"]
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
-        """One step on real images (N, 3, H, W) in [-1, 1]; returns means over the batch, without gradient."""
+        """Takes one step on real images (N, 3, H, W) in [-1, 1]; returns means over the batch, without gradient."""
         raise NotImplementedError
 
     def published(self) -> PretrainedModel:
-        """A copy of the model as it would be published now, in evaluation mode and without gradients."""
+        """Returns a copy of the model to publish now, in evaluation mode and without gradients."""
         return copy.deepcopy(self.model).eval().requires_grad_(False)
 
     def look(self, model: PretrainedModel, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
-        """What people look at: pictures that the published model makes, and what is measured of them.
+        """Returns pictures from the published model for people to look at, and measurements of them.
 
         Args:
-            images, held_out: the pictures of training and validation, uint8 (N, 3, H, W).
+            images, held_out: training and validation pictures, uint8 (N, 3, H, W).
         """
         raise NotImplementedError
 
     def write(self, model: PretrainedModel, folder: Path, pictures: Image.Image) -> None:
-        """Writes the model folder of the published model, whole or not at all; `pictures` are those of `look`."""
+        """Writes the published model's folder atomically; `pictures` are those from `look`."""
         with replaced(folder) as staged:
             model._save_pretrained(staged)
             pictures.save(staged / SAMPLES_NAME)
 
     def summary(self) -> dict[str, Any]:
-        """What this kind of training adds to the record of it that the model carries, beside its settings."""
+        """Returns what this kind of training adds to the training record, besides its settings."""
         return {}
 
     def place(self, module: nn.Module) -> nn.Module:
-        """Moves a network to where it is trained."""
+        """Moves a network to the training device."""
         return module.to(self.device, memory_format=torch.channels_last).train()
 
     def adam(self, *networks: nn.Module, learning_rate: float | None = None) -> torch.optim.Adam:
-        """Adam over the networks' parameters; `learning_rate` in place of the training's."""
+        """Creates an Adam optimiser for the networks; `learning_rate` overrides the training's."""
         parameters = [parameter for network in networks for parameter in network.parameters()]
         rate = self.learning_rate if learning_rate is None else learning_rate
         return torch.optim.Adam(parameters, lr=rate, betas=(self.beta1, self.beta2), fused=True)
 
     def update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        """One step of an optimiser on a loss, with the gradients of all processes."""
+        """Takes one optimiser step on a loss, with gradients averaged over all processes."""
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         average_gradients(self.accelerator, (p for group in optimizer.param_groups for p in group["params"]))
@@ -123,7 +123,7 @@ class Trainer:
 
 @dataclass
 class GeneratorTrainer(Trainer):
-    """Trains a model with a `generator`; the average of G over the steps is what gets published."""
+    """Trains a model with a `generator`; publishes the moving average of G."""
 
     model: LatentModel
     ema: float = 0.999  # decay per step
@@ -134,21 +134,21 @@ class GeneratorTrainer(Trainer):
         self.parts["average"] = self.average
 
     def follow(self) -> None:
-        """Moves the average towards G, and counts the step."""
-        # The decay warms up, so that the average forgets its random start.
+        """Updates the moving average of G and counts the step."""
+        # The decay warms up, so that the average forgets the random initial weights.
         decay = min(self.ema, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.generator.parameters()), 1 - decay)
         self.step += 1
 
     def published(self) -> LatentModel:
-        """A copy with the averaged G, its batch-norm statistics measured on its own images."""
+        """Returns a copy with the averaged G, its batch-norm statistics measured on its own images."""
         model = copy.deepcopy(self.model)
         model.generator.load_state_dict(self.average.state_dict())
-        with self.accelerator.autocast():  # bfloat16 errs less than a sample of this size
+        with self.accelerator.autocast():  # bfloat16's error is smaller than the sampling error
             return measure_statistics(model, self.seed)
 
     def look(self, model: LatentModel, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
-        """Samples of codes that stay the same throughout, and how varied they are, relative to real images."""
+        """Returns samples from codes fixed throughout the run, and their diversity relative to real images."""
         z = model.sample_latents(64, torch.Generator().manual_seed(self.seed)).to(self.device)
         some = images[:: max(1, len(images) // 500)]
         with torch.no_grad():
@@ -156,7 +156,7 @@ class GeneratorTrainer(Trainer):
         return hub.sample_grid(model, z), {"diversity": round(diversity, 3)}
 
     def write(self, model: LatentModel, folder: Path, pictures: Image.Image) -> None:
-        hub.save(model, folder)  # with samples of codes that are the same for every model
+        hub.save(model, folder)  # with samples from the same codes for every model
 
 
 def measure_statistics(model: LatentModel, seed: int = 0) -> LatentModel:
@@ -169,7 +169,7 @@ def measure_statistics(model: LatentModel, seed: int = 0) -> LatentModel:
 
 @torch.no_grad()
 def measure_batch_norm(network: nn.Module, run: Callable[[Tensor], Tensor], batches: Iterable[Tensor]) -> None:
-    """Measures the statistics of a network's batch norms, if it has any, as plain means over what `run` gets."""
+    """Measures the statistics of a network's batch norms, if any, as plain means over the batches given to `run`."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
@@ -180,7 +180,7 @@ def measure_batch_norm(network: nn.Module, run: Callable[[Tensor], Tensor], batc
 
 
 def initialise(network: nn.Module, seed: int) -> nn.Module:
-    """DCGAN's initial weights: normal with deviation 0.02, around 1 for batch norm's scales."""
+    """Sets DCGAN's initial weights: normal with standard deviation 0.02, around 1 for batch norm's scales."""
     draws = torch.Generator().manual_seed(seed)
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
@@ -201,9 +201,9 @@ def average_gradients(accelerator: "Accelerator", parameters: Iterable[Tensor]) 
 
 
 def keep_freed_memory() -> None:
-    """Has glibc's allocator keep what a step frees for the next step; elsewhere nothing.
+    """Makes glibc's allocator reuse freed memory across steps; a no-op elsewhere.
 
-    By default every large tensor is mapped anew, and its pages fault in again, in every step.
+    By default, large tensors are mapped anew in every step, and their pages fault in again.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         for parameter, value in ALLOCATOR.values():
@@ -211,7 +211,7 @@ def keep_freed_memory() -> None:
 
 
 def save_checkpoint(path: Path, state: dict) -> None:
-    """Writes a checkpoint whole or not at all: a kill leaves the old one or the new one."""
+    """Writes a checkpoint atomically: a kill leaves the old one or the new one."""
     data = io.BytesIO()
     torch.save(state, data)
     files.write_bytes(path, data.getbuffer())
@@ -221,11 +221,11 @@ def load_checkpoint(path: Path, settings: dict, device: torch.device | str = "cp
     """Reads a checkpoint; only tensors and plain values are ever unpickled.
 
     Args:
-        settings: what this run would be; whatever of it the checkpoint records has to be the same.
+        settings: this run's settings; those recorded in the checkpoint must be equal.
 
     Raises:
-        ModelError: when it is not a checkpoint, or one of other settings.
-        OSError: when it cannot be opened.
+        ModelError: if it is not a checkpoint, or its settings differ.
+        OSError: if it cannot be opened.
     """
     with open(path, "rb") as file:
         try:

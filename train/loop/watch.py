@@ -1,4 +1,4 @@
-"""What people watch while a model trains: the log, its curves, and warnings worth a sentence."""
+"""Training monitoring: the log, its curves, and warnings."""
 
 import io
 import json
@@ -15,16 +15,16 @@ LOG_NAME, CURVES_NAME = "metrics.jsonl", "curves.png"
 
 logger = logging.getLogger(__name__)
 
-# Healthy runs on faces, cars and house numbers stay far from all of these; before SETTLED_STEPS nothing is said.
+# Healthy runs on faces, cars and house numbers stay far from these limits; there are no warnings before SETTLED_STEPS.
 SETTLED_STEPS = 1000
 LEAST_DIVERSITY = 0.4  # faces train at 0.9 to 1.1
-WINNING, BLIND = 0.97, 0.55  # D's accuracy; 0.85 to 0.95 is usual
-LOSS_OF_CHANCE = math.log(2)  # of G, and of each half of D's, when D cannot tell at all
+WINNING, BLIND = 0.97, 0.55  # D's accuracy; 0.85 to 0.95 is normal
+LOSS_OF_CHANCE = math.log(2)  # G's loss, and each half of D's, when D guesses at random
 FLAT = 0.03
 
 
 def read_log(path: Path, last_step: int) -> list[dict]:
-    """The records up to a step. A line that a kill cut short is left out."""
+    """Reads the log's records up to a step, skipping lines truncated by a kill."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
@@ -37,37 +37,37 @@ def read_log(path: Path, last_step: int) -> list[dict]:
 
 
 def write_log(path: Path, records: list[dict]) -> None:
-    """Writes all the records, one a line; a kill leaves the old file or the new one."""
+    """Writes all records, one per line, atomically."""
     files.write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def spread(images: Tensor) -> float:
-    """How much images (N, 3, H, W) differ from each other: the mean deviation of a pixel over the images."""
+    """Measures how much images (N, 3, H, W) differ: the mean over pixels of the standard deviation over images."""
     return float(images.float().std(dim=0).mean())
 
 
 def warnings(records: list[dict]) -> dict[str, str]:
-    """What looks wrong at the last record, by name, a sentence each. Empty while all is well.
+    """Returns the warnings for the last record, by name; empty if all is well.
 
-    Keys that a record lacks are not judged, so every kind of training can ask.
+    Keys missing from a record are not checked, so this works for every kind of training.
     """
     found = {}
     recent = [record for record in records if record["step"] >= SETTLED_STEPS][-2:]
     if recent and recent[-1].get("diversity", 1) < LEAST_DIVERSITY:
         found["collapse"] = (
-            f"The samples have only {recent[-1]['diversity']:.0%} of the variety of the real images: G may have "
+            f"The samples are only {recent[-1]['diversity']:.0%} as diverse as the real images: G may have "
             "collapsed. Compare the last sample grids; an earlier model or a lower --learning-rate may be better."
         )
     accuracies = [record["d_accuracy"] for record in recent if "d_accuracy" in record]
     if accuracies and accuracies[-1] > WINNING:
         found["winning"] = (
-            f"D tells real from generated {accuracies[-1]:.1%} of the time: it is winning, and G learns little from "
-            "it. With few pictures --augment colour translation helps."
+            f"D tells real from generated images {accuracies[-1]:.1%} of the time: it is winning, and G learns little "
+            "from it. If there are few pictures, --augment colour translation helps."
         )
     if len(accuracies) == 2 and all(_at_chance(record) for record in recent):
         found["blind"] = (
-            "D cannot tell real from generated, and the losses stay at chance: it gives G nothing to learn from. "
-            "Check the data, or try another --learning-rate."
+            "D cannot tell real from generated images, and the losses stay at chance level: G has nothing to learn "
+            "from. Check the data, or try another --learning-rate."
         )
     return found
 
@@ -80,7 +80,7 @@ def _at_chance(record: dict) -> bool:
 
 
 def log_new_warnings(records: list[dict]) -> None:
-    """Logs the warnings of the last record that the one before did not have yet."""
+    """Logs the last record's warnings that the record before it did not have."""
     before = warnings(records[:-1])
     for name, sentence in warnings(records).items():
         if name not in before:
@@ -88,8 +88,8 @@ def log_new_warnings(records: list[dict]) -> None:
 
 
 def draw_curves(records: list[dict], path: Path) -> None:
-    """Draws the losses, and what else was measured between 0 and 1, against the images seen."""
-    from matplotlib.figure import Figure  # here: slow to import, and a part of the extra "train"
+    """Plots the losses, accuracy and diversity against the images seen."""
+    from matplotlib.figure import Figure  # imported here: slow, and only in the extra "train"
 
     names = list(dict.fromkeys(name for record in records for name in record))
     panels = {"loss": [n for n in names if n.endswith("_loss")], "": [n for n in names if n in _SHARES]}
@@ -111,4 +111,4 @@ def draw_curves(records: list[dict], path: Path) -> None:
     files.write_bytes(path, data.getbuffer())
 
 
-_SHARES = {"d_accuracy": "accuracy of D", "diversity": "variety of the samples (real images: 1)"}
+_SHARES = {"d_accuracy": "accuracy of D", "diversity": "diversity of the samples (real images: 1)"}

@@ -1,1 +1,1 @@
-"""What is trained: one file a recipe, each a command of `python -m train`."""
+"""Training recipes, one per file, each a command of `python -m train`."""

@@ -1,9 +1,8 @@
-"""Averages the generators of a training's snapshots into one model.
+"""Averages the generators of a run's snapshots into one model.
 
-Late in a training G wanders around what it has learnt. The mean of its weights over snapshots that are far
-apart makes better images than any one of them (stochastic weight averaging, Izmailov et al., UAI 2018; for
-GANs Yazici et al., *The Unusual Effectiveness of Averaging in GAN Training*, ICLR 2019). The discriminator is
-that of the last snapshot.
+Late in training, G oscillates around a solution. The mean of its weights over distant snapshots generates better images
+than any one of them (stochastic weight averaging, Izmailov et al., UAI 2018; for GANs Yazici et al., *The Unusual
+Effectiveness of Averaging in GAN Training*, ICLR 2019). The discriminator is that of the last snapshot.
 """
 
 import argparse
@@ -24,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", required=True, type=Path, help=f"--out of a training, with {SNAPSHOTS_NAME}/ in it")
+    parser.add_argument("--run", required=True, type=Path, help=f"--out of a run, with {SNAPSHOTS_NAME}/ in it")
     parser.add_argument("--out", required=True, type=Path, help="folder for the model")
-    parser.add_argument("--last", type=number(int, 1), help="take only so many snapshots, the last ones (default all)")
+    parser.add_argument("--last", type=number(int, 1), help="number of snapshots to use, the last ones (default all)")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -41,15 +40,15 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def averaged(models: list[LatentModel]) -> LatentModel:
-    """The last of the models with the mean of all their generators; they must be of one shape.
+    """Returns the last model with the mean of all generators.
 
     Raises:
-        ValueError: when they are not.
+        ValueError: if the models differ in shape.
     """
     *_, last = models
     shapes = {str(dataclasses.replace(model.config, training={})) for model in models}
     if len(shapes) > 1:
-        raise ValueError(f"the snapshots are of different shapes: {'; '.join(sorted(shapes))}.")
+        raise ValueError(f"the snapshots have different shapes: {'; '.join(sorted(shapes))}.")
     with torch.no_grad():
         parameters = zip(*(model.generator.parameters() for model in models), strict=True)
         for target, values in zip(last.generator.parameters(), parameters, strict=True):

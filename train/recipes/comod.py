@@ -1,13 +1,13 @@
-"""Trains a CoMod model, a generator that sees what is left of a picture, on intact images with holes drawn into them.
+"""Trains a CoMod model, a generator that sees the damaged picture, on intact images with randomly drawn holes.
 
-G and D are trained against each other on composed pictures, with the non-saturating loss and lazy R1. Beside D, G
-learns from the known pixels, from D's features and from those of a pretrained network; and from the truth under the
-hole, which counts less the further it is from anything known, because there it is one of many. Where little is
-known, two fillings of one picture must differ.
+G and D are trained adversarially on composed pictures, with the non-saturating loss and lazy R1. G also has losses on
+the known pixels, D's features, the features of a pretrained network, and the true pixels under the hole. The latter
+count less the further they are from known pixels, where the truth is only one of many valid fillings. Where little is
+known, two fillings of one picture are pushed apart.
 
-`--start` goes on from a trained model, or grows one of half the size, with new optimisers. `--fade` then brings the
-finer detail of the pictures in by and by: at first D could tell a grown G's fillings by their lack of it alone, and
-would forget what else it looked at.
+`--start` continues from a trained model, or grows one of half the size, with new optimisers. `--fade` then phases in
+the pictures' finer detail: otherwise D could at first recognise a grown G's fillings by the lack of it alone, and would
+forget everything else it had learnt.
 """
 
 import argparse
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "scattered": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
-HOLES = 4096  # drawn once
-DISCOUNT = 0.93  # per pixel of 64 from what is known: how much less the truth counts
-PAIRS = 8  # one in so many rows of a batch is a second filling of another
+HOLES = 4096  # drawn once, in advance
+DISCOUNT = 0.93  # of the weight of the truth, per pixel (of 64) away from known pixels
+PAIRS = 8  # one in this many rows of a batch is a second filling of another row
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
-PAIR_DIFFERENCE = 0.2  # mean absolute difference in the hole, in [-1, 1], that two fillings of one picture should have
-LOOKED_AT, SHOWN = 96, 12  # held-out pictures that are filled at every save, and of these, on the sheet
+PAIR_DIFFERENCE = 0.2  # target mean absolute difference in the hole between two fillings of a picture, in [-1, 1]
+LOOKED_AT, SHOWN = 96, 12  # held-out pictures filled at every save, and how many of them are on the sheet
 NUMBERS = {  # options, and fields of the trainer
-    "learning_rate": "of Adam",
-    "ema": "decay per step of the average of G",
+    "learning_rate": "for Adam",
+    "ema": "decay per step of G's moving average",
     "r1": "gamma of D's gradient penalty",
-    "pixel_weight": "of the truth under the hole",
-    "perceptual_weight": "of the distance in pretrained features",
-    "judge_weight": "of a second D, of pretrained features",
+    "pixel_weight": "weight of the true pixels under the hole",
+    "perceptual_weight": "weight of the distance in pretrained features",
+    "judge_weight": "weight of a second D on pretrained features",
 }
 NETWORKS = ("encoder_channels", "decoder_channels", "discriminator_channels")
 
@@ -64,23 +64,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in NUMBERS.items():
         kind, default = number(float, 0, 1 if name == "ema" else sys.float_info.max), getattr(CoModTrainer, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
-    parser.add_argument("--start", metavar="MODEL", help="trained model to go on from, or to grow by one width each")
+    parser.add_argument("--start", metavar="MODEL", help="trained model to continue, or to grow by one width each")
     parser.add_argument(
         "--fade",
         type=number(int, 0),
         default=0,
         metavar="IMAGES",
-        help="train on pictures reduced to half their size at first, on whole ones after so many images (%(default)s)",
+        help="start with pictures at half resolution and reach full detail after so many images (%(default)s)",
     )
     parser.add_argument(
         "--looks-every",
         type=number(int, 1),
         metavar="IMAGES",
-        help="log how fillings of held-out pictures look (kid, c2st, eyes), every so many images",
+        help="log how fillings of held-out pictures look (kid, c2st, eyes) every IMAGES images",
     )
     for name in NETWORKS:
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=number(int, 1), nargs="+", metavar="WIDTH", help="from the picture to 4x4")
+        parser.add_argument(option, type=number(int, 1), nargs="+", metavar="WIDTH", help="from full size to 4x4")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -97,7 +97,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def starting_model(arguments: argparse.Namespace) -> CoMod:
-    """A new model of the widths given, with weights of torch's current seed; or a trained one, as it is or grown."""
+    """Returns a new model of the given widths, drawn from torch's current seed; or a trained one, as is or grown."""
     shape = {name: tuple(value) for name in NETWORKS if (value := getattr(arguments, name))}
     if not arguments.start:
         size = 2 ** (len(next(iter(shape.values()))) + 1) if shape else 64
@@ -108,37 +108,37 @@ def starting_model(arguments: argparse.Namespace) -> CoMod:
     if all(widths == getattr(before.config, name) for name, widths in shape.items()):
         return before
     if [len(widths) for widths in shape.values()] != [1] * len(NETWORKS):
-        raise ModelError("--start grows a model by one width of each of the three networks, that of the new size.")
+        raise ModelError("to grow the model of --start, give one width, that of the new size, for each network.")
     return grown(before, *(widths[0] for widths in shape.values()))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures and their holes; the last of them, one in `PAIRS`, are the first again."""
+    """Pictures and their holes; the last rows, one in `PAIRS`, repeat the first ones."""
 
     real: Tensor  # (N, 3, H, W) in [-1, 1]
     hole: Tensor  # bool (N, H, W)
-    trust: Tensor  # (N, 1, H, W), how much the truth in the hole counts, see `holes.trust`
+    trust: Tensor  # (N, 1, H, W), weight of the truth in the hole, see `holes.trust`
     z: Tensor  # (N, latent_size)
 
     @property
     def gone(self) -> Tensor:
-        """1 in the hole: float (N, 1, H, W)."""
+        """The hole as float (N, 1, H, W), 1 = missing."""
         return self.hole[:, None].float()
 
     @property
     def sure(self) -> Tensor:
-        """How far what is known determines the filling, in [0, 1]: mean trust in the hole, (N,)."""
+        """How well the known pixels determine the filling, in [0, 1]: mean trust in the hole, (N,)."""
         return self.trust.sum((1, 2, 3)) / self.gone.sum((1, 2, 3)).clamp(min=1)
 
     def seen(self, pictures: Tensor) -> Tensor:
-        """What D sees of pictures: with the hole (N, 4, H, W)."""
+        """Returns D's input: the pictures with their holes (N, 4, H, W)."""
         return damaged(pictures, self.hole, hide=False)
 
 
 @dataclass
 class CoModTrainer(GeneratorTrainer):
-    """Trains G and D against each other; the average of G over the steps is what gets published."""
+    """Trains G and D adversarially; publishes the moving average of G."""
 
     model: CoMod
     learning_rate: float = 2e-3
@@ -149,7 +149,7 @@ class CoModTrainer(GeneratorTrainer):
     pixel_weight: float = 2.0
     perceptual_weight: float = 1.0
     judge_weight: float = 1.0
-    fade: int = 0  # steps until pictures have their full detail, after growing
+    fade: int = 0  # steps until pictures reach full detail, after growing
     looks_every: int | None = None  # steps
 
     def __post_init__(self):
@@ -169,10 +169,10 @@ class CoModTrainer(GeneratorTrainer):
         self.looks = LooksLog(self.looks_every) if self.looks_every else None
 
     def initialised(self) -> CoMod:
-        return self.model.requires_grad_(True)  # its own weights, or those of what it was grown from
+        return self.model.requires_grad_(True)  # `starting_model` has set the weights
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
-        """One update of D and of the judge, then of G; all see the same fillings, which are made once."""
+        """Updates D and the judge, then G, all on the same fillings, which are generated once."""
         batch = self.draw(detailed(real, self.step / self.fade) if self.step < self.fade else real, random)
         with self.accelerator.autocast():
             images = self.model.generator(damaged(batch.real, batch.hole), batch.z)
@@ -180,7 +180,7 @@ class CoModTrainer(GeneratorTrainer):
         measured, real_features = self.train_discriminator(batch, composed.detach())
         losses = {}  # by name: weight and value
         if self.perceptual_weight or self.judge_weight:
-            # The same features at shifted places each time: else their strides leave a grid in the fillings.
+            # Shift the pictures randomly, or the features' strides leave a grid in the fillings.
             shift = torch.randint(-1, 3, (2,), generator=random).tolist()
             real, made, gone = (t.roll(shift, (2, 3)) for t in (batch.real, composed, batch.gone))
             wanted, found = self.pretrained(real), self.pretrained(made)
@@ -197,17 +197,17 @@ class CoModTrainer(GeneratorTrainer):
         return measured | {name: loss.detach() for name, (_, loss) in losses.items()}
 
     def draw(self, real: Tensor, random: torch.Generator) -> Batch:
-        """Draws holes and codes for images (N, 3, H, W), and puts the first again in place of the last."""
+        """Draws holes and codes for images (N, 3, H, W), and replaces the last images by the first ones."""
         pairs = len(real) // PAIRS
         drawn = (real, *(t.to(self.device) for t in self.bank.draw(len(real), random)))
         real, hole, trust = (torch.cat([t[:-pairs], t[:pairs]]) for t in drawn)
         z = self.model.sample_latents(len(real), random)
         few = slice(pairs, pairs + len(z) // 4)
-        z[few] *= torch.rand(len(z[few]), 1, generator=random)  # from smaller boxes, so that z = 0 is known as well
+        z[few] *= torch.rand(len(z[few]), 1, generator=random)  # from smaller boxes, so that G also learns z = 0
         return Batch(real.contiguous(memory_format=torch.channels_last), hole, trust, z.to(self.device))
 
     def train_discriminator(self, batch: Batch, composed: Tensor) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """One update of D on composed pictures (N, 3, H, W); what was measured, and D's features of the real ones."""
+        """Updates D on composed pictures (N, 3, H, W); returns the losses, and D's features of the real pictures."""
         D, real_input = self.model.discriminator, batch.seen(batch.real)
         with self.accelerator.autocast():
             real_logits, real_features = D(real_input)
@@ -221,7 +221,7 @@ class CoModTrainer(GeneratorTrainer):
         return {name: value.detach() for name, value in measured.items()}, [f.detach() for f in real_features]
 
     def train_judge(self, found: list[Tensor], wanted: list[Tensor], where: list[Tensor]) -> Tensor:
-        """One update of the judge on pretrained features of composed and of real pictures; returns its loss."""
+        """Updates the judge on pretrained features of composed and real pictures; returns its loss."""
         loss = self.judge.loss(wanted, where, -1) + self.judge.loss([f.detach() for f in found], where, 1)
         penalty = R1_STEPS * self.judge.penalty(wanted, where) if self.step % R1_STEPS == 0 else 0
         self.update(self.j_optimizer, loss + penalty)
@@ -230,11 +230,11 @@ class CoModTrainer(GeneratorTrainer):
     def generator_losses(
         self, batch: Batch, images: Tensor, composed: Tensor, real_features: list[Tensor]
     ) -> dict[str, tuple[float, Tensor]]:
-        """G's losses without a pretrained network, by name, each with its weight.
+        """Returns G's losses that need no pretrained network: (weight, value) by name.
 
         Args:
-            images, composed: what G made, and the same pasted into the pictures: (N, 3, H, W).
-            real_features: D's of the intact pictures.
+            images, composed: G's images, and the pictures filled with them: (N, 3, H, W).
+            real_features: D's features of the intact pictures.
         """
         D = self.model.discriminator.requires_grad_(False)  # its gradients are not needed
         with self.accelerator.autocast():
@@ -251,9 +251,9 @@ class CoModTrainer(GeneratorTrainer):
 
     @torch.no_grad()
     def look(self, model: CoMod, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
-        """First proposals for held-out pictures, pasted, beside the truth; their PSNR in the hole, and their looks.
+        """Returns a sheet of pasted first proposals for held-out pictures, their PSNR in the hole, and their looks.
 
-        The row "again" is "half" from other codes; "all" are samples for pictures of which nothing is left.
+        The row "again" is "half" with other codes; "all" shows samples for entirely missing pictures.
         """
         truth = np.ascontiguousarray(held_out[:LOOKED_AT].permute(0, 2, 3, 1).numpy())
         fill = proposals(model, self.device)
@@ -273,19 +273,19 @@ class CoModTrainer(GeneratorTrainer):
         Trainer.write(self, model, folder, pictures)
 
     def summary(self) -> dict[str, Any]:
-        started = self.model.config.training  # that of the model it began with, if any
+        started = self.model.config.training  # of the model that training started from, if any
         before = started.get("images_seen", 0) + started.get("images_seen_before", 0)
         return {"holes": list(KINDS)} | ({"images_seen_before": before} if before else {})
 
 
 def feature_match(features: list[Tensor], real_features: list[Tensor], sure: Tensor) -> Tensor:
-    """Mean difference of D's features (N, C, h, w) of composed and of intact pictures, weighted by `sure` (N,)."""
+    """Mean difference between D's features (N, C, h, w) of composed and intact pictures, weighted by `sure` (N,)."""
     pairs = zip(features, real_features, strict=True)
     return sum(((a.float() - b.float()).abs().mean((1, 2, 3)) * sure).mean() for a, b in pairs) / len(features)
 
 
 def alike(images: Tensor, gone: Tensor, sure: Tensor) -> Tensor:
-    """By how much two fillings of one hole differ less than they should, where little is known.
+    """Penalises two fillings of one hole that differ less than they should, where little is known.
 
     After Mao et al., *Mode Seeking Generative Adversarial Networks for Diverse Image Synthesis*, CVPR 2019.
     """

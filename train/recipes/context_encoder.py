@@ -1,8 +1,8 @@
-"""Trains a context encoder, the network of the paper's comparison, to fill holes of all four kinds.
+"""Trains a context encoder, the network that the paper compares with, to fill all four kinds of holes.
 
-The recipe is Pathak et al.'s (CVPR 2016): squared error in the hole, weight 0.999, and a discriminator of
-whole completed pictures, weight 0.001; Adam, ten times the step size for the network that fills. The
-run stops at `--images` and can be stopped at any moment: `--resume` continues from the last checkpoint.
+The recipe follows Pathak et al. (CVPR 2016): squared error in the hole with weight 0.999, and a discriminator of whole
+completed pictures with weight 0.001; Adam, with ten times the step size for the filling network. The run ends at
+`--images` and can be interrupted at any time: `--resume` continues from the last checkpoint.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from ..loop.options import number
 from ..loop.trainer import Trainer, initialise
 
 ADVERSARIAL_WEIGHT = 0.001
-SPEED_UP = 10  # of the step size of the network that fills, relative to the discriminator's
+SPEED_UP = 10  # step size of the filling network relative to the discriminator's
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    # Batch norm of the code needs two pictures, and the samples some that were not trained on.
+    # The code's batch norm needs two pictures, and `look` needs held-out ones.
     options.add_loop_arguments(parser, least_batch=2, least_held_out=1)
-    parser.add_argument("--learning-rate", type=number(float, 0), default=2e-4, help="of D (default %(default)s)")
+    parser.add_argument("--learning-rate", type=number(float, 0), default=2e-4, help="for D (default %(default)s)")
     parser.add_argument("--channels", type=number(int, 1), nargs="+", default=[512, 256, 128, 64], metavar="WIDTH")
     parser.add_argument("--bottleneck", type=number(int, 1), default=1000, help="size of the code")
 
@@ -50,7 +50,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 @dataclass
 class ContextEncoderTrainer(Trainer):
-    """Trains the network that fills, and a discriminator of what it makes."""
+    """Trains the filling network, and a discriminator of its pictures."""
 
     model: ContextEncoder
 
@@ -66,7 +66,7 @@ class ContextEncoderTrainer(Trainer):
         }
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
-        """One update of D, then of the network, each picture with a hole of its own."""
+        """Updates D, then the network, with a different hole for each picture."""
         D = self.discriminator
         hole = holes.draw(len(real), self.model.config.image_size, random).to(self.device)
         with self.accelerator.autocast():
@@ -85,7 +85,7 @@ class ContextEncoderTrainer(Trainer):
         return {"hole_loss": error.detach(), "d_loss": d_loss.detach(), "g_loss": fooled.detach()}
 
     def look(self, model: ContextEncoder, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
-        """Pictures that were not trained on, with holes of each kind filled."""
+        """Returns a sheet of held-out pictures filled under each kind of mask."""
         intact = np.ascontiguousarray(held_out[: sheets.SHOWN].permute(0, 2, 3, 1).numpy())
         size = model.config.image_size
         filled = {name: context_encoder.fill(intact, masks.named(name, size), model=model) for name in masks.NAMES}
@@ -93,6 +93,6 @@ class ContextEncoderTrainer(Trainer):
 
 
 def hole_error(made: Tensor, real: Tensor, hole: Tensor) -> Tensor:
-    """Mean squared error over the missing pixels of each picture, mean over the pictures (eq. 1, normalised)."""
+    """Mean squared error over each picture's missing pixels, averaged over pictures (eq. 1, normalised)."""
     squared = (made - real).square().mean(1) * hole  # (N, H, W)
     return (squared.sum((1, 2)) / hole.sum((1, 2)).clamp(min=1)).mean()

@@ -1,8 +1,8 @@
-"""Trains an encoder for a model: it looks at a damaged picture and its hole, and proposes the code to start from.
+"""Trains an encoder for a model: it proposes a search's starting code from a damaged picture and its hole.
 
-Half of each batch are real pictures, half are the generator's own images, whose codes are known. Each gets
-a hole: one of the paper's four kinds, or brush strokes. The generator stays as it is; the encoder learns
-to find the code whose image is the intact picture, near the hole above all, where the search looks.
+Half of each batch is real pictures, half the generator's own images, whose codes are known. Each gets a hole: one of
+the paper's four kinds, or brush strokes. The generator is frozen; the encoder learns to find the code whose image is
+the intact picture, above all near the hole, where the context loss weighs most.
 """
 
 import argparse
@@ -32,24 +32,26 @@ from ..loop.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-RIM_WEIGHT = 0.5  # of the error at the hole's rim, against that of the whole picture
-CODE_WEIGHT = 1.0  # of the error of known codes
+RIM_WEIGHT = 0.5  # of the error at the hole's rim, relative to that of the whole picture
+CODE_WEIGHT = 1.0  # of the error in known codes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_loop_arguments(parser, least_batch=2, least_held_out=1)
     parser.set_defaults(images=150_000)
     parser.add_argument("--model", required=True, help="the generator's model folder, Hub id or bundled name")
-    parser.add_argument("--learning-rate", type=number(float, 0), default=5e-4, help="at first (default %(default)s)")
+    parser.add_argument(
+        "--learning-rate", type=number(float, 0), default=5e-4, help="initial learning rate (default %(default)s)"
+    )
     parser.add_argument(
         "--channels",
         type=number(int, 1),
         nargs="+",
         metavar="WIDTH",
-        help="from the picture down to 4x4 pixels (default 48, doubled with each halving of the size, at most 384)",
+        help="from full size down to 4x4 pixels (default 48, doubled with each halving of the size, at most 384)",
     )
     parser.add_argument(
-        "--attach", action="store_true", help="put the encoder into the generator's model folder when it is trained"
+        "--attach", action="store_true", help="copy the trained encoder into the generator's model folder"
     )
 
 
@@ -65,7 +67,7 @@ def main(arguments: argparse.Namespace) -> None:
         latent_bound=model.latent_bound,
         channels=tuple(arguments.channels),
     )
-    arguments.generator = hub.checksum(folder)  # a setting: the encoder of another generator cannot be resumed
+    arguments.generator = hub.checksum(folder)  # a setting, so that a run cannot resume with another generator
     run.train(
         arguments,
         lambda accelerator: EncoderTrainer(
@@ -81,11 +83,11 @@ def main(arguments: argparse.Namespace) -> None:
     )
     if arguments.attach:
         attach(arguments.out / "model", folder)
-        logger.info("%s: searches with this model start from the encoder's proposals now", folder)
+        logger.info("%s: searches with this model now start from the encoder's proposals", folder)
 
 
 def attach(encoder: Path, folder: Path) -> None:
-    """Puts an encoder into the folder of the model that it was trained for."""
+    """Copies an encoder into the folder of the model that it was trained for."""
     with files.staged_folder(folder / FOLDER) as staged:
         for name in (WEIGHTS_NAME, CONFIG_NAME):
             shutil.copyfile(encoder / name, staged / name)
@@ -93,23 +95,23 @@ def attach(encoder: Path, folder: Path) -> None:
 
 @dataclass
 class EncoderTrainer(Trainer):
-    """Trains an encoder for a generator that stays as it is."""
+    """Trains an encoder for a frozen generator."""
 
     model: Encoder
     generator: LatentModel | None = None
-    steps: int = 1  # until the end, for the step size
+    steps: int = 1  # total, for the decay of the step size
 
     def __post_init__(self):
         super().__post_init__()
-        with torch.no_grad():  # else the first proposals saturate at the bound, where they learn next to nothing
+        with torch.no_grad():  # else the first proposals saturate at the bound, where gradients vanish
             self.model.layers[-1].weight.mul_(0.02)
         self.generator = self.place(self.generator).eval().requires_grad_(False)
         self.optimizer = self.adam(self.model)
         self.parts["optimizer"] = self.optimizer
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
-        """One update on real images, the last half of them replaced by the generator's own."""
-        for group in self.optimizer.param_groups:  # falls to a fiftieth
+        """Updates the encoder on real images, the second half replaced by the generator's own."""
+        for group in self.optimizer.param_groups:  # decays to a fiftieth
             group["lr"] = self.learning_rate * max(0.02, 1 - self.step / self.steps)
         kept = len(real) - len(real) // 2
         codes = self.generator.sample_latents(len(real) // 2, random).to(self.device)
@@ -128,7 +130,7 @@ class EncoderTrainer(Trainer):
 
     @torch.no_grad()
     def look(self, model: Encoder, images: Tensor, held_out: Tensor) -> tuple[Image.Image, dict[str, float]]:
-        """What it proposes for pictures that it was not trained on, blended, and how far off the proposals are."""
+        """Returns a sheet of blended proposals for held-out pictures, and their mean error."""
         held_out = held_out[:64].to(self.device).float() / 127.5 - 1
         shown = held_out[: sheets.SHOWN]
         rows = {"intact": img.to_uint8(shown.cpu())}
@@ -147,7 +149,7 @@ class EncoderTrainer(Trainer):
 
 
 def errors(images: Tensor, intact: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean absolute error of images (N, 3, H, W), over all pixels, and over the rim by importance weights."""
+    """Returns the mean absolute error of images (N, 3, H, W) over all pixels, and over the rim (importance-weighted)."""
     error = (images - intact).abs()
     weights = losses.importance_weights(hole)  # (N, 1, H, W)
     rim = (weights * error).sum((1, 2, 3)) / (3 * weights.sum((1, 2, 3))).clamp(min=1)

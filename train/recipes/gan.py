@@ -1,8 +1,8 @@
-"""Trains a DCGAN on intact images; no hole is needed.
+"""Trains a DCGAN on intact images, without holes.
 
-The recipe is DCGAN's (Radford et al. 2016): batch norm in G and D, Adam 2e-4 with beta1 0.5, the
-non-saturating loss. An exponential moving average of G is what gets published. The run stops at
-`--images` and can be stopped at any moment: `--resume` continues from the last checkpoint.
+The recipe is DCGAN's (Radford et al. 2016): batch norm in G and D, Adam 2e-4 with beta1 0.5, the non-saturating loss.
+The published G is an exponential moving average. The run ends at `--images` and can be interrupted at any time:
+`--resume` continues from the last checkpoint.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from ..loop.trainer import GeneratorTrainer
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-R1_STEPS = 16  # the penalty is taken every so many steps, with so many times the weight
+R1_STEPS = 16  # steps between penalties, whose weight is multiplied to match
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,20 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         choices=CHANGES,
         default=[],
-        help="what D's images go through; with few pictures, colour translation (default: nothing)",
+        help="augmentations of D's images; if there are few pictures, use: colour translation (default: none)",
     )
     parser.add_argument(
         "--plain-last",
         type=options.number(int, 0),
         default=0,
         metavar="IMAGES",
-        help="the last so many of --images are trained on without --augment (default %(default)s)",
+        help="train on the last IMAGES of --images without --augment (default %(default)s)",
     )
     parser.add_argument(
         "--loss",
         choices=LOSSES,
         default="non-saturating",
-        help="relativistic: D judges pairs, and its logit has no zero (default %(default)s)",
+        help="relativistic: D compares pairs, so its logit has no absolute zero (default %(default)s)",
     )
     parser.add_argument(
         "--r1",
@@ -62,9 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     if arguments.plain_last and not arguments.augment:
-        raise ValueError(f"--plain-last {arguments.plain_last} ends an augmentation, but there is none: add --augment.")
+        raise ValueError(f"--plain-last {arguments.plain_last} has no effect without --augment: add it.")
     if arguments.plain_last > arguments.images:
-        raise ValueError(f"--plain-last {arguments.plain_last} must be part of --images {arguments.images}.")
+        raise ValueError(f"--plain-last {arguments.plain_last} must not exceed --images {arguments.images}.")
     config = options.shape(arguments, DCGANConfig, d_norm=arguments.d_norm)
     recipe = options.recipe(arguments) | {
         "loss": arguments.loss,
@@ -82,13 +82,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 @dataclass
 class GANTrainer(GeneratorTrainer):
-    """Trains G and D against each other."""
+    """Trains G and D adversarially."""
 
     loss: str = "non-saturating"  # or "relativistic"
     r1: float = 0.0  # gamma of the gradient penalty
     augment: tuple[str, ...] = ()
-    plain_from: float = math.inf  # the step from which on nothing is augmented
-    plain_images: int = 0  # trained on without what `augment` asks for, so far
+    plain_from: float = math.inf  # first step without augmentation
+    plain_images: int = 0  # number of images trained on without augmentation so far
 
     def __post_init__(self):
         super().__post_init__()
@@ -107,7 +107,7 @@ class GANTrainer(GeneratorTrainer):
         return {"images_without_augmentation": self.plain_images} if self.plain_images else {}
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
-        """One update of D, then of G; both judge the same generated images, which are made once."""
+        """Updates D, then G, both on the same generated images, which are generated once."""
         G, D = self.model.generator, self.model.discriminator
         d_loss_of, g_loss_of, accuracy_of = LOSSES[self.loss]
         z = self.model.sample_latents(len(real), random).to(self.device)
@@ -115,7 +115,7 @@ class GANTrainer(GeneratorTrainer):
         augment = () if plain else self.augment
 
         def judge(images: Tensor) -> Tensor:
-            """D's logits of images as it gets to see them: float32 (N, 1)."""
+            """Returns D's logits of augmented images: float32 (N, 1)."""
             return D(diff_augment(images, augment, random)).float()
 
         with self.accelerator.autocast():
@@ -144,14 +144,14 @@ class GANTrainer(GeneratorTrainer):
 
 
 def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, channels: int | None = None) -> Tensor:
-    """R1: the squared length of the gradient of D's logit at real images (N, C, H, W), mean over them.
+    """R1: mean squared norm of the gradient of D's logit at real images (N, C, H, W).
 
-    In float32: it is a difference of a derivative, and too fine for bfloat16. Batch norm in D lets each
-    image's logit depend a little on the others, which counts as a part of its gradient.
+    Computed in float32, because bfloat16 is too coarse for a second derivative. Batch norm in D makes each image's
+    logit depend slightly on the others, which counts towards its gradient.
 
     Args:
         judge: D, images to logits.
-        channels: the gradient is that of the first so many channels; None: of all.
+        channels: use only the gradient of the first `channels` channels; None: of all.
 
     Source: Mescheder et al., *Which Training Methods for GANs do actually Converge?*, ICML 2018.
     """
@@ -162,11 +162,11 @@ def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, channels: 
 
 
 def accuracy(real: Tensor, fake: Tensor) -> Tensor:
-    """The share of logits of real and of generated images whose sign is right."""
+    """Fraction of the logits of real and generated images whose sign is correct."""
     return ((real > 0).float().mean() + (fake < 0).float().mean()) / 2
 
 
-# By name: D's loss of (real, fake) logits, G's loss of (fake, real) logits, the share that D gets right.
+# By name: D's loss of (real, fake) logits, G's loss of (fake, real) logits, D's accuracy.
 # Relativistic: Jolicoeur-Martineau, *The relativistic discriminator*, ICLR 2019, with pairs as in R3GAN.
 LOSSES = {
     "non-saturating": (

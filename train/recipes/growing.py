@@ -1,4 +1,4 @@
-"""Growing a CoMod model: to twice the size, without changing what it makes."""
+"""Grows a CoMod model to twice the size without changing its output."""
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +9,11 @@ from inpainter.models import CoMod, CoModConfig
 
 @torch.no_grad()
 def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod:
-    """A model of twice the size that makes, enlarged, what `model` makes; the widths are of the new level.
+    """Returns a model of twice the size whose output is that of `model`, enlarged; the widths are of the new level.
 
-    The new layers start without effect: those into the old features and into the image are zero.
+    The new layers start without effect: those that feed the old features and the image are zero.
 
-    Source: as Karras et al., *Progressive Growing of GANs*, ICLR 2018, but with the transition in the pictures, see
+    Source: Karras et al., *Progressive Growing of GANs*, ICLR 2018, but with the transition in the pictures, see
     `detailed`.
     """
     old = model.config
@@ -45,7 +45,7 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
 
 
 def detailed(images: Tensor, share: float) -> Tensor:
-    """Images (N, 3, H, W) with a share, 0 to 1, of the detail that they lose when reduced to half their size.
+    """Returns images (N, 3, H, W) with a share, 0 to 1, of the detail lost by halving their resolution.
 
     Source: the transition of Karras et al., *Progressive Growing of GANs*, ICLR 2018, section 2.
     """

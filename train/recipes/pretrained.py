@@ -1,4 +1,4 @@
-"""Losses in the features of EfficientNet-Lite0, pretrained on ImageNet: a distance, and a second discriminator."""
+"""Losses on features of EfficientNet-Lite0, pretrained on ImageNet: a distance and a second discriminator."""
 
 import torch
 import torch.nn.functional as F
@@ -8,8 +8,8 @@ from inpainter.models.layers import GAIN, Conv, leaky
 
 from ..looks.features import build, read_weights
 
-LAYERS = (3, 5, 7, 13)  # whose outputs are taken: 16, 24, 40 and 112 channels at strides 2, 4, 8 and 16
-JUDGED = slice(1, 4)  # those that the judge sees
+LAYERS = (3, 5, 7, 13)  # layers whose outputs are used: 16, 24, 40 and 112 channels at strides 2, 4, 8 and 16
+JUDGED = slice(1, 4)  # of these, the ones the judge sees
 JUDGED_CHANNELS = (24, 40, 112)
 JUDGE_R1 = 0.1  # gamma of the judge's gradient penalty
 
@@ -22,7 +22,7 @@ class Pretrained(nn.Module):
         self.layers = build(read_weights())[: LAYERS[-1] + 1].to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Images (N, 3, H, W) in [-1, 1] to the features (N, C, h, w) of `LAYERS`."""
+        """Maps images (N, 3, H, W) in [-1, 1] to the features (N, C, h, w) of `LAYERS`."""
         found = []
         with torch.autocast(x.device.type, enabled=False), torch.set_grad_enabled(x.requires_grad):
             for index, layer in enumerate(self.layers):
@@ -33,13 +33,13 @@ class Pretrained(nn.Module):
 
 
 def distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
-    """Mean difference of features, relative to how large they are: (N,)."""
+    """Mean difference between features, relative to their magnitude: (N,)."""
     pairs = zip(found, wanted, strict=True)
     return torch.stack([(a - b).abs().mean((1, 2, 3)) / b.abs().mean().clamp(min=1e-6) for a, b in pairs]).mean(0)
 
 
 class Judge(nn.Module):
-    """Small discriminators of pretrained features and the hole, one for each layer.
+    """Small discriminators of pretrained features and the hole, one per layer.
 
     Source: Kumari et al., *Ensembling Off-the-shelf Models for GAN Training*, CVPR 2022; Sauer et al., *Projected
     GANs Converge Faster*, NeurIPS 2021.
@@ -52,17 +52,17 @@ class Judge(nn.Module):
         self.logit = nn.ModuleList([Conv(width, 1, 1, gain=GAIN) for _ in channels])
 
     def forward(self, features: list[Tensor], touched: list[Tensor]) -> list[Tensor]:
-        """Logits (N, 1, h, w) of each layer's features (N, C, h, w), and where the hole touches them (N, 1, h, w)."""
+        """Maps each layer's features (N, C, h, w) and where the hole touches them (N, 1, h, w) to logits (N, 1, h, w)."""
         layers = zip(features, touched, self.first, self.more, self.logit, strict=True)
         return [logit(leaky(more(leaky(first(torch.cat([unit(f), t], 1)))))) for f, t, first, more, logit in layers]
 
     def loss(self, features: list[Tensor], touched: list[Tensor], sign: int) -> Tensor:
-        """softplus(sign * logit), mean over the places that the hole touches and over the layers."""
+        """Mean of softplus(sign * logit) over the positions that the hole touches and over the layers."""
         logits = zip(self(features, touched), touched, strict=True)
         return torch.stack([(F.softplus(sign * logit) * t).sum() / t.sum().clamp(min=1) for logit, t in logits]).mean()
 
     def penalty(self, features: list[Tensor], touched: list[Tensor]) -> Tensor:
-        """R1 with respect to the features at unit deviation."""
+        """R1 penalty with respect to the features, scaled to unit root mean square."""
         features = [unit(f).detach().requires_grad_() for f in features]
         total = sum((logit * t).sum() for logit, t in zip(self(features, touched), touched, strict=True))
         gradients = torch.autograd.grad(total, features, create_graph=True)
@@ -70,10 +70,10 @@ class Judge(nn.Module):
 
 
 def touched(gone: Tensor, features: list[Tensor]) -> list[Tensor]:
-    """Where a hole float (N, 1, H, W) touches each layer's features: (N, 1, h, w)."""
+    """Returns where a hole float (N, 1, H, W) touches each layer's features: (N, 1, h, w)."""
     return [F.adaptive_max_pool2d(gone, f.shape[2:]) for f in features]
 
 
 def unit(features: Tensor) -> Tensor:
-    """Each row of features (N, C, h, w) brought to unit deviation."""
+    """Scales each row of features (N, C, h, w) to unit root mean square."""
     return features * torch.rsqrt(features.detach().square().mean((1, 2, 3), keepdim=True) + 1e-6)

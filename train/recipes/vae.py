@@ -1,8 +1,8 @@
-"""Trains a variational autoencoder on intact images, whose decoder is DCGAN's generator.
+"""Trains a variational autoencoder with DCGAN's generator as its decoder, on intact images.
 
-The deviation of the decoder's Gaussian is not set but measured, as the error of each batch; so there
-is no weight between reconstruction and prior to choose (Rybkin et al., *Simple and Effective VAE
-Training with Calibrated Decoders*, ICML 2021). The encoder stays in the checkpoint.
+The variance of the decoder's Gaussian is not a hyperparameter but the measured error of each batch, so there is no
+weight between reconstruction and prior to tune (Rybkin et al., *Simple and Effective VAE Training with Calibrated
+Decoders*, ICML 2021). The encoder is saved only in the checkpoint.
 """
 
 import argparse
@@ -30,9 +30,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def encoder(config: VAEConfig) -> nn.Sequential:
-    """Images (N, 3, image_size, image_size) to mean and log variance of their codes (N, 2 * latent_size).
+    """Builds the encoder: images (N, 3, image_size, image_size) to mean and log variance (N, 2 * latent_size).
 
-    DCGAN's discriminator but for its last layer.
+    It is DCGAN's discriminator with another last layer.
     """
     *layers, logit = discriminator(config)
     return nn.Sequential(*layers, nn.Linear(logit.in_features, 2 * config.latent_size))
@@ -49,7 +49,7 @@ class VAETrainer(GeneratorTrainer):
         self.parts |= {"encoder": self.encoder, "optimizer": self.optimizer}
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
-        """One update of both on the evidence lower bound, its parts in nats per image."""
+        """Updates both on the evidence lower bound; returns its terms in nats per image."""
         noise = torch.randn(len(real), self.model.config.latent_size, generator=random).to(self.device)
         with self.accelerator.autocast():
             mean, log_variance = self.encoder(real).float().chunk(2, dim=1)  # (N, latent_size) each
@@ -62,11 +62,11 @@ class VAETrainer(GeneratorTrainer):
 
 
 def reconstruction_loss(images: Tensor, real: Tensor) -> Tensor:
-    """Negative log likelihood per image of real images (N, 3, H, W), at the variance that makes it least."""
+    """Negative log likelihood per image of real images (N, 3, H, W), at the variance that minimises it."""
     variance = (images - real).square().mean()
     return real[0].numel() / 2 * ((2 * math.pi * variance).log() + 1)
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """From N(mean, variance) (N, latent_size) to the standard normal: (N,)."""
+    """KL divergence of N(mean, variance) (N, latent_size) from the standard normal: (N,)."""
     return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
