@@ -109,9 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WIDTH",
         help="channels of G from 4x4 pixels up, each doubling the size (default 512 256 128 64: 64x64 pixels)",
     )
-    parser.add_argument(
-        "--latent-size", type=number(int, 1), default=100, help="of a code (default %(default)s)"
-    )
+    parser.add_argument("--latent-size", type=number(int, 1), default=100, help="of a code (default %(default)s)")
 
 
 def shape(arguments: argparse.Namespace, config_class: type[DCGANConfig], **more: str) -> DCGANConfig:

@@ -193,10 +193,7 @@ class TrainingRun:
             "hours": round(record["seconds"] / 3600, 2),
             "flips": not self.arguments.no_flips,
         }
-        shape = {
-            "no_flips",
-            *(field.name for field in dataclasses.fields(self.trainer.model.config)),
-        }  # recorded elsewhere
+        shape = {"no_flips", *(field.name for field in dataclasses.fields(self.trainer.model.config))}  # said elsewhere
         settings = {name: value for name, value in self.settings.items() if name not in {*shape, *summary}}
         return summary | settings | self.trainer.summary()
 

@@ -149,7 +149,7 @@ class EncoderTrainer(Trainer):
 
 
 def errors(images: Tensor, intact: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the mean absolute error of images (N, 3, H, W) over all pixels, and over the rim (importance-weighted)."""
+    """Returns the mean absolute error of images (N, 3, H, W), over all pixels and importance-weighted at the rim."""
     error = (images - intact).abs()
     weights = losses.importance_weights(hole)  # (N, 1, H, W)
     rim = (weights * error).sum((1, 2, 3)) / (3 * weights.sum((1, 2, 3))).clamp(min=1)

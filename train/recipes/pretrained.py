@@ -52,7 +52,7 @@ class Judge(nn.Module):
         self.logit = nn.ModuleList([Conv(width, 1, 1, gain=GAIN) for _ in channels])
 
     def forward(self, features: list[Tensor], touched: list[Tensor]) -> list[Tensor]:
-        """Maps each layer's features (N, C, h, w) and where the hole touches them (N, 1, h, w) to logits (N, 1, h, w)."""
+        """Returns logits (N, 1, h, w) of features (N, C, h, w) per layer; `touched` (N, 1, h, w) is the hole there."""
         layers = zip(features, touched, self.first, self.more, self.logit, strict=True)
         return [logit(leaky(more(leaky(first(torch.cat([unit(f), t], 1)))))) for f, t, first, more, logit in layers]
 

@@ -86,8 +86,8 @@ def test_resumed_in_the_middle_of_the_plain_part_equals_uninterrupted(archive, t
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--plain-last", 8), "there is none: add --augment"),
-        (("--plain-last", 17, "--augment", "colour"), "--plain-last 17 must be part of --images 16"),
+        (("--plain-last", 8), "has no effect without --augment"),
+        (("--plain-last", 17, "--augment", "colour"), "--plain-last 17 must not exceed --images 16"),
     ],
 )
 def test_a_plain_part_without_another_is_refused(archive, tmp_path, capsys, options, says):
@@ -151,7 +151,7 @@ def test_a_finished_run_resumed_says_how_to_go_on(archive, tmp_path, caplog):
     train(archive, tmp_path, 16)
     with caplog.at_level("INFO"):
         assert train(archive, tmp_path, 16, "--resume") == 0
-    assert "trained on 16 images already; for more, raise --images" in caplog.text
+    assert "already trained on 16 images; to continue, raise --images" in caplog.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -238,7 +238,7 @@ def test_a_checkpoint_of_other_networks_that_it_does_not_name_is_refused_too(mad
     del older["settings"]["d_norm"]
     torch.save(older, tmp_path / "checkpoint.pt")
     assert train(archive, tmp_path, 32, "--resume", "--d-norm", "none") == 1
-    assert "the checkpoint does not hold this run's model" in capsys.readouterr().err
+    assert "the checkpoint lacks this run's model" in capsys.readouterr().err
 
 
 class Bomb:
