@@ -1,1 +1,1 @@
-"""How good models and methods are: the tables, their figures, scores, and the choice of a snapshot."""
+"""Evaluation of models and methods: tables, figures, scores, and the choice of a snapshot."""

@@ -1,4 +1,4 @@
-"""How the fillings of a test set look, kept in a folder if there is one, so that a stopped evaluation goes on."""
+"""Measures how the fillings of a test set look; caches the results, so that an interrupted evaluation can continue."""
 
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..looks import features, measure
 from . import cells
 
-# The figures, in order; those of faces are NaN for other pictures.
+# The figures, in order; those about faces are NaN for other pictures.
 FIGURES = (
     "kid",
     "kid_error",
@@ -24,12 +24,12 @@ FIGURES = (
 
 
 class Appearance:
-    """Measures fillings against intact pictures of others.
+    """Measures fillings against other intact pictures.
 
     Args:
-        truth: uint8 (N, H, W, 3), what was filled.
-        others: uint8 (N, H, W, 3), the intact side.
-        folder: for what was computed, or None.
+        truth: uint8 (N, H, W, 3), the intact originals of the fillings.
+        others: uint8 (N, H, W, 3), the intact pictures to compare with.
+        folder: cache folder, or None.
         device: where the network runs.
     """
 
@@ -45,11 +45,11 @@ class Appearance:
         return measure.Intact.of(self.truth, self.others, self.network)
 
     def measure(self, filled: NDArray[np.uint8]) -> dict[str, float]:
-        """The figures of fillings of all of `truth`, by name."""
+        """Returns the figures of fillings of all of `truth`, by name."""
         return self._kept(filled, lambda: measure.looks(filled, self.intact, self.network))
 
     def floor(self) -> dict[str, float]:
-        """The figures of the intact pictures themselves."""
+        """Returns the figures of the intact pictures themselves."""
         return self._kept(self.truth, lambda: measure.looks(self.truth, self.intact, self.network))
 
     def _kept(self, filled: NDArray[np.uint8], compute) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""Results of an evaluation, kept batch by batch, so that a stopped one goes on where it was.
+"""Evaluation results cached batch by batch, so that an interrupted evaluation can continue.
 
-A cell is what one method made of one batch of damaged pictures. It is found again by a digest of all
-that it depends on, so that another setting, model, picture or hole never meets an old result.
+A cell is the result of one method on one batch of damaged pictures. Its key is a digest of everything it depends on, so
+a change of settings, model, pictures or holes never reuses an old result.
 """
 
 import hashlib
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 
 from inpainter import files
 
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what a damaged file raises
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # raised for a damaged file
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a method made of N pictures.
+    """Result of a method on N pictures.
 
     Attributes:
-        images: uint8 (N, H, W, 3), filled; empty when the method refused.
+        images: uint8 (N, H, W, 3), filled; empty if the method cannot fill these holes.
         generated: uint8 (N, H, W, 3), G(z) of a search; empty for other methods.
         latents: float32 (N, latent_size), the codes z of a search; empty for other methods.
         losses: float64 (N, 2), context and prior loss of a search; NaN for other methods.
-        seconds: that it took.
-        refused: why the method cannot fill these holes, empty when it did.
+        seconds: time taken.
+        refused: why the method cannot fill these holes; empty if it can.
     """
 
     images: NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Cell:
 
 
 def digest(settings: dict[str, Any], *arrays: NDArray) -> str:
-    """A name for settings (anything that JSON can hold) and arrays, different as soon as one of them is."""
+    """Returns a digest of settings (anything that JSON can represent) and arrays."""
     sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for array in arrays:
         sha.update(f"{array.dtype} {array.shape}".encode())
@@ -51,7 +51,7 @@ def digest(settings: dict[str, Any], *arrays: NDArray) -> str:
 
 
 def read_cell(path: Path) -> Cell | None:
-    """The cell in a file; None when there is none, or it cannot be read."""
+    """Reads a cell; None if the file is missing or cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("images", "generated", "latents", "losses")}
@@ -61,7 +61,7 @@ def read_cell(path: Path) -> Cell | None:
 
 
 def read_values(path: Path) -> NDArray | None:
-    """The array `values` of a file; None when there is none, or it cannot be read."""
+    """Reads the array `values` of a file; None if the file is missing or cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return file["values"]
@@ -70,7 +70,7 @@ def read_values(path: Path) -> NDArray | None:
 
 
 def write_arrays(path: Path, **contents: Any) -> None:
-    """Writes what a cell consists of, or other arrays, beside `path` and renames: a kill leaves no half file."""
+    """Writes the fields of a cell, or other arrays, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = io.BytesIO()
     np.savez_compressed(data, **contents)

@@ -1,12 +1,12 @@
 """Measures inpainting methods on intact test pictures: data sets x masks x methods.
 
-Pictures are damaged with the paper's four masks, filled, and compared with what was there. PSNR over
-the hole alone is what agrees with the paper's Table 1; the whole picture's is given beside it. With
---out, every batch is kept as soon as it is done, and the same command after a stop goes on from there.
+Pictures are damaged with the paper's four masks, filled, and compared with the originals. PSNR over the hole alone
+corresponds to the paper's Table 1; the whole picture's is reported as well. With --out, every finished batch is saved,
+and running the same command again continues from there.
 
-What helps, measured one at a time, is the same command on pictures that were held out of training:
-`--data TRAINING.zip --last --images 32 --methods ours no-blend ... --starts 1 2 4 6`. The table's last
-column says by how much each method differs from the first, and with what standard error.
+For an ablation, run it on pictures held out of training:
+`--data TRAINING.zip --last --images 32 --methods ours no-blend ... --starts 1 2 4 6`. The table's last column gives
+each method's difference from the first and its standard error.
 """
 
 import argparse
@@ -45,16 +45,16 @@ from .request import CPU_IMAGES, add_arguments, check, needed_runs, set_names
 
 __all__ = ["add_arguments", "main"]
 
-SETTINGS = ("steps", "prior_weight", "learning_rate", "blend", "seed", "precision")  # that the command can change
+SETTINGS = ("steps", "prior_weight", "learning_rate", "blend", "seed", "precision")  # options of the command
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """A data set with the runs that fill it."""
+    """A test set with the runs that fill it."""
 
     name: str
     images: NDArray[np.uint8]  # (N, H, W, 3)
-    runs: dict[str, FillingRun]  # a run after the one that it begins from
+    runs: dict[str, FillingRun]  # each run after its origin
     distance: FeatureDistance | None
     appearance: Appearance | None
 
@@ -62,7 +62,7 @@ class TestSet:
 def main(arguments: argparse.Namespace) -> None:
     check(arguments)
     names = set_names(arguments.data)
-    # All models first, so that a wrong one is found before hours have gone into the others.
+    # Open all models first, so that a bad one is found before hours are spent on the others.
     models = [open_models(arguments, index) for index in range(len(names))]
     results = report.Results()
     network = perceptual.network(device_from_name(arguments.device))
@@ -93,7 +93,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def open_models(arguments: argparse.Namespace, index: int) -> dict[str, Inpainter | ContextEncoder]:
-    """The models for a data set, by option."""
+    """Opens the models for a data set, by option."""
     models: dict[str, Inpainter | ContextEncoder] = {
         option: Inpainter.from_pretrained(getattr(arguments, option)[index], device=arguments.device)
         for option in ("model", "vae")
@@ -117,7 +117,7 @@ def prepare(
     """Loads a data set and its bank, and sets up the runs that the methods need."""
     sizes = {m.size if isinstance(m, Inpainter) else m.config.image_size for m in models.values()} or {arguments.size}
     if len(sizes) > 1:
-        raise ValueError(f"{name}: the models make pictures of different sizes, {sorted(sizes)} pixels.")
+        raise ValueError(f"{name}: the models have different picture sizes, {sorted(sizes)} pixels.")
     (size,) = sizes
     device = device_from_name(arguments.device)
     images = load(arguments.data[index], size)
@@ -145,22 +145,23 @@ def prepare(
 
 
 def load(path: str, size: int) -> NDArray[np.uint8]:
-    """Pictures as the library takes them: uint8 (N, size, size, 3)."""
+    """Loads pictures as uint8 (N, size, size, 3)."""
     return np.ascontiguousarray(load_images(path, size).permute(0, 2, 3, 1).numpy())
 
 
 def holes_of(mask: str, images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """A hole a picture: bool (N, H, W). Pattern and random masks take the picture's index as seed."""
+    """Returns one hole per picture: bool (N, H, W). Pattern and random masks take the picture's index as seed."""
     return np.stack([masks.named(mask, images.shape[1], seed=index) for index in range(len(images))])
 
 
 def evaluate(
     test_set: TestSet, mask: str, arguments: argparse.Namespace, results: report.Results
 ) -> dict[str, NDArray[np.uint8]]:
-    """Fills a data set under one mask with all methods, and adds their scores to `results`.
+    """Fills a test set under one mask with all methods, and adds their scores to `results`.
 
     Returns:
-        uint8 (N, H, W, 3), the fillings for figures by method; without those that refused, or are a mean of scores.
+        Fillings uint8 (N, H, W, 3) to show in figures, by method; omits methods that cannot fill the holes or whose
+        score is a mean over several fillings.
     """
     images, holes = test_set.images, holes_of(mask, test_set.images)
     batches = [slice(first, first + arguments.batch_size) for first in range(0, len(images), arguments.batch_size)]
@@ -181,7 +182,7 @@ def evaluate(
             result = result_of(
                 method, [done[name][number] for name in runs], images[batch], holes[batch], arguments.blend
             )
-            fillings += result.fillings if len(result.fillings) == 1 else ()  # a mean of scores has no picture
+            fillings += result.fillings if len(result.fillings) == 1 else ()  # a mean of scores has no single picture
             distance = partial(test_set.distance, batch=batch) if test_set.distance else None
             values.append(scores(result, images[batch], holes[batch], distance))
         if fillings and label in (arguments.show or (label,)):
@@ -203,7 +204,7 @@ def fill_batches(
     out: Path | None,
     origin: list[cells.Cell] | None,
 ) -> list[cells.Cell]:
-    """One run over a data set, a cell a batch, from those of its `origin`; what `out` has is not computed again."""
+    """Performs a run on a test set, one cell per batch, starting from the cells of `origin`; reuses cells in `out`."""
     run, done = test_set.runs[name], []
     with tqdm(total=len(holes) * run.steps, desc=f"{test_set.name} {mask} {name}", unit="step") as bar:
         for number, batch in enumerate(batches):

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: grids to compare methods by eye, error maps, failures (CVPR figures 4 to 13)."""
+"""Figures of an evaluation: grids to compare methods by eye, error maps, failures (CVPR figures 4 to 13)."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from inpainter import metrics
 
 from ..looks.sheets import SHOWN, labelled
 
-FULL_ERROR = 128  # levels of error that an error map shows in white
+FULL_ERROR = 128  # error in levels that an error map shows as white
 
 
 def save(stem: Path, images: NDArray[np.uint8], holes: NDArray[np.bool_], shown: dict[str, NDArray[np.uint8]]) -> None:
-    """Writes STEM.png, the first pictures; STEM-errors.png, their error maps; STEM-failures.png, the worst.
+    """Writes STEM.png, the first pictures; STEM-errors.png, their error maps; STEM-failures.png, the worst pictures.
 
     The worst are those of the first method in `shown`.
     """
@@ -28,23 +28,23 @@ def save(stem: Path, images: NDArray[np.uint8], holes: NDArray[np.bool_], shown:
 
 
 def grid(images: NDArray[np.uint8], holes: NDArray[np.bool_], fillings: dict[str, NDArray[np.uint8]]) -> Image.Image:
-    """A row of intact pictures, one of damaged ones, and one for each method's fillings (figures 4 to 11)."""
+    """Lays out a row of intact pictures, a row of damaged ones, and a row per method (figures 4 to 11)."""
     damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
     return labelled({"intact": images, "damaged": damaged, **fillings})
 
 
 def error_maps(images: NDArray[np.uint8], fillings: dict[str, NDArray[np.uint8]]) -> Image.Image:
-    """How far each method's filling is from the intact picture: black is equal (figure 12)."""
+    """Shows the error of each method's fillings; black is zero (figure 12)."""
     rows = {name: error_map(filled, images) for name, filled in fillings.items()}
     return labelled({"intact": images, **rows})
 
 
 def error_map(filled: NDArray[np.uint8], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Absolute difference, mean over the channels, as grey: uint8 (N, H, W, 3), white from `FULL_ERROR` levels."""
+    """Mean absolute difference over the channels as grey: uint8 (N, H, W, 3), white from `FULL_ERROR` levels up."""
     error = abs(filled.astype(np.float32) - images).mean(axis=3, keepdims=True)
     return (error / FULL_ERROR * 255).clip(0, 255).round().astype(np.uint8).repeat(3, axis=3)
 
 
 def failures(psnr_hole: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Which pictures figure 13 shows, by rule: those of the lowest PSNR in the hole, worst first."""
+    """Selects the pictures for figure 13 by rule: those with the lowest PSNR in the hole, worst first."""
     return np.argsort(psnr_hole, kind="stable")[:SHOWN]

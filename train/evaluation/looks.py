@@ -1,8 +1,9 @@
-"""Measures how a model's fillings look: told from intact pictures or not, eyes in faces, how much they differ.
+"""Measures how a model's fillings look: whether they can be told from intact pictures, eyes in faces, diversity.
 
-The first pictures are filled, as many next ones are the intact side that fillings are told from. Figures are of
-composed pictures, in features of EfficientNet-Lite2, which no training uses: not an FID, and comparable only for
-equal numbers of pictures. A model of more than 64 pixels is measured again on its fillings reduced to 64.
+The first pictures are filled; the same number after them are the intact pictures to compare with. The figures are
+measured on composed pictures, in features of EfficientNet-Lite2, which no training uses; they are not FIDs, and are
+comparable only for equal numbers of pictures. A model of more than 64 pixels is also measured on fillings reduced to
+64.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from .methods import weights_digest
 
 SMALL = 64  # pixels a side, of the papers' pictures
 SHOWN = 12  # pictures on a sheet
-VARIED = 16  # pictures filled several times, for the diversity
+VARIED = 16  # pictures filled several times, to measure diversity
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,18 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="intact test pictures: folder or zip")
     parser.add_argument("--masks", nargs="+", choices=masks.NAMES, default=list(masks.NAMES), metavar="MASK")
     parser.add_argument(
-        "--pictures", type=number(int, 20), default=150, help="to fill; as many others are the intact side"
+        "--pictures", type=number(int, 20), default=150, help="to fill, and as many intact ones to compare with"
     )
     parser.add_argument("--last", action="store_true", help="take the last pictures, not the first (validation)")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the filling, such as steps=30"
     )
     parser.add_argument(
-        "--proposal", action="store_true", help="no search: what a generator that sees the picture makes first, pasted"
+        "--proposal", action="store_true", help="no search: paste a conditional generator's first proposal"
     )
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--sheets", type=Path, help="folder for a picture per mask of the first fillings, unselected")
-    parser.add_argument("--out", type=Path, help="CSV file, to which rows are added; what is there is not made again")
+    parser.add_argument("--sheets", type=Path, help="folder for one sheet per mask with the first fillings, unselected")
+    parser.add_argument("--out", type=Path, help="CSV file to append rows to; existing rows are not computed again")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -56,9 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
     images = np.ascontiguousarray(load_images(arguments.data, inpainter.size).permute(0, 2, 3, 1).numpy())
     count = arguments.pictures
     if len(images) < 2 * count:
-        raise ValueError(
-            f"{arguments.data}: {2 * count} pictures are needed for --pictures {count}, got {len(images)}."
-        )
+        raise ValueError(f"{arguments.data}: --pictures {count} needs {2 * count} pictures, got {len(images)}.")
     images = images[-2 * count :] if arguments.last else images[: 2 * count]
     network = features.efficientnet(features.LITE2, inpainter.device)
     sides = {inpainter.size: (images, np.asarray)}
@@ -101,28 +100,28 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def sheet(fill: Fill, images: NDArray[np.uint8], mask: str) -> Image.Image:
-    """Pictures (N, H, W, 3), the same with their holes in white, and filled."""
+    """Lays out pictures (N, H, W, 3) intact, with white holes, and filled."""
     holes = np.stack([masks.named(mask, images.shape[1], seed=index) for index in range(len(images))])
     damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
     return sheets.labelled({"intact": images, "damaged": damaged, "filled": fill(images, holes, 0)})
 
 
 def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fill:
-    """Fills with `settings` of the inpainter's call; or with the proposal alone, which takes no setting but `blend`."""
+    """Returns a `Fill` with the given settings; or of proposals only, which use no setting but `blend`."""
     if not proposal:
         return lambda images, holes, seed: inpainter(images, holes, seed=seed, **settings).images
     if not inpainter.model.conditional:
-        raise ValueError("--proposal: the model does not see the picture; give --set steps=0 for that of its encoder.")
+        raise ValueError("--proposal needs a conditional model; for an encoder's proposal, give --set steps=0.")
     return proposals(inpainter.model, inpainter.device, settings.get("blend", "overlay"))
 
 
 def settings_of(pairs: list[str]) -> dict[str, Any]:
-    """Settings by name from texts NAME=VALUE; raises `ValueError` for another form."""
+    """Parses settings of the form NAME=VALUE; raises `ValueError` for any other form."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--set: NAME=VALUE is expected, got {pair!r}.")
+            raise ValueError(f"--set: expected NAME=VALUE, got {pair!r}.")
         try:
             settings[name] = json.loads(value)
         except ValueError:
@@ -149,12 +148,12 @@ def write_rows(path: Path | None, rows: list[dict[str, Any]]) -> None:
 
 
 def reduced(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures (N, H, W, 3) at 64 pixels a side, means over squares."""
+    """Reduces pictures (N, H, W, 3) to 64x64 pixels by averaging."""
     size = (SMALL, SMALL)
     return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX)) for image in images])
 
 
 def reduced_holes(holes: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Holes (N, H, W) at 64 pixels a side: missing is what is missing in part."""
+    """Reduces holes (N, H, W) to 64x64 pixels: a pixel is missing if any part of it is."""
     factor = holes.shape[1] // SMALL
     return holes.reshape(len(holes), SMALL, factor, SMALL, factor).any(axis=(2, 4))

@@ -1,7 +1,7 @@
-"""What an evaluation can compare: the search and its variants, rules to choose among starts, baselines.
+"""The methods that an evaluation can compare: the search, its variants, ways to combine starts, and baselines.
 
-A run fills pictures, and may begin where another ended; a method is a row of the table, made from one run
-or several: without blending is the same search pasted, and the rules for several starts share theirs.
+A run fills pictures, and may start from the result of another run, its origin. A method is a row of the table, made
+from one or more runs: "no-blend" pastes the result of the same search, and the methods with several starts share runs.
 """
 
 import ast
@@ -27,26 +27,27 @@ from inpainter.settings import Settings
 
 from .cells import Cell, digest
 
-# With all of the paper's 1500 steps, the PSNR in the hole of 24 held-out halves and 8 centres is 14.69 and 19.54 dB
-# with 0.25, 14.45 and 19.36 with 0.35, 13.73 and 19.71 with 0.5, 13.27 and 19.52 with 0.7, 12.74 and 18.86 with 1.
+# With all of the paper's 1500 steps, the PSNR in the hole on 24 held-out half holes and 8 centre holes is 14.69 and
+# 19.54 dB with 0.25, 14.45 and 19.36 with 0.35, 13.73 and 19.71 with 0.5, 13.27 and 19.52 with 0.7, 12.74 and 18.86
+# with 1.
 TRUNCATION = 0.25
 
 FAST = {"mode": "fast", "steps": None, "learning_rate": None}
-# What a variant changes in the settings of the command, which are those of the paper's mode.
+# Each variant's changes to the command's settings, which are those of the paper's mode.
 SEARCHES: dict[str, dict[str, Any]] = {
     "ours": {},
     "unweighted": {"window": None},  # the first version of the paper
     "l2": {"norm": "l2"},
     "no-prior": {"prior_weight": 0.0},
     "truncated": {"truncation": TRUNCATION},
-    "proposal": FAST | {"steps": 0},  # of the encoder, or of a generator that sees the picture
+    "proposal": FAST | {"steps": 0},  # of the encoder, or of a conditional generator
     "fast": FAST | {"refine": 0},
     "default": FAST,
     "both-ways": FAST | {"both_ways": True},
     "vae": {},
 }
-REFINED = "refined"  # goes on from the codes that "ours" found
-# Methods of several starts: the run of each, which for the first has the seed of the command.
+REFINED = "refined"  # refines the codes found by "ours"
+# Methods with several starts, and the run behind each; the first start uses the command's seed.
 OF_STARTS = {
     "mean-of-starts": "ours",
     "best-of-starts": "ours",
@@ -58,7 +59,7 @@ OF_STARTS = {
 AVERAGES = ("average-of-starts", "best", "average-of-proposals", "average-of-defaults")
 METHODS = (*SEARCHES, "no-blend", REFINED, *OF_STARTS, *baselines.BASELINES)
 
-# What of the library cannot change what a search makes of a picture, and what a baseline makes of it.
+# Parts of the library that cannot change the result of a search, or of a baseline.
 NOT_OF_SEARCHES = ("__main__.py", "hub", "batch", "baselines")
 NOT_OF_BASELINES = ("__main__.py", "hub", "batch", "search", "pipeline.py", "results.py", "settings.py")
 
@@ -68,10 +69,10 @@ Distance = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  # of filled pictu
 
 @dataclass(frozen=True)
 class FillingRun:
-    """One way to fill pictures: `compute(images, holes, advance, origin)`, and all that its result depends on.
+    """One way to fill pictures: `compute(images, holes, advance, origin)`, and everything its result depends on.
 
-    `steps` is how often `advance` is told of each picture's progress. `origin` is what the run of the name
-    `origin_of` made of the same pictures, or None.
+    `advance` is called with a total of `steps` per picture. `origin` is the result of the run named by `origin_of` on
+    the same pictures, or None.
     """
 
     name: str
@@ -82,16 +83,16 @@ class FillingRun:
 
 @dataclass(frozen=True)
 class Fillings:
-    """A method's fillings of N pictures, several for a mean of scores; losses (N, 2), NaN without a search."""
+    """A method's fillings of N pictures, several if their scores are averaged; losses (N, 2), NaN without a search."""
 
     fillings: tuple[NDArray[np.uint8], ...]
     losses: NDArray[np.float64]
 
 
 def labels(methods: list[str], starts: list[int]) -> dict[str, tuple[str, int]]:
-    """What rows of the table are called: the method and the number of starts that each is.
+    """Returns the method and number of starts of each row of the table, by the row's label.
 
-    With several numbers of starts, the methods of several starts have a row for each: "best (2)", "best (4)".
+    If several numbers of starts are given, the methods with several starts have a row for each: "best (2)", "best (4)".
     """
     rows = {}
     for method in methods:
@@ -102,30 +103,29 @@ def labels(methods: list[str], starts: list[int]) -> dict[str, tuple[str, int]]:
 
 
 def runs_of(method: str, starts: int) -> tuple[str, ...]:
-    """The runs that a method is made from; "ours" with another seed is "ours+1", "ours+2", ..."""
+    """Returns the runs that a method needs; "ours" with other seeds is "ours+1", "ours+2", ..."""
     if run := OF_STARTS.get(method):
         return (run, *(f"{run}+{k}" for k in range(1, starts)))
     return ("ours",) if method == "no-blend" else (method,)
 
 
 def origin_of(run: str) -> str | None:
-    """The name of the run from whose codes a run begins."""
+    """Returns the name of the run whose codes a run starts from, if any."""
     return run.replace(REFINED, "ours") if run.startswith(REFINED) else None
 
 
 def with_origins(runs: Iterable[str]) -> list[str]:
-    """Runs and those that they begin from, each once and after its origin."""
+    """Returns runs and their origins, each once and after its origin."""
     return list(dict.fromkeys(name for run in runs for name in (origin_of(run), run) if name))
 
 
 def result_of(
     method: str, cells: list[Cell], images: NDArray[np.uint8], holes: NDArray[np.bool_], blend: str
 ) -> Fillings:
-    """Makes a method's result from the cells of its runs, for the same pictures.
+    """Builds a method's result from the cells of its runs on the same pictures.
 
-    "mean-of-starts" scores every candidate and takes the mean, what a single start is worth on average;
-    "best-of-starts" keeps the candidate with the lowest loss; `AVERAGES` average the candidates' generated images,
-    and blend the mean.
+    "mean-of-starts" averages the scores of all candidates, the expected score of a single start; "best-of-starts" keeps
+    the candidate with the lowest loss; `AVERAGES` average the candidates' generated images and blend the mean.
     """
     losses = np.stack([cell.losses for cell in cells])  # (K, N, 2)
     fillings = np.stack([cell.images for cell in cells])  # (K, N, H, W, 3)
@@ -147,7 +147,7 @@ def result_of(
 def scores(
     result: Fillings, images: NDArray[np.uint8], holes: NDArray[np.bool_], distance: Distance | None
 ) -> NDArray[np.float64]:
-    """Scores (N, 6): PSNR in the hole and of the whole picture, SSIM, `distance`, context and prior loss."""
+    """Returns scores (N, 6): PSNR in the hole and of the whole picture, SSIM, `distance`, context and prior loss."""
     nothing = np.full(len(images), np.nan)
     each = [
         (
@@ -162,7 +162,7 @@ def scores(
 
 
 def search_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
-    """A search with `settings`, changed as its variant and its offset of the seed say."""
+    """Builds a search run: `settings` with the changes of its variant and its seed offset."""
     variant, _, offset = name.partition("+")
     settings = dataclasses.replace(settings, **SEARCHES[variant])
     settings = dataclasses.replace(settings, seed=settings.seed + int(offset or 0))
@@ -185,7 +185,7 @@ def search_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
 
 
 def counting(advance: Advance) -> Callable[[int, Progress], None]:
-    """A callback of the inpainter that tells `advance` of each row's every step, whatever that returns."""
+    """Returns a callback for the inpainter that calls `advance` with the number of rows stepped; never stops it."""
 
     def report(step: int, progress: Progress) -> None:
         advance(len(progress.pictures) if step else 0)
@@ -194,7 +194,7 @@ def counting(advance: Advance) -> Callable[[int, Progress], None]:
 
 
 def refined_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
-    """Refinement of what the search of the same `settings` and seed found, `inpainter.search.refine.STEPS` steps."""
+    """Builds a run that refines the codes found with the same `settings` and seed, by `refine.STEPS` steps."""
     precision = settings.resolved(model.model, 1).precision
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: Cell) -> Cell:
@@ -215,7 +215,7 @@ def refined_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
 
 
 def depends_on(model: Inpainter, settings: Settings) -> dict[str, Any]:
-    """What decides the result of a search, beside its pictures and holes."""
+    """Returns everything a search's result depends on, besides pictures and holes."""
     resolved = dataclasses.asdict(settings.resolved(model.model, 1))
     return {
         **{name: value for name, value in resolved.items() if name != "batch_size"},
@@ -226,10 +226,10 @@ def depends_on(model: Inpainter, settings: Settings) -> dict[str, Any]:
 
 
 def code_digest(without: tuple[str, ...], root: Path = Path(inpainter.__file__).parent) -> str:
-    """A name for the library's source, and the versions of what it imports, so that no result outlives its code.
+    """Returns a digest of the library's source and the versions of its imports, so that no result outlives its code.
 
     Args:
-        without: files and folders of `root` that are left out.
+        without: files and folders of `root` to leave out.
     """
     files = [path for path in sorted(root.rglob("*.py")) if path.relative_to(root).parts[0] not in without]
     sources = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in files}
@@ -237,7 +237,7 @@ def code_digest(without: tuple[str, ...], root: Path = Path(inpainter.__file__).
 
 
 def versions_of(sources: Iterable[str]) -> dict[str, str]:
-    """The versions of the installed packages that source texts import, by the packages' names in the index."""
+    """Returns the versions of the installed packages that source texts import, by their PyPI names."""
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
@@ -247,13 +247,13 @@ def versions_of(sources: Iterable[str]) -> dict[str, str]:
 
 
 def weights_digest(model: torch.nn.Module) -> str:
-    """A name for a model's weights."""
+    """Returns a digest of a model's weights."""
     weights = model.state_dict()
     return digest({"names": list(weights)}, *(tensor.cpu().numpy() for tensor in weights.values()))
 
 
 def baseline_run(name: str, needs: dict[str, Any], depends: str) -> FillingRun:
-    """A baseline with what it `needs`, of which `depends` is a digest."""
+    """Builds a run of a baseline with the arguments it `needs`, whose digest is `depends`."""
     fill = baselines.get(name, **needs)
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: None) -> Cell:
@@ -273,6 +273,6 @@ def baseline_run(name: str, needs: dict[str, Any], depends: str) -> FillingRun:
 
 
 def refusal(images: NDArray[np.uint8], reason: str) -> Cell:
-    """The cell of a method that cannot fill these holes: no pictures, codes or losses."""
+    """Returns the cell of a method that cannot fill these holes: no pictures, codes or losses."""
     nothing = np.empty((0, *images.shape[1:]), np.uint8)
     return Cell(nothing, nothing, np.empty((0, 0), np.float32), np.full((len(images), 2), np.nan), 0.0, reason)

@@ -1,10 +1,9 @@
-"""How far filled pictures are from the intact ones in the features of a network: a perceptual distance.
+"""A perceptual distance between filled and intact pictures, in the features of a network.
 
-Each picture is compared with its own original: the Euclidean distance between the features of the two,
-as `features` makes them. A Fréchet distance between the two sets, as `scores` takes from
-thousands of samples, would say little here: a hundred pictures do not determine a covariance of 1280
-features, and it does not ask whether a picture was filled as itself. Like LPIPS it is a distance in deep
-features, but of one layer without learned weights: it compares with others of the same network alone.
+Each picture is compared with its own original, by the Euclidean distance between their `features`. A Fréchet distance
+between the two sets, which `scores` takes from thousands of samples, would say little here: a hundred pictures do not
+determine the covariance of 1280 features, and it ignores whether a filling matches its own original. Like LPIPS this is
+a distance in deep features, but of a single layer without learned weights, so it is comparable only for one network.
 """
 
 import logging
@@ -23,20 +22,20 @@ logger = logging.getLogger(__name__)
 
 
 class FeatureDistance:
-    """Distances from the intact pictures of a test set, kept in a folder if there is one.
+    """Distances from the intact pictures of a test set, cached in a folder if given.
 
     Args:
-        network: as `features.efficientnet_lite0` makes it.
+        network: from `features.efficientnet_lite0`.
         images: uint8 (N, H, W, 3), the intact pictures.
-        folder: for what was computed, or None.
+        folder: cache folder, or None.
     """
 
     def __init__(self, network: features.Network, images: NDArray[np.uint8], folder: Path | None):
         self.network, self.images, self.folder = network, images, folder
-        self.intact: NDArray[np.float32] | None = None  # features (N, D), made when first needed
+        self.intact: NDArray[np.float32] | None = None  # features (N, D), computed on first use
 
     def __call__(self, filled: NDArray[np.uint8], batch: slice) -> NDArray[np.float64]:
-        """Distances (M,) of filled pictures (M, H, W, 3) from the intact pictures `batch`."""
+        """Returns distances (M,) of filled pictures (M, H, W, 3) from the intact pictures `batch`."""
 
         def compute() -> NDArray[np.float64]:
             difference = self._features(filled).astype(np.float64) - self._intact()[batch]
@@ -45,7 +44,7 @@ class FeatureDistance:
         return self._kept("features", compute, filled, self.images[batch])
 
     def between_intact(self) -> float:
-        """The mean distance between two different intact pictures, at least two; NaN of a single one."""
+        """Returns the mean distance between two different intact pictures; NaN if there is only one."""
         if len(self.images) < 2:
             return float("nan")
         compute = lambda: np.array([metrics.mean_pairwise_distance(self._intact())])  # noqa: E731
@@ -71,9 +70,9 @@ class FeatureDistance:
 
 
 def network(device: torch.device) -> features.Network | None:
-    """The network; None, and a line in the log, where the package with its weights is missing."""
+    """Loads the network; None, with a warning, if the package with its weights is missing."""
     try:
         return features.efficientnet_lite0(device)
     except ValueError as error:
-        logger.warning("there will be no feature distances: %s", error)
+        logger.warning("no feature distances will be measured: %s", error)
         return None

@@ -1,4 +1,4 @@
-"""The tables of an evaluation: means by data set, mask and method, beside the figures of the paper."""
+"""The tables of an evaluation: means by data set, mask and method, next to the paper's figures."""
 
 import argparse
 import csv
@@ -17,7 +17,7 @@ from .appearance import FIGURES
 SCORES = ("psnr_hole", "psnr_image", "ssim", "feature_distance", "context_loss", "prior_loss")
 COLUMNS = ("data", "method", "mask", "image", *SCORES)
 
-# PSNR (dB) of CVPR table 1, by the start of the archive's name.
+# PSNR (dB) from CVPR table 1, by the prefix of the archive's name.
 PAPER_MASKS = ("center", "pattern", "random", "half")
 PAPER_OURS = {
     "celeba": (19.4, 17.4, 22.8, 13.7),
@@ -32,17 +32,17 @@ PAPER_CONTEXT_ENCODER = {
 
 DETAILS = ("PSNR in the hole (dB)", "PSNR whole picture (dB)", "SSIM", "feature distance", "s / picture")
 FEATURE_NOTE = (
-    "Feature distance: between each filled picture and its original, in the features of "
-    f"{features.NETWORK}; the mean, lower is better. Two different intact pictures are {{:.2f}} apart."
+    "Feature distance: mean distance between each filled picture and its original in the features of "
+    f"{features.NETWORK}; lower is better. Two different intact pictures are {{:.2f}} apart on average."
 )
 
 LOOKS_COLUMNS = ("data", "method", "mask", *FIGURES)
 DIGITS = {"kid": 1, "c2st": 2, "eyes": 2, "landmarks": 2}
 LOOKS_NOTE = (
-    "How the fillings look. kid and c2st: told from intact pictures of others in the features of "
-    f"{features.LITE2.name}, a distance x 1000 and the accuracy of a classifier (0.5 cannot tell); of faces the share "
-    "in which a cascade finds both eyes, that in which a network finds a face, the eyes' distance from the truth, and "
-    "the difference of the two in height and in size."
+    "How the fillings look. kid (a distance x 1000) and c2st (a classifier's accuracy; 0.5 is chance) compare them "
+    f"with other intact pictures in the features of {features.LITE2.name}. For faces: the shares in which a cascade "
+    "finds both eyes and a network finds a face, the distance of the eyes from the truth, and the height and size "
+    "differences between them."
 )
 
 Means = dict[tuple[str, str], dict[str, float]]  # by mask and method
@@ -50,15 +50,15 @@ Means = dict[tuple[str, str], dict[str, float]]  # by mask and method
 
 @dataclass
 class Results:
-    """What an evaluation found so far.
+    """Evaluation results so far.
 
     Attributes:
-        rows: one a picture, with the keys of `COLUMNS`; NaN where a method has no such score.
+        rows: one per picture, with the keys of `COLUMNS`; NaN where a method has no such score.
         seconds: per picture, by data set, mask and method.
         refusals: why a method has no rows, by data set, mask and method.
-        between_intact: mean feature distance of two different intact pictures, by data set, where it is known.
-        looks: the figures of `appearance`, by data set, mask and method, where they were measured.
-        intact_looks: those of the intact pictures themselves, by data set.
+        between_intact: mean feature distance between two different intact pictures, by data set, if measured.
+        looks: the figures of `appearance`, by data set, mask and method, if measured.
+        intact_looks: the same for the intact pictures themselves, by data set.
     """
 
     rows: list[dict] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Results:
 
 
 def means(rows: Iterable[dict]) -> Means:
-    """Means over the pictures of one data set, by mask and method; NaN where a method has no such score."""
+    """Averages the scores over the pictures of one data set, by mask and method; NaN where a method has no score."""
     groups: dict[tuple[str, str], list[dict]] = {}
     for row in rows:
         groups.setdefault((row["mask"], row["method"]), []).append(row)
@@ -80,7 +80,7 @@ def means(rows: Iterable[dict]) -> Means:
 
 
 def report(results: Results) -> str:
-    """All tables as Markdown: for each data set those that its number of methods asks for."""
+    """Returns all tables as Markdown: a single table for one method, comparison and details for several."""
     seconds, refusals = results.seconds, results.refusals
     names = dict.fromkeys(data for data, _, _ in [*seconds, *refusals])
     parts = []
@@ -94,7 +94,7 @@ def report(results: Results) -> str:
             parts.append(f"### {name}")
         if len(methods) > 1:
             masks = list(dict.fromkeys(mask for mask, _ in [*times, *refused]))
-            paper = " In bold what is above both figures of the paper." if paper_column(PAPER_OURS, name) else ""
+            paper = " Bold: better than both of the paper's figures." if paper_column(PAPER_OURS, name) else ""
             parts += [f"PSNR in the hole (dB).{paper}", comparison(name, rows, masks, methods)]
             parts += [details(mean, times, methods)]
         else:
@@ -108,7 +108,7 @@ def report(results: Results) -> str:
 
 
 def single(name: str, mean: Means, seconds: dict[tuple[str, str], float]) -> str:
-    """The table of one method on one data set, beside the paper's own."""
+    """Returns the table of one method on one data set, next to the paper's figures."""
     paper = paper_column(PAPER_OURS, name)
     lines = [
         [mask, *_scores(mean[mask, method], seconds[mask, method]), *([_decibels(paper.get(mask), 1)] if paper else [])]
@@ -118,10 +118,10 @@ def single(name: str, mean: Means, seconds: dict[tuple[str, str], float]) -> str
 
 
 def comparison(name: str, rows: list[dict], masks: list[str], methods: list[str]) -> str:
-    """PSNR in the hole: a row a method, then the paper's (CVPR table 1); a column a mask, then their mean.
+    """Returns the table of PSNR in the hole: one row per method, then the paper's (CVPR table 1); one column per mask.
 
-    The last column is how much a method's mean is above the first one's, with the standard error over the
-    pictures, each of which both have filled.
+    The last columns are the mean over the masks, and its gain over the first method's with the standard error over the
+    pictures, which both must have filled.
     """
     papers = {"paper, ours": PAPER_OURS, "paper, context encoder": PAPER_CONTEXT_ENCODER}
     papers = {title: column for title, figures in papers.items() if (column := paper_column(figures, name))}
@@ -142,9 +142,9 @@ def comparison(name: str, rows: list[dict], masks: list[str], methods: list[str]
 
 
 def gain(rows: list[dict], method: str, other: str) -> str:
-    """By how much (dB) a method's PSNR in the hole is above another's: mean and standard error over the pictures.
+    """Returns the gain (dB) in PSNR in the hole of a method over another: mean and standard error over the pictures.
 
-    Empty for the method itself, "-" unless both have filled the same pictures under the same masks.
+    Empty for the method itself; "-" unless both filled the same pictures under the same masks.
     """
     if method == other:
         return ""
@@ -157,13 +157,13 @@ def gain(rows: list[dict], method: str, other: str) -> str:
     differences: dict[int, list[float]] = {}
     for image, mask in here:
         differences.setdefault(image, []).append(here[image, mask] - there[image, mask])
-    each = np.array([np.mean(values) for values in differences.values()])  # a picture's, over the masks
+    each = np.array([np.mean(values) for values in differences.values()])  # per picture, averaged over the masks
     error = f" ± {each.std(ddof=1) / len(each) ** 0.5:.2f}" if len(each) > 1 else ""
     return f"{each.mean():+.2f}{error}"
 
 
 def details(mean: Means, seconds: dict[tuple[str, str], float], methods: list[str]) -> str:
-    """All scores: a row a method and mask."""
+    """Returns the table of all scores, one row per method and mask."""
     lines = [
         [method, mask, *_scores(mean[mask, method], seconds[mask, method])]
         for method in methods
@@ -174,18 +174,18 @@ def details(mean: Means, seconds: dict[tuple[str, str], float], methods: list[st
 
 
 def paper_column(figures: dict[str, tuple[float, ...]], name: str) -> dict[str, float]:
-    """The paper's figures by mask, for a data set whose name starts like one of the paper's; else empty."""
+    """Returns the paper's figures by mask for a data set, matched by the prefix of its name; empty if none match."""
     values = next((values for start, values in figures.items() if name.lower().startswith(start)), ())
     return dict(zip(PAPER_MASKS, values, strict=False))
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Formats a Markdown table."""
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
 def looks_rows(results: Results) -> list[dict]:
-    """Rows of the CSV of looks: the intact pictures' first, as the method "intact" of no mask."""
+    """Returns the rows of the looks CSV; the intact pictures come first, as method "intact" without a mask."""
     floors = [{"data": data, "mask": "", "method": "intact", **found} for data, found in results.intact_looks.items()]
     return floors + [
         {"data": data, "mask": mask, "method": method, **found} for (data, mask, method), found in results.looks.items()
@@ -193,7 +193,7 @@ def looks_rows(results: Results) -> list[dict]:
 
 
 def looks_table(name: str, results: Results) -> str:
-    """How the fillings of one data set look: a row a method and mask, the intact pictures first."""
+    """Returns the looks table of one data set: one row per method and mask, the intact pictures first."""
     rows = [row for row in looks_rows(results) if row["data"] == name]
     shown = [figure for figure in FIGURES if figure != "kid_error" and any(row[figure] == row[figure] for row in rows)]
     lines = []
@@ -206,7 +206,7 @@ def looks_table(name: str, results: Results) -> str:
 
 
 def write_csv(path: Path, columns: tuple[str, ...], rows: list[dict]) -> None:
-    """One line a row; what is NaN is left empty."""
+    """Writes rows as CSV; NaN becomes an empty cell."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
@@ -215,7 +215,7 @@ def write_csv(path: Path, columns: tuple[str, ...], rows: list[dict]) -> None:
 
 
 def record_means(folder: Path, rows: list[dict], arguments: argparse.Namespace, index: int) -> None:
-    """Puts the means into `training.evaluation` of the folder's configuration, for its model card."""
+    """Writes the means to `training.evaluation` in the folder's configuration, for its model card."""
     evaluation = [
         {
             "data": Path(arguments.data[index]).name,
@@ -234,7 +234,7 @@ def record_means(folder: Path, rows: list[dict], arguments: argparse.Namespace, 
 
 
 def _scores(mean: dict[str, float], seconds: float) -> list[str]:
-    """The columns `DETAILS`."""
+    """Formats the columns `DETAILS`."""
     distance = mean["feature_distance"]
     shown = f"{distance:.2f}" if distance == distance else "-"
     return [_decibels(mean["psnr_hole"]), _decibels(mean["psnr_image"]), f"{mean['ssim']:.3f}", shown, f"{seconds:.2f}"]

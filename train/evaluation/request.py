@@ -1,4 +1,4 @@
-"""What an evaluation is asked for: its options, what they need, and whether they fit together."""
+"""The options of an evaluation: definition, consistency checks, and the runs they need."""
 
 import argparse
 from collections import Counter
@@ -24,10 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--context-encoder", nargs="+", default=[], help="model for the method context_encoder, one per data set"
     )
     parser.add_argument("--bank", nargs="+", default=[], help="training pictures for the method nearest")
-    parser.add_argument("--size", type=int, default=64, help="of the pictures where no model decides (default 64)")
-    parser.add_argument(
-        "--images", type=int, help=f"how many pictures to take (default: {CPU_IMAGES} on a CPU, all on a GPU)"
-    )
+    parser.add_argument("--size", type=int, default=64, help="of the pictures if no model sets it (default 64)")
+    parser.add_argument("--images", type=int, help=f"number of pictures (default: {CPU_IMAGES} on a CPU, all on a GPU)")
     parser.add_argument("--last", action="store_true", help="take the last pictures, not the first (validation)")
     parser.add_argument("--masks", nargs="+", choices=masks.NAMES, default=list(masks.NAMES), metavar="MASK")
     parser.add_argument("--steps", type=int, default=STEPS)
@@ -40,26 +38,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=int,
         default=[4],
-        help="codes to start from for the methods of several starts; with several numbers, each is measured",
+        help="starting codes for the methods with several starts; several numbers are each measured",
     )
     parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the networks (default auto: float32 for the paper's search, else bfloat16 where the device has it)",
+        help="of the networks (default auto: float32 for the paper's search, else bfloat16 if natively supported)",
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, help="folder for the tables, per-image CSV, figures and finished cells")
-    parser.add_argument("--show", nargs="+", default=[], metavar="METHOD", help="methods of the figures (default all)")
+    parser.add_argument("--show", nargs="+", default=[], metavar="METHOD", help="methods in the figures (default all)")
     parser.add_argument(
-        "--looks", action="store_true", help="measure how the fillings look as well, against as many other pictures"
+        "--looks", action="store_true", help="also measure how the fillings look, against as many other pictures"
     )
     parser.add_argument("--record", action="store_true", help="write the means into the model folder's configuration")
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raises `ValueError` when the options do not fit together."""
+    """Raises `ValueError` if the options are inconsistent."""
     needed = needed_runs(arguments)
     wants = {
         "model": bool(set(needed) & (SEARCHES.keys() - {"vae"})) or arguments.record,
@@ -73,7 +71,7 @@ def check(arguments: argparse.Namespace) -> None:
             name = option.replace("_", "-")
             raise ValueError(f"--{name}: give one per data set, that is {len(arguments.data)}; got {given}.")
     if arguments.record and "ours" not in arguments.methods:
-        raise ValueError("--record writes the means of the method ours, which is not among --methods.")
+        raise ValueError("--record writes the means of the method ours; add it to --methods.")
     several = OF_STARTS.keys() & set(arguments.methods) and len(arguments.starts) == 1  # of which one is none
     for name, value, least in (
         ("batch-size", arguments.batch_size, 1),
@@ -88,13 +86,13 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def needed_runs(arguments: argparse.Namespace) -> list[str]:
-    """All runs that the methods are made from, each after the one that it begins from."""
+    """Returns all runs that the methods need, each after its origin."""
     rows = labels(arguments.methods, arguments.starts).values()
     return with_origins(run for method, starts in rows for run in runs_of(method, starts))
 
 
 def set_names(paths: list[str]) -> list[str]:
-    """What the data sets are called in tables: the file's name, or the whole path where that is ambiguous."""
+    """Returns the names of the data sets in tables: the file name, or the whole path if that is ambiguous."""
     names = [Path(path).name.removesuffix(".zip") for path in paths]
     return [
         name if Counter(names)[name] == 1 else path.strip("/").replace("/", "-")

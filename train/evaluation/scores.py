@@ -1,8 +1,8 @@
-"""Measures how good, how varied and how new a generator's samples are, without an internet connection.
+"""Measures the quality, diversity and novelty of a generator's samples, offline.
 
-All in the features of EfficientNet-Lite0 (`train.looks.features`); the distances are not FIDs, which are
-defined with Inception-v3, and compare only with each other, for equal numbers of pictures. Where there is
-a connection, or the weights of Inception-v3 are already there, --fid measures the FID as well.
+Everything is measured in features of EfficientNet-Lite0 (`train.looks.features`). The distances are not FIDs, which are
+defined with Inception-v3, and are comparable only with each other, for equal numbers of pictures. With an internet
+connection, or if the weights of Inception-v3 are installed, --fid also measures the FID.
 """
 
 import argparse
@@ -38,18 +38,18 @@ BATCH = 100  # samples generated at once
 
 @dataclass(frozen=True)
 class Score:
-    """What is measured, beside what pictures of the training set would get in place of samples.
+    """Scores of a generator's samples, relative to training pictures.
 
     Attributes:
         feature_distance: Fréchet distance between samples and held-out pictures; lower is better.
         feature_distance_of_training: the same for as many training pictures: the floor.
-        diversity: mean distance between two samples, relative to two training pictures. 1 is as varied;
-            towards 0 the samples resemble each other.
-        memorisation: median distance from a sample to the nearest training picture, relative to that from a
-            held-out picture. Around 1 samples are as new as pictures never seen; towards 0 they are copies.
-        samples, training_images, held_out: how many pictures were compared.
-        network: what made the features.
-        fid: Fréchet inception distance between samples and training pictures; None when it was not measured.
+        diversity: mean distance between two samples, relative to two training pictures. 1: as diverse; near 0: the
+            samples resemble each other.
+        memorisation: median distance from a sample to the nearest training picture, relative to that from a held-out
+            picture. Around 1: as novel as unseen pictures; near 0: copies.
+        samples, training_images, held_out: numbers of pictures compared.
+        network: source of the features.
+        fid: Fréchet inception distance between samples and training pictures; None if not measured.
     """
 
     feature_distance: float
@@ -65,11 +65,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Reference:
-    """Features of the real pictures, made once, for any number of models or of moments in a training.
+    """Features of the real pictures, computed once for any number of models or snapshots.
 
     Attributes:
-        train: (T, D), what samples may be copies of.
-        held_out: (H, D), what they should look like.
+        train: (T, D), of the training pictures, which samples may copy.
+        held_out: (H, D), of held-out pictures, which samples should resemble.
     """
 
     train: NDArray[np.float32]
@@ -77,14 +77,14 @@ class Reference:
 
     @classmethod
     def of(cls, network: Network, train: Tensor, held_out: Tensor) -> Self:
-        """From uint8 pictures (N, 3, H, W), at least two each; features are kept in the user's cache directory."""
+        """Computes features of uint8 pictures (N, 3, H, W), at least two each, cached in the user's cache directory."""
         for name, images in (("training", train), ("held-out", held_out)):
             if len(images) < 2:
                 raise ValueError(f"a score needs at least 2 {name} pictures, got {len(images)}.")
         return cls(features.kept(network, train), features.kept(network, held_out))
 
     def some_train(self, count: int) -> NDArray[np.float32]:
-        """`count` of the training pictures, or all if there are fewer, always the same."""
+        """Returns `count` of the training pictures, or all if there are fewer; always the same ones."""
         order = np.random.default_rng(0).permutation(len(self.train))
         return self.train[order[:count]]
 
@@ -92,21 +92,21 @@ class Reference:
 def score(
     model: LatentModel, network: Network, reference: Reference, samples: int = 2000, seed: int = 0
 ) -> tuple[Score, Tensor, NDArray[np.int64], NDArray[np.float64]]:
-    """Measures a model in evaluation mode, on whichever device it is.
+    """Scores a model on its device.
 
     Args:
-        model: any family.
-        network: as `features.efficientnet_lite0` makes it, and as made the reference.
-        reference: the real pictures.
-        samples: how many to draw, at least 2.
-        seed: of their codes.
+        model: of any family, in evaluation mode.
+        network: from `features.efficientnet_lite0`, the same as for the reference.
+        reference: features of the real pictures.
+        samples: number of samples, at least 2.
+        seed: of the samples' codes.
 
     Returns:
-        The score; the samples, uint8 (N, 3, H, W); and for each the index of the nearest training picture
-        and the distance to it, (N,).
+        The score; the samples, uint8 (N, 3, H, W); and for each the index of the nearest training picture and the
+        distance to it, (N,).
 
     Raises:
-        ValueError: for fewer than 2 samples, or when the held-out pictures are no others than the training's.
+        ValueError: for fewer than 2 samples, or if most held-out pictures are also training pictures.
     """
     if samples < 2:
         raise ValueError(f"a score needs at least 2 samples, got {samples}.")
@@ -117,7 +117,7 @@ def score(
     _, unseen = metrics.nearest(reference.held_out, reference.train)
     spread = metrics.mean_pairwise_distance(alike)
     if spread == 0 or np.median(unseen) == 0:
-        raise ValueError("most held-out pictures are also among the training pictures, so there is no score.")
+        raise ValueError("cannot score: most held-out pictures are also among the training pictures.")
     measured = Score(
         feature_distance=metrics.frechet_distance(drawn, reference.held_out),
         feature_distance_of_training=metrics.frechet_distance(alike, reference.held_out),
@@ -140,14 +140,14 @@ def sample(model: LatentModel, count: int, seed: int) -> Tensor:
 
 
 def closest_pairs(images: Tensor, train: Tensor, index: NDArray, distance: NDArray) -> Image.Image:
-    """A grid of the samples closest to a training picture, closest first: each sample left, its picture right."""
+    """Lays out the samples closest to a training picture, closest first: sample left, training picture right."""
     order = np.argsort(distance, kind="stable")[:GRID_PAIRS]
     pairs = torch.cat([images[order], train[index[order]]], dim=3).permute(0, 2, 3, 1).numpy()  # (N, H, 2W, 3)
     return image_grid(pairs.repeat(2, axis=1).repeat(2, axis=2), columns=4, gap=8)  # every pixel twice as large
 
 
 def text(measured: Score) -> str:
-    """The lines people read."""
+    """Formats the scores for people."""
     lines = [
         f"feature distance ({measured.network}), {measured.samples} samples to {measured.held_out} held-out "
         f"pictures: {measured.feature_distance:.2f}",
@@ -165,19 +165,19 @@ def text(measured: Score) -> str:
 
 
 def record_score(folder: Path, measured: Score, data: str) -> None:
-    """Puts a score into `training.sample_quality` of a model folder's configuration, for its model card."""
+    """Writes scores to `training.sample_quality` in a model folder's configuration, for its model card."""
     found = {k: v for k, v in dataclasses.asdict(measured).items() if v is not None}
     values = {k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}
     amend_training(folder, sample_quality={"data": data, **values})
 
 
 def warn_if_seen(model: LatentModel, training_images: int) -> None:
-    """Warns when a model was trained on other pictures than those that are now taken for its training pictures."""
+    """Warns if a model was trained on a different number of pictures than are now assumed."""
     trained_on = model.config.training.get("training_images", training_images)
     if trained_on != training_images:
         logger.warning(
-            "the model was trained on %s pictures, but without the held-out ones there are %d; if it saw these, its "
-            "score flatters it.",
+            "the model was trained on %s pictures, but there are %d without the held-out ones; if it was trained on "
+            "some of those, its score is too good.",
             trained_on,
             training_images,
         )
@@ -190,20 +190,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--training-images",
         type=number(int, 2),
-        help="how many of the others, chosen at random, may be the nearest (default all)",
+        help="compare with only this many of the others, chosen at random (default all)",
     )
-    parser.add_argument("--samples", type=number(int, 2), default=2000, help="how many to draw (default %(default)s)")
+    parser.add_argument("--samples", type=number(int, 2), default=2000, help="samples to draw (default %(default)s)")
     parser.add_argument("--seed", type=number(int, 0), default=0, help="of the samples")
     parser.add_argument("--device", default="auto")
     parser.add_argument(
-        "--out", type=Path, help=f"folder for {GRID_NAME}: samples beside the closest training pictures"
+        "--out", type=Path, help=f"folder for {GRID_NAME}: samples next to the closest training pictures"
     )
     parser.add_argument(
         "--fid",
         action="store_true",
-        help="measure the FID to the training pictures as well (pip install torch-fidelity, which downloads weights)",
+        help="also measure the FID to the training pictures (pip install torch-fidelity, which downloads weights)",
     )
-    parser.add_argument("--record", action="store_true", help="write the score into the model folder's configuration")
+    parser.add_argument("--record", action="store_true", help="write the scores to the model folder's configuration")
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -1,9 +1,9 @@
-"""Chooses among the snapshots of a training, on pictures that it did not see.
+"""Chooses among the snapshots of a training run, on held-out pictures.
 
-Each snapshot of `--keep-every` gets two numbers: how far its samples are from the held-out pictures (the
-feature distance of `train.evaluation.scores`), and how well a short search with it fills holes in them (PSNR of the
-hole alone, mean over the four masks). The snapshot with the lowest sum of its places by both is the best.
-Pictures of what each fills are for the eye, which has the last word.
+Each snapshot of `--keep-every` gets two scores: the feature distance of its samples from the held-out pictures (see
+`train.evaluation.scores`), and how well a short search with it fills holes in them (PSNR in the hole, mean over the
+four masks). The best snapshot has the lowest sum of its ranks by both. Look at the sheets of fillings before you
+decide.
 """
 
 import argparse
@@ -37,13 +37,13 @@ from .scores import sample, warn_if_seen
 logger = logging.getLogger(__name__)
 
 RESULT_NAME, PICTURES_NAME = "select.json", "select"
-RULE = "lowest sum of the places by feature distance and by mean PSNR in the hole; of equals, the lower distance"
-BATCH = 64  # rows of a search, each a picture with a start
+RULE = "lowest sum of the ranks by feature distance and by mean PSNR in the hole; ties go to the lower distance"
+BATCH = 64  # rows per search, each one picture and start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", required=True, nargs="+", type=Path, metavar="RUN", help="--out of the trainings")
-    parser.add_argument("--data", required=True, help="what they were trained on")
+    parser.add_argument("--runs", required=True, nargs="+", type=Path, metavar="RUN", help="--out of the runs")
+    parser.add_argument("--data", required=True, help="the training data of the runs")
     add_held_out(parser)
     parser.add_argument(
         "--images", type=number(int, 1), default=64, help="held-out pictures to fill (default %(default)s)"
@@ -61,10 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     device = device_from_name(arguments.device)
     found = {run: snapshots(run) for run in arguments.runs}
-    # All are opened first, so that a broken one is found before hours have gone into the others.
+    # Open all of them first, so that a broken one is found before hours are spent on the others.
     sizes = {hub.load(folder).config.image_size for folders in found.values() for folder in folders}
     if len(sizes) > 1:
-        raise ValueError(f"the snapshots make pictures of different sizes, {sorted(sizes)} pixels.")
+        raise ValueError(f"the snapshots have different picture sizes, {sorted(sizes)} pixels.")
     train, held_out = split(load_images(arguments.data, sizes.pop()), arguments.held_out)
     network = features.efficientnet_lite0(device)
     trial = Trial.of(network, held_out, arguments)
@@ -93,18 +93,18 @@ def main(arguments: argparse.Namespace) -> None:
     print(table(ordered))
     print(f"\nOrder: {RULE}.\nbest: {next(iter(ordered))}")
     folders = ", ".join(str(run / PICTURES_NAME) for run in found)
-    print(f"Compare what they fill before you decide: {folders}")
+    print(f"Compare their fillings before you decide: {folders}")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What every snapshot has to do.
+    """The test that every snapshot takes.
 
     Attributes:
         reference: features of all held-out pictures (H, D).
         images: uint8 (N, size, size, 3), the held-out pictures to fill.
         steps, starts: of the search.
-        samples: how many to draw.
+        samples: number of samples to draw.
     """
 
     reference: NDArray[np.float32]
@@ -121,19 +121,19 @@ class Trial:
 
     @property
     def work(self) -> int:
-        """How many steps of a row there are in all."""
+        """Total number of steps over all rows."""
         return len(masks.NAMES) * len(self.images) * self.starts * self.steps
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the scores depend on, beside the pictures and the weights."""
+        """Everything the scores depend on, besides the pictures and the weights."""
         chosen = {name: getattr(self, name) for name in ("steps", "starts", "samples")}
         return chosen | {"images": len(self.images), "network": features.NETWORK}
 
     def measure(
         self, model: Inpainter, network: Network, advance: Callable[[int], None]
     ) -> tuple[dict[str, Any], Image.Image]:
-        """Scores of a model, and a picture of what it fills; `advance` is told of each row's every step."""
+        """Returns a model's scores and a sheet of its fillings; calls `advance` with the number of rows stepped."""
         drawn = network(sample(model.model, self.samples, seed=0))
         psnr, shown = {}, {"intact": self.images[: sheets.SHOWN]}
         for mask in masks.NAMES:
@@ -149,7 +149,7 @@ class Trial:
         return measured, sheets.labelled(shown)
 
     def _fill(self, model: Inpainter, holes: NDArray[np.bool_], advance: Callable[[int], None]) -> NDArray[np.uint8]:
-        """Fillings (starts, N, H, W, 3) by the paper's search, each row with a seed of its own."""
+        """Returns fillings (starts, N, H, W, 3) by the paper's search, each row with its own seed."""
         images, holes = (np.concatenate([array] * self.starts) for array in (self.images, holes))
         result = model(
             images,
@@ -165,7 +165,7 @@ class Trial:
 
 
 def read_scores(path: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The scores in a file, by snapshot; none of other settings, or when it cannot be read."""
+    """Reads the scores in a file, by snapshot; empty if its settings differ or it cannot be read."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         known = result["snapshots"] if result["settings"] == settings else {}
@@ -174,12 +174,12 @@ def read_scores(path: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any
     except (OSError, ValueError, KeyError, TypeError):
         known = {}
     if not known:
-        logger.warning("%s has no scores of these settings, so all snapshots are scored again.", path)
+        logger.warning("%s has no scores for these settings; scoring all snapshots again.", path)
     return known
 
 
 def write_scores(path: Path, settings: dict[str, Any], scores: dict[str, dict[str, Any]]) -> None:
-    """Writes the scores of a run's snapshots, best first; a kill leaves the old file or the new one."""
+    """Writes the scores of a run's snapshots, best first, atomically."""
     ordered = ranked(scores)
     result = {"best": next(iter(ordered)), "rule": RULE, "settings": settings, "snapshots": ordered}
     files.write_text(path, json.dumps(result, indent=2) + "\n")
@@ -190,7 +190,7 @@ def mean_psnr(score: dict[str, Any]) -> float:
 
 
 def ranked(scores: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
-    """The scores, best first by `RULE`; who is as good as another has its place."""
+    """Sorts the scores by `RULE`, best first; equal values share a rank."""
     distances = sorted(score["feature_distance"] for score in scores.values())
     psnrs = sorted((mean_psnr(score) for score in scores.values()), reverse=True)
 
@@ -202,7 +202,7 @@ def ranked(scores: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
 
 
 def table(ordered: dict[Path, dict[str, Any]]) -> str:
-    """The scores as a Markdown table."""
+    """Formats the scores as a Markdown table."""
     head = ["snapshot", "images seen", "feature distance", "PSNR in the hole (dB), mean", *masks.NAMES]
     lines = [
         [

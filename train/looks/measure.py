@@ -1,4 +1,4 @@
-"""How composed pictures look beside intact ones, as `features`, `realism` and `faces` see them."""
+"""Measures how composed pictures look compared with intact ones, using `features`, `realism` and `faces`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from . import faces, realism
 from .features import Network
 
 BATCH = 50  # pictures filled at once
-FILLINGS = 4  # of one hole, for the diversity
-FACES_FROM = 0.5  # share of the intact pictures with a face, from which on the figures of faces are given
+FILLINGS = 4  # per hole, for the diversity
+FACES_FROM = 0.5  # minimum share of intact pictures with a face for figures on faces
 
 # Fills pictures uint8 (N, H, W, 3) with holes bool (N, H, W), from the codes of a seed: uint8 (N, H, W, 3).
 Fill = Callable[[NDArray[np.uint8], NDArray[np.bool_], int], NDArray[np.uint8]]
@@ -25,13 +25,13 @@ Fill = Callable[[NDArray[np.uint8], NDArray[np.bool_], int], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Intact:
-    """Intact pictures, and what is measured of them once: `truth` is what gets filled, `others` the other side."""
+    """Intact pictures and their features: `truth` gets filled, `others` is what the fillings are compared with."""
 
     truth: NDArray[np.uint8]  # (N, H, W, 3)
     others: NDArray[np.uint8]
     truth_features: NDArray[np.float32]  # (N, D)
     other_features: NDArray[np.float32]
-    eyes: faces.Eyes | None  # of `truth`, if these are faces
+    eyes: faces.Eyes | None  # in `truth`, if these are faces
 
     @classmethod
     def of(cls, truth: NDArray[np.uint8], others: NDArray[np.uint8], network: Network) -> "Intact":
@@ -41,7 +41,7 @@ class Intact:
         return cls(truth, others, seen(network, truth), seen(network, others), eyes)
 
     def floor(self) -> dict[str, float]:
-        """What the figures are when nothing has been filled."""
+        """Returns the figures of the intact pictures themselves."""
         found = {
             "kid_floor": realism.kid(self.truth_features, self.other_features)[0],
             "c2st_floor": realism.c2st(self.truth_features, self.other_features),
@@ -58,12 +58,12 @@ class Intact:
 
 
 def looks(filled: NDArray[np.uint8], intact: Intact, network: Network, cascade: bool = True) -> dict[str, float]:
-    """How composed pictures (N, H, W, 3) look, that were made from `intact.truth`; without the cascade, faster.
+    """Measures how composed pictures (N, H, W, 3) of `intact.truth` look; faster without the cascade.
 
     Returns:
-        kid, its standard error, c2st; and of faces the share in which a cascade finds both eyes, that in which the
-        landmark network finds a face, and, where it finds one in both, the means of the eyes' shift from the truth
-        and of the differences in height and size between them.
+        kid, its standard error and c2st. For faces also the shares in which the cascade finds both eyes and the
+        landmark network finds a face; and, where it finds one in both filling and truth, the means of the eyes' shift
+        from the truth and of the height and size differences between them.
     """
     made = seen(network, filled)
     kid, error = realism.kid(made, intact.other_features)
@@ -83,13 +83,13 @@ def looks(filled: NDArray[np.uint8], intact: Intact, network: Network, cascade: 
 
 
 def diversity(fill: Fill, images: NDArray[np.uint8], holes: NDArray[np.bool_], network: Network) -> float:
-    """Mean distance, in features, between fillings of one hole from different codes."""
+    """Mean feature distance between fillings of one hole from different codes."""
     fillings = [seen(network, fill(images, holes, seed)) for seed in range(1, 1 + FILLINGS)]
     return float(np.mean([metrics.mean_pairwise_distance(each) for each in np.stack(fillings, axis=1)]))
 
 
 def proposals(model: LatentModel, device: torch.device, blend: str = "overlay") -> Fill:
-    """Fills with what a model that sees the picture makes of the code 0; for other seeds than 0, of drawn codes."""
+    """Returns a `Fill` that uses a conditional model's proposal: z = 0 for seed 0, drawn codes for other seeds."""
 
     @torch.no_grad()
     def fill(images: NDArray[np.uint8], holes: NDArray[np.bool_], seed: int) -> NDArray[np.uint8]:
@@ -106,7 +106,7 @@ def proposals(model: LatentModel, device: torch.device, blend: str = "overlay") 
 
 
 def accuracy(filled: NDArray[np.uint8], images: NDArray[np.uint8], holes: NDArray[np.bool_]) -> dict[str, float]:
-    """How close the fillings are to the truth; the hole's PSNR with its standard error over the pictures."""
+    """Scores fillings against the truth; the PSNR in the hole also gets its standard error over the pictures."""
     hole = metrics.psnr(filled, images, holes)
     return {
         "psnr_hole": float(hole.mean()),

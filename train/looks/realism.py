@@ -1,4 +1,4 @@
-"""How well one set of pictures can be told from another, in features (N, D) that a network made of them."""
+"""Measures how well two sets of pictures can be told apart, given their features (N, D)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ BLOCKS = 10  # of the jackknife
 def kid(a: NDArray, b: NDArray) -> tuple[float, float]:
     """Kernel distance between two sets of features (N, D) and (M, D), times 1000, and its standard error.
 
-    The unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)^3: around 0 for two sets from one
-    distribution, however few rows there are, and so sometimes negative. The error is a block jackknife's.
+    The unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)^3: around 0, and sometimes negative, for
+    two sets from one distribution, however few their rows. The standard error comes from a block jackknife.
 
     Source: Bińkowski et al., *Demystifying MMD GANs*, ICLR 2018.
     """
@@ -31,7 +31,7 @@ def kid(a: NDArray, b: NDArray) -> tuple[float, float]:
 
 
 def _mmd(kernel: NDArray[np.float64], first: NDArray[np.bool_]) -> float:
-    """Unbiased squared discrepancy between the rows `first` of a kernel matrix (N, N) and the others."""
+    """Unbiased squared discrepancy between the rows `first` of a kernel matrix (N, N) and the other rows."""
 
     def within(k: NDArray) -> float:
         return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
@@ -44,10 +44,10 @@ def _mmd(kernel: NDArray[np.float64], first: NDArray[np.bool_]) -> float:
 
 
 def c2st(a: NDArray, b: NDArray) -> float:
-    """Classifier two-sample test: how often a linear classifier tells features (N, D) from (M, D).
+    """Classifier two-sample test: accuracy of a linear classifier that tells features (N, D) from (M, D).
 
-    Cross-validated accuracy of logistic regression on the first principal components of both sets together, the mean
-    of several divisions into folds. 0.5 is chance for sets of one size.
+    Cross-validated accuracy of logistic regression on the leading principal components of both sets combined, averaged
+    over several divisions into folds. Chance is 0.5 for sets of equal size.
 
     Source: Lopez-Paz and Oquab, *Revisiting Classifier Two-Sample Tests*, ICLR 2017.
     """
@@ -66,7 +66,7 @@ def c2st(a: NDArray, b: NDArray) -> float:
 
 
 def logistic(x: NDArray[np.float64], labels: NDArray[np.float64]):
-    """Logistic regression of labels 0 and 1 on rows (N, D), with a ridge of weight 1; returns its logit of rows."""
+    """Fits logistic regression of labels 0 and 1 on rows (N, D) with a ridge penalty of weight 1; returns its logit."""
     signs = 2 * labels - 1
 
     def loss(parameters: NDArray) -> tuple[float, NDArray]:

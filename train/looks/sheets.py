@@ -1,4 +1,4 @@
-"""Sheets of pictures to look at: rows with a name each."""
+"""Sheets of pictures to look at, in labelled rows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,13 +6,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from inpainter.images import image_grid
 
-SHOWN = 6  # pictures a row; one takes about 10 kB
-SCALE = 2  # screen pixels a pixel, to be seen
+SHOWN = 6  # pictures per row; each takes about 10 kB
+SCALE = 2  # enlargement, for visibility
 GAP = 4
 
 
 def labelled(rows: dict[str, NDArray[np.uint8]]) -> Image.Image:
-    """Rows of pictures uint8 (N, H, W, 3), enlarged, each with its name at the left."""
+    """Lays out rows of pictures uint8 (N, H, W, 3), enlarged, each with its name on the left."""
     stacked = np.concatenate(list(rows.values())).repeat(SCALE, axis=1).repeat(SCALE, axis=2)
     pictures = image_grid(stacked, columns=len(next(iter(rows.values()))), gap=GAP)
     font = ImageFont.load_default(size=14)

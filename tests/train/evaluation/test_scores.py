@@ -130,7 +130,7 @@ def test_without_a_place_to_keep_features_they_are_still_made(real, tmp_path, ca
     (tmp_path / "cache").write_text("a file where the directory should be")
     with caplog.at_level("WARNING"):
         assert features.kept(pooled, real[0]).shape == (120, 27)
-    assert "not kept for the next time" in caplog.text
+    assert "could not be cached" in caplog.text
 
 
 # The command
@@ -205,7 +205,7 @@ def test_a_warning_says_when_the_model_saw_the_held_out_pictures(setting, caplog
     (folder / "model" / "config.json").write_text(json.dumps(config))
     with caplog.at_level("WARNING"):
         run()
-    assert "trained on 160 pictures, but without the held-out ones there are 120" in caplog.text
+    assert "trained on 160 pictures, but there are 120 without the held-out ones" in caplog.text
 
 
 # The FID

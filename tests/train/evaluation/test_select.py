@@ -107,7 +107,7 @@ def test_a_stop_keeps_what_was_scored_and_a_damaged_file_is_made_anew(run, measu
     with caplog.at_level("WARNING"):
         assert choose(run) == 0
     assert len(measured) == 4
-    assert "all snapshots are scored again" in caplog.text
+    assert "scoring all snapshots again" in caplog.text
 
 
 def test_the_order_is_by_both_places_and_equals_by_the_distance():
@@ -151,4 +151,4 @@ def test_a_warning_says_when_a_snapshot_saw_the_held_out_pictures(run, caplog):
     path.write_text(json.dumps(config))
     with caplog.at_level("WARNING"):
         choose(run)
-    assert "trained on 30 pictures, but without the held-out ones there are 20" in caplog.text
+    assert "trained on 30 pictures, but there are 20 without the held-out ones" in caplog.text

@@ -142,6 +142,6 @@ def test_settings_are_those_of_the_library(run, capsys):
     assert row["settings"] == "steps=1 blend=overlay"
     arguments = ["looks", "--model", "dcgan-celeba", "--data", "x"]
     assert __main__.main([*arguments, "--set", "steps"]) == 1
-    assert "NAME=VALUE is expected, got 'steps'" in capsys.readouterr().err
+    assert "expected NAME=VALUE, got 'steps'" in capsys.readouterr().err
     assert __main__.main([*arguments, "--proposal"]) == 1
-    assert "does not see the picture" in capsys.readouterr().err
+    assert "needs a conditional model" in capsys.readouterr().err
