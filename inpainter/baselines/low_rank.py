@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .common import complete, one_by_one
 
-RANK = 1  # unpenalised singular values. Hu et al. pick the best of 1 to 20 by the ground truth; at 80 % missing it is 1
+RANK = 1  # unpenalised singular values. Hu et al. pick the best of 1 to 20 by the ground truth; at 80% missing it is 1
 BETA = 4e-3  # weight of ADMM's quadratic penalty, for levels 0 to 255
 OUTER, INNER = 10, 100  # maximum re-estimations of the leading subspaces, and ADMM iterations for each
 TOLERANCE = 1e-3  # change relative to the known values

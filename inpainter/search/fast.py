@@ -1,4 +1,4 @@
-"""The fast search: the paper's objective in a tenth of the steps, each at 60 % of the cost.
+"""The fast search: the paper's objective in a tenth of the steps, each at 60% of the cost.
 
 The changes, each measured on its own on held-out faces (`benchmarks/search.py` measures them together):
 
