@@ -107,7 +107,7 @@ def nearest(queries: NDArray, references: NDArray) -> tuple[NDArray[np.int64], N
 
 
 def _distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Euclidean distances (N, M) between rows."""
+    """Returns the Euclidean distances (N, M) between rows."""
     squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)[None] - 2 * a @ b.T
     distances = np.sqrt(squared.clip(0))
     # Rounding in the difference above would leave equal rows a small distance apart.

@@ -20,7 +20,7 @@ MAX_WINDOW = 2 * 512 + 1  # pixels; such a window spans the largest picture a mo
 
 @dataclass(frozen=True)
 class Settings:
-    """How to fill a hole. No option changes the meaning of another.
+    """Options of a fill. No option changes the meaning of another.
 
     Attributes:
         mode: "fast" (see `inpainter.search.fast`), or "paper" for the method as published: random starting codes, a

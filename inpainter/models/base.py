@@ -77,7 +77,7 @@ class PretrainedModel(nn.Module):
 
 
 def prior_loss(logits: Tensor) -> Tensor:
-    """log(1 - D(G(z))) from D's logits (CVPR eq. 5, without its factor lambda).
+    """Returns log(1 - D(G(z))) from D's logits (CVPR eq. 5, without its factor lambda).
 
     Computed as -softplus(logit), which is equal but never overflows. Same shape as `logits`.
     """

@@ -70,7 +70,7 @@ class CoModConfig:
 class CoMod(LatentModel):
     """Generator and discriminator; `bound` returns a `LatentModel` for given damaged pictures.
 
-    Unbound, it is bound to pictures of which nothing is left, and so an unconditional generator.
+    Unbound, it treats everything as missing and so acts as an unconditional generator.
     """
 
     conditional = True

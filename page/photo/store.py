@@ -150,7 +150,7 @@ def _reducible(image: Image.Image) -> Image.Image:
 
 
 def scaled(square: Square, width: int, height: int, shape: tuple[int, ...]) -> Square:
-    """A square of a photo (width x height) in the pixels of its copy of shape (h, w, ...)."""
+    """Converts a square of a photo (width x height) to the pixels of its copy of shape (h, w, ...)."""
     ratio = min(shape[1] / width, shape[0] / height)
     side = min(max(1, round(square.side * ratio)), shape[0], shape[1])
     left, top = round(square.left * ratio), round(square.top * ratio)

@@ -40,9 +40,9 @@ class Outcome:
         return self.order[candidate]
 
     def filled(self, candidate: int) -> NDArray[np.uint8]:
-        """The filled picture (size, size, 3)."""
+        """Returns a candidate's filled picture (size, size, 3)."""
         return self.result.images[self.row(candidate)]
 
     def psnr(self, filled: NDArray[np.uint8]) -> float:
-        """PSNR in dB of a filled picture against the original, over the pixels of the hole."""
+        """Returns the PSNR in dB of a filled picture against the original, over the pixels of the hole."""
         return float(metrics.psnr(filled, self.scene.picture, self.scene.hole))

@@ -72,7 +72,7 @@ def check(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{name}: give one per data set, that is {len(arguments.data)}; got {given}.")
     if arguments.record and "ours" not in arguments.methods:
         raise ValueError("--record writes the means of the method ours; add it to --methods.")
-    several = OF_STARTS.keys() & set(arguments.methods) and len(arguments.starts) == 1  # of which one is none
+    several = OF_STARTS.keys() & set(arguments.methods) and len(arguments.starts) == 1  # must be at least 2
     for name, value, least in (
         ("batch-size", arguments.batch_size, 1),
         ("starts", min(arguments.starts), 2 if several else 1),

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "scattered": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
 HOLES = 4096  # drawn once, in advance
-DISCOUNT = 0.93  # of the weight of the truth, per pixel (of 64) away from known pixels
+DISCOUNT = 0.93  # factor by which the truth counts less, per pixel (of 64) away from known pixels
 PAIRS = 8  # one in this many rows of a batch is a second filling of another row
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
 PAIR_DIFFERENCE = 0.2  # target mean absolute difference in the hole between two fillings of a picture, in [-1, 1]
