@@ -16,6 +16,10 @@ SUMMARY = (
     "The model never saw a hole in training, so one model serves holes of any shape.\n"
 )
 
+BETTER = (
+    "For PSNR and SSIM, higher is better: they measure nearness to the truth, and reward blur. KID and the classifier "
+    "tell fillings from photographs of others; 0 and 0.5 are perfect."
+)
 CITATIONS = {
     "paper": """## Citation
 

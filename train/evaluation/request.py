@@ -55,14 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--looks", action="store_true", help="measure how the fillings look as well, against as many other pictures"
     )
-    parser.add_argument("--record", action="store_true", help="write the means into the model folder's configuration")
 
 
 def check(arguments: argparse.Namespace) -> None:
     """Raises `ValueError` when the options do not fit together."""
     needed = needed_runs(arguments)
     wants = {
-        "model": bool(set(needed) & (SEARCHES.keys() - {"vae"})) or arguments.record,
+        "model": bool(set(needed) & (SEARCHES.keys() - {"vae"})),
         "vae": "vae" in needed,
         "context_encoder": "context_encoder" in needed,
         "bank": "nearest" in needed,
@@ -72,8 +71,6 @@ def check(arguments: argparse.Namespace) -> None:
         if given not in ((len(arguments.data),) if wanted else (0, len(arguments.data))):
             name = option.replace("_", "-")
             raise ValueError(f"--{name}: give one per data set, that is {len(arguments.data)}; got {given}.")
-    if arguments.record and "ours" not in arguments.methods:
-        raise ValueError("--record writes the means of the method ours, which is not among --methods.")
     several = OF_STARTS.keys() & set(arguments.methods) and len(arguments.starts) == 1  # of which one is none
     for name, value, least in (
         ("batch-size", arguments.batch_size, 1),
