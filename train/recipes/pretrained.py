@@ -42,7 +42,8 @@ class Judge(nn.Module):
     """Small discriminators of pretrained features and the hole, one for each layer.
 
     They also see how much the rows of the batch differ in the holes (Karras et al., *Progressive Growing of GANs*, ICLR
-    2018, section 3): one filling for all pictures would fool them otherwise. D must not, as the search asks it about one.
+    2018, section 3): one filling for all pictures would fool them otherwise. D does not, as the search asks it about
+    single pictures.
 
     Source: Kumari et al., *Ensembling Off-the-shelf Models for GAN Training*, CVPR 2022; Sauer et al., *Projected
     GANs Converge Faster*, NeurIPS 2021.
@@ -79,7 +80,7 @@ def touched(gone: Tensor, features: list[Tensor]) -> list[Tensor]:
 
 
 def spread(features: Tensor, touched: Tensor) -> Tensor:
-    """Standard deviation of features (N, C, h, w) over the rows that the hole touches, mean over channels: (N, 1, h, w)."""
+    """Deviation of features (N, C, h, w) over the rows that the hole touches, mean over channels: (N, 1, h, w)."""
     share = touched / touched.sum(0).clamp(min=1)
     variance = (share * (features - (share * features).sum(0)).square()).sum(0)  # (C, h, w)
     return (variance + 1e-8).sqrt().mean(0).expand_as(touched)
