@@ -25,7 +25,9 @@ def tiny_comod(seed: int = 0) -> CoMod:
     """A 32x32 CoMod with random weights."""
     torch.manual_seed(seed)
     widths = {f"{part}_channels": (4, 6, 8, 8) for part in ("encoder", "decoder", "discriminator")}
-    return CoMod(CoModConfig(image_size=32, latent_size=6, style_size=5, **widths)).eval().requires_grad_(False)
+    model = CoMod(CoModConfig(image_size=32, latent_size=6, style_size=5, **widths)).eval().requires_grad_(False)
+    model.generator.layout.weight.normal_()
+    return model
 
 
 def problem(tiny, count: int = 3):

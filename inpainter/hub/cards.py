@@ -16,7 +16,7 @@ from ..models import Encoder, LatentModel, ModelError
 from .finding import load, load_encoder
 from .plain import PLAIN_TORCH
 from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
-from .wording import CITATIONS, SUMMARIES, SUMMARY
+from .wording import BETTER, CITATIONS, SUMMARIES, SUMMARY
 
 CARD_NAME = "README.md"
 SAMPLES_NAME = "samples.png"
@@ -173,7 +173,7 @@ def _scores(evaluations: list) -> str:
         ]
         table = _table(["mask", *(METRICS.get(metric, ("", metric))[1] for metric in metrics)], rows)
         settings = [f"{plain(key.replace('_', ' '))} {plain(evaluation[key])}" for key in evaluation if key != "masks"]
-        parts.append(f"Higher PSNR and SSIM are better. Measured with: {', '.join(settings)}.\n\n{table}")
+        parts.append(f"{BETTER} Measured with: {', '.join(settings)}.\n\n{table}")
     return "## Scores\n\n" + "\n".join(parts) if parts else ""
 
 

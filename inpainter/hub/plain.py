@@ -78,7 +78,8 @@ def G(z, picture, hole):  # (n, latent_size) in [-1, 1]; (n, 3, size, size) in [
     for i in range(2):
         style = leaky(linear(f"mapping.{i}", style, rate=0.01)) * gain
     style = torch.cat([style, leaky(linear("vector", seen[0].flatten(1))) * gain], 1)
-    x = leaky(modulated("first", seen[0], style)) * gain
+    layout = linear("layout", style).unflatten(1, (-1, 4, 4))
+    x = leaky(modulated("first", seen[0], style) + layout) * gain
     image = modulated("colour.0", x, style)
     for i in range(levels - 1):
         x = leaky(modulated(f"up.{i}", x, style) + conv(f"skip.{i}", seen[i + 1])) * gain

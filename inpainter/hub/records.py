@@ -72,6 +72,8 @@ METRICS = {
     "psnr_image": ("psnr", "PSNR, whole picture (dB)"),
     "psnr": ("psnr", "PSNR, whole picture (dB)"),
     "ssim": ("ssim", "SSIM, whole picture"),
+    "kid": ("kid", "KID x 1000, EfficientNet-Lite2"),
+    "c2st": ("c2st", "accuracy of a classifier telling fillings from photographs"),
 }
 
 
@@ -87,7 +89,7 @@ def dataset_of(record: dict[str, Any]) -> Dataset | None:
 def check_evaluations(evaluations: Any) -> list[dict[str, Any]]:
     """Returns the `evaluation` of a training record; raises `ModelError` unless it has the following form.
 
-    A list of {"masks": {mask: {metric: number}}, "data": archive, "images": count, "steps": count}.
+    A list of {"masks": {mask: {metric: number}}, "data": archive, "images": count, "settings": text}.
     """
     if not isinstance(evaluations, list):
         raise ModelError(f"config: training.evaluation is {evaluations!r:.80}, expected a list.")

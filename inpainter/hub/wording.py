@@ -16,6 +16,10 @@ SUMMARY = (
     "It was trained without holes, so one model works for holes of any shape.\n"
 )
 
+BETTER = (
+    "PSNR and SSIM measure closeness to the original: higher is better, though they reward blur. KID and the "
+    "classifier tell fillings from other photographs: 0 and 0.5 are ideal."
+)
 CITATIONS = {
     "paper": """## Citation
 

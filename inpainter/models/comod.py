@@ -189,6 +189,8 @@ class Generator(nn.Module):
         self.skip = nn.ModuleList([Conv(a, b, 1) for a, b in zip(seen[-2::-1], made[1:], strict=True)])
         self.second = nn.ModuleList([ModulatedConv(c, c, style) for c in made[1:]])
         self.colour = nn.ModuleList([ToColour(c, style) for c in made])
+        self.layout = Linear(style, made[0] * 4 * 4)
+        nn.init.zeros_(self.layout.weight)  # without effect until trained
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Maps damaged pictures (N, 4, H, W) and codes (N, latent_size) to images float32 (N, 3, H, W)."""
@@ -212,7 +214,8 @@ class Generator(nn.Module):
 
     def decode(self, styles: list[Tensor], features: list[Tensor]) -> Tensor:
         """Maps one style (N, 2 * style_size) and features per size, from 4x4 up, to images float32 (N, 3, H, W)."""
-        x = leaky(self.first(features[0], styles[0])) * GAIN
+        layout = self.layout(styles[0]).unflatten(1, (-1, 4, 4))  # lets what is seen on one side affect the other
+        x = leaky(self.first(features[0], styles[0]) + layout) * GAIN
         image = self.colour[0](x, styles[0]).float()  # (N, 3, 4, 4)
         layers = zip(self.up, self.skip, self.second, self.colour[1:], styles[1:], features[1:], strict=True)
         for up, skip, second, colour, w, seen in layers:

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..models import Encoder, LatentModel
 from . import losses
 from .kernels import quick
-from .loop import PRIOR_WEIGHT, Callback, Objective, SearchState, box, descend
+from .loop import Callback, Objective, SearchState, box, descend
 
 STEPS = 150
 CONDITIONAL_STEPS = 20  # for a conditional generator, whose proposal is already close
@@ -45,15 +45,13 @@ def fast_search(
     z: Tensor,
     *,
     steps: int = STEPS,
-    prior_weight: float | Tensor = PRIOR_WEIGHT,
     learning_rate: float | None = None,
     proposed: Tensor | None = None,
     anchor: float = ANCHOR,
-    window: int | str | None = "auto",
-    norm: str = "l1",
     truncation: float = 1,
     precision: str = "float32",
     callback: Callback | None = None,
+    **objective,
 ) -> SearchState:
     """Like `loop.search`, but reaches about the same loss in fewer and cheaper steps.
 
@@ -71,7 +69,7 @@ def fast_search(
     def step_size(step: int) -> float | Tensor:
         return first * (1 - step / steps) if learning_rate is None else learning_rate
 
-    evaluate = Objective(quick(model, precision), pictures, hole, prior_weight, window, norm)
+    evaluate = Objective(quick(model, precision), pictures, hole, **objective)
     settings = {"betas": BETAS, "anchor": anchor * proposed, "prior_every": PRIOR_EVERY}
     return descend(evaluate, z, steps, step_size, box(model, truncation), callback, **settings)
 

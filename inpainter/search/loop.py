@@ -54,50 +54,53 @@ def search(
     z: Tensor,
     *,
     steps: int = STEPS,
-    prior_weight: float | Tensor = PRIOR_WEIGHT,
     learning_rate: float = LEARNING_RATE,
-    window: int | str | None = "auto",
-    norm: str = "l1",
     truncation: float = 1,
     precision: str = "float32",
     callback: Callback | None = None,
+    **objective,
 ) -> SearchState:
     """Minimises context loss + lambda * prior loss with Adam, clipping the code to its box after every step.
 
     Each row is an independent search: several pictures, or several starts of one, can share a batch.
 
     Args:
-        model: in evaluation mode, without parameter gradients.
-        pictures: float32 (N, 3, H, W) in [-1, 1]; pixels under the hole are not read.
-        hole: bool (N, H, W), True = missing.
+        model, pictures, hole: as for `Objective`.
         z: float32 (N, latent_size), the starting codes.
         steps: number of Adam steps; 0 only evaluates the starting codes.
-        prior_weight: lambda, one for all or one per row (N,).
         learning_rate: Adam's step size.
-        window, norm: as for `losses.importance_weights` and `losses.context_loss`.
         truncation: as for `box`.
         precision: "float32" or "bfloat16" for the networks' features.
         callback: called as callback(step, state) before the first step and after each one; returning True ends the
             search.
+        objective: `prior_weight`, `window` and `norm` of the `Objective`.
 
     Returns:
         The last state.
     """
-    evaluate = Objective(quick(model, precision), pictures, hole, prior_weight, window, norm)
+    evaluate = Objective(quick(model, precision), pictures, hole, **objective)
     return descend(evaluate, z, steps, lambda step: learning_rate, box(model, truncation), callback)
 
 
 class Objective:
-    """Context loss + lambda * prior loss (CVPR eq. 3 to 5) of codes, and its gradient; arguments as for `search`."""
+    """Context loss + lambda * prior loss (CVPR eq. 3 to 5) of codes, and its gradient.
+
+    Args:
+        model: in evaluation mode, without parameter gradients.
+        pictures: float32 (N, 3, H, W) in [-1, 1]; pixels under the hole are not read.
+        hole: bool (N, H, W), True = missing.
+        prior_weight: lambda, one for all or one per row (N,).
+        window, norm: as for `losses.importance_weights` and `losses.context_loss`.
+    """
 
     def __init__(
         self,
         model: LatentModel,
         pictures: Tensor,
         hole: Tensor,
-        prior_weight: float | Tensor,
-        window: int | str | None,
-        norm: str,
+        prior_weight: float | Tensor = PRIOR_WEIGHT,
+        window: int | str | None = "auto",
+        norm: str = "l1",
     ):
         self.model, self.prior_weight, self.norm = model, prior_weight, norm
         self.weights = losses.importance_weights(hole, window)  # (N, 1, H, W)

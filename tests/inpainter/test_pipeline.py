@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from PIL import Image
 
 from inpainter import Inpainter, Settings, masks, metrics
 from inpainter.images import to_tensor
+from inpainter.models import Encoder, EncoderConfig
 from inpainter.search import search
 from inpainter.settings import MODES
 
@@ -39,6 +42,14 @@ def test_a_batch_of_n_equals_n_singles(tiny, pictures, mode):
         single = tiny(pictures[i], holes[i], mode=mode, steps=40)
         np.testing.assert_allclose(batch.latents[i], single.latents[0], atol=1e-3)
         assert np.abs(batch.images[i].astype(int) - single.images[0]).max() <= 2
+
+
+@both_modes
+def test_in_float32_a_batch_differs_from_singles_by_one_grey_level_at_most(tiny, pictures, mode):
+    settings = Settings(mode=mode, steps=20, precision="float32")
+    batch = tiny(pictures, masks.pattern(16), settings).images.astype(int)
+    singles = np.concatenate([tiny(picture, masks.pattern(16), settings).images for picture in pictures])
+    assert np.abs(batch - singles).max() <= 1
 
 
 @both_modes
@@ -76,6 +87,23 @@ def test_more_starts_never_end_worse_and_the_first_start_is_the_single_one(tiny,
     many = tiny(pictures, masks.center(16), mode=mode, steps=20, starts=5, refine=0)
     assert (many.loss <= one.loss + 1e-3).all()
     assert (many.loss < one.loss - 1e-3).any()
+
+
+def test_a_random_start_replaces_the_encoders_only_if_it_is_better_by_more_than_the_anchor_times_its_distance(
+    tiny, pictures
+):
+    torch.manual_seed(0)
+    proposing = Inpainter(tiny.model, "cpu", Encoder(EncoderConfig(image_size=16, latent_size=8, channels=(8, 4))))
+    fill = partial(proposing, pictures, masks.center(16), steps=20, refine=0)
+    proposed = fill(anchor=0.5)
+    held, free = fill(anchor=1e4, starts=8), fill(anchor=0, starts=8)
+    np.testing.assert_array_equal(held.latents, fill(anchor=1e4).latents)
+    assert (free.loss < proposed.loss - 1e-3).any() and (free.loss <= fill(anchor=0).loss + 1e-3).all()
+
+    between = fill(anchor=0.5, starts=8)
+    start = fill(anchor=0.5, steps=0).latents
+    kept, chosen = ((r.loss + 0.5 * ((r.latents - start) ** 2).sum(1)) for r in (proposed, between))
+    assert (chosen <= kept + 1e-3).all()
 
 
 def test_an_empty_hole_returns_the_picture_untouched_without_a_search(tiny, pictures):

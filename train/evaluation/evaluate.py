@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from inpainter import Inpainter, baselines, hub, masks
+from inpainter import Inpainter, baselines, masks
 from inpainter.baselines.context_encoder import ContextEncoder
 from inpainter.devices import device_from_name
 from inpainter.settings import Settings
@@ -79,9 +79,6 @@ def main(arguments: argparse.Namespace) -> None:
             if arguments.out and shown:
                 prefix = f"{name}-" if len(names) > 1 else ""
                 figures.save(arguments.out / f"{prefix}{mask}", test_set.images, holes_of(mask, test_set.images), shown)
-        if arguments.record:
-            ours = [row for row in results.rows if row["data"] == name and row["method"] == "ours"]
-            report.record_means(hub.locate(arguments.model[index]), ours, arguments, index)
 
     text = report.report(results)
     print(text)

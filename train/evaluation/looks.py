@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inpainter import Inpainter, files, masks
+from inpainter import Inpainter, files, hub, masks
+from inpainter.hub.records import amend_training
 
 from ..data.loading import load_images
 from ..looks import features, sheets
@@ -30,6 +31,7 @@ from .methods import weights_digest
 SMALL = 64  # pixels a side, of the papers' pictures
 SHOWN = 12  # pictures on a sheet
 VARIED = 16  # pictures filled several times, to measure diversity
+RECORDED = ("psnr_hole", "psnr_image", "ssim", "kid", "c2st")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--proposal", action="store_true", help="no search: paste a conditional generator's first proposal"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="write the figures to the model folder's configuration, for its card"
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--sheets", type=Path, help="folder for one sheet per mask with the first fillings, unselected")
@@ -73,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
         "settings": "proposal " * arguments.proposal + " ".join(arguments.set),
         "pictures": count,
     }
-    done = read_rows(arguments.out)
+    done, recorded = read_rows(arguments.out), {}
     for mask in arguments.masks:
         key = digest({**about, "mask": mask, "last": arguments.last, "weights": weights_digest(inpainter.model)})
         rows = [row for row in done if row["key"] == key]
@@ -92,11 +97,16 @@ def main(arguments: argparse.Namespace) -> None:
                 rows.append({"mask": mask, "side": side, **about, **found, "key": key})
             done += rows
             write_rows(arguments.out, done)
+        recorded[mask] = {name: float(rows[0][name]) for name in RECORDED}
         if arguments.sheets:
             arguments.sheets.mkdir(parents=True, exist_ok=True)
             sheet(fill, images[:SHOWN], mask).save(arguments.sheets / f"{Path(arguments.model).name}-{mask}.png")
         for row in rows:
             print("  ".join(f"{name} {value}" for name, value in row.items() if name not in ("key", "data", "model")))
+    if arguments.record:
+        settings = about["settings"].strip() or "default"
+        entry = {"data": about["data"], "images": count, "settings": settings, "masks": recorded}
+        amend_training(hub.locate(arguments.model), evaluation=[entry])
 
 
 def sheet(fill: Fill, images: NDArray[np.uint8], mask: str) -> Image.Image:

@@ -1,6 +1,5 @@
 """The tables of an evaluation: means by data set, mask and method, next to the paper's figures."""
 
-import argparse
 import csv
 import io
 from collections.abc import Iterable
@@ -8,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from inpainter.hub.records import amend_training
 
 from ..looks import features
 from .appearance import FIGURES
@@ -212,25 +209,6 @@ def write_csv(path: Path, columns: tuple[str, ...], rows: list[dict]) -> None:
     writer.writeheader()
     writer.writerows({key: "" if value != value else value for key, value in row.items()} for row in rows)
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
-
-
-def record_means(folder: Path, rows: list[dict], arguments: argparse.Namespace, index: int) -> None:
-    """Writes the means to `training.evaluation` in the folder's configuration, for its model card."""
-    evaluation = [
-        {
-            "data": Path(arguments.data[index]).name,
-            "images": len({row["image"] for row in rows}),
-            "steps": arguments.steps,
-            "prior_weight": arguments.prior_weight,
-            "learning_rate": arguments.learning_rate,
-            "blend": arguments.blend,
-            "precision": "float32" if arguments.precision == "auto" else arguments.precision,
-            "masks": {
-                mask: {score: round(mean[score], 3) for score in SCORES[:3]} for (mask, _), mean in means(rows).items()
-            },
-        }
-    ]
-    amend_training(folder, evaluation=evaluation)
 
 
 def _scores(mean: dict[str, float], seconds: float) -> list[str]:

@@ -53,14 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--looks", action="store_true", help="also measure how the fillings look, against as many other pictures"
     )
-    parser.add_argument("--record", action="store_true", help="write the means into the model folder's configuration")
 
 
 def check(arguments: argparse.Namespace) -> None:
     """Raises `ValueError` if the options are inconsistent."""
     needed = needed_runs(arguments)
     wants = {
-        "model": bool(set(needed) & (SEARCHES.keys() - {"vae"})) or arguments.record,
+        "model": bool(set(needed) & (SEARCHES.keys() - {"vae"})),
         "vae": "vae" in needed,
         "context_encoder": "context_encoder" in needed,
         "bank": "nearest" in needed,
@@ -70,8 +69,6 @@ def check(arguments: argparse.Namespace) -> None:
         if given not in ((len(arguments.data),) if wanted else (0, len(arguments.data))):
             name = option.replace("_", "-")
             raise ValueError(f"--{name}: give one per data set, that is {len(arguments.data)}; got {given}.")
-    if arguments.record and "ours" not in arguments.methods:
-        raise ValueError("--record writes the means of the method ours; add it to --methods.")
     several = OF_STARTS.keys() & set(arguments.methods) and len(arguments.starts) == 1  # must be at least 2
     for name, value, least in (
         ("batch-size", arguments.batch_size, 1),

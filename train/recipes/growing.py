@@ -34,7 +34,7 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
         new.look[1:].load_state_dict(before.look.state_dict())
         new.down[1:].load_state_dict(before.down.state_dict())
         new.down[0].weight.zero_()
-    for name in ("vector", "mapping", "first"):
+    for name in ("vector", "mapping", "first", "layout"):
         getattr(larger.generator, name).load_state_dict(getattr(model.generator, name).state_dict())
     for name in ("up", "skip", "second", "colour"):
         getattr(larger.generator, name)[:-1].load_state_dict(getattr(model.generator, name).state_dict())

@@ -41,20 +41,25 @@ def distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
 class Judge(nn.Module):
     """Small discriminators of pretrained features and the hole, one per layer.
 
+    They also see how much the rows of the batch differ in the holes (Karras et al., *Progressive Growing of GANs*, ICLR
+    2018, section 3); otherwise a single filling for all pictures would fool them. D does not, because the search
+    evaluates it on single pictures.
+
     Source: Kumari et al., *Ensembling Off-the-shelf Models for GAN Training*, CVPR 2022; Sauer et al., *Projected
     GANs Converge Faster*, NeurIPS 2021.
     """
 
     def __init__(self, channels: tuple[int, ...] = JUDGED_CHANNELS, width: int = 64):
         super().__init__()
-        self.first = nn.ModuleList([Conv(c + 1, width, 3) for c in channels])
+        self.first = nn.ModuleList([Conv(c + 2, width, 3) for c in channels])
         self.more = nn.ModuleList([Conv(width, width, 3, gain=GAIN) for _ in channels])
         self.logit = nn.ModuleList([Conv(width, 1, 1, gain=GAIN) for _ in channels])
 
     def forward(self, features: list[Tensor], touched: list[Tensor]) -> list[Tensor]:
         """Returns logits (N, 1, h, w) of features (N, C, h, w) per layer; `touched` (N, 1, h, w) is the hole there."""
-        layers = zip(features, touched, self.first, self.more, self.logit, strict=True)
-        return [logit(leaky(more(leaky(first(torch.cat([unit(f), t], 1)))))) for f, t, first, more, logit in layers]
+        seen = [torch.cat([unit(f), t, spread(unit(f), t)], 1) for f, t in zip(features, touched, strict=True)]
+        layers = zip(seen, self.first, self.more, self.logit, strict=True)
+        return [logit(leaky(more(leaky(first(x))))) for x, first, more, logit in layers]
 
     def loss(self, features: list[Tensor], touched: list[Tensor], sign: int) -> Tensor:
         """Mean of softplus(sign * logit) over the positions that the hole touches and over the layers."""
@@ -72,6 +77,13 @@ class Judge(nn.Module):
 def touched(gone: Tensor, features: list[Tensor]) -> list[Tensor]:
     """Returns where a hole float (N, 1, H, W) touches each layer's features: (N, 1, h, w)."""
     return [F.adaptive_max_pool2d(gone, f.shape[2:]) for f in features]
+
+
+def spread(features: Tensor, touched: Tensor) -> Tensor:
+    """Standard deviation of features (N, C, h, w) over rows touched by the hole, mean over channels: (N, 1, h, w)."""
+    share = touched / touched.sum(0).clamp(min=1)
+    variance = (share * (features - (share * features).sum(0)).square()).sum(0)  # (C, h, w)
+    return (variance + 1e-8).sqrt().mean(0).expand_as(touched)
 
 
 def unit(features: Tensor) -> Tensor:

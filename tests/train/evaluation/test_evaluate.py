@@ -1,5 +1,4 @@
 import csv
-import json
 
 import numpy as np
 import pytest
@@ -72,14 +71,3 @@ def test_batches_make_no_difference(setting):
     run("--images", 5, "--masks", "pattern")
     for a, b in zip(small, rows_of(folder), strict=True):
         assert float(a["psnr_hole"]) == pytest.approx(float(b["psnr_hole"]), abs=0.05)
-
-
-def test_recorded_means_are_in_the_models_own_configuration(setting):
-    folder, run = setting
-    run("--images", 3, "--masks", "center", "--record")
-    config = json.loads((folder / "model" / "config.json").read_text())
-    (entry,) = config["training"]["evaluation"]
-    mean = np.mean([float(row["psnr_hole"]) for row in rows_of(folder)])
-    assert entry["masks"]["center"]["psnr_hole"] == pytest.approx(mean, abs=1e-3)
-    assert entry["steps"] == 4
-    Inpainter.from_pretrained(folder / "model")

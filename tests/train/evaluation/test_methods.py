@@ -196,7 +196,6 @@ def test_several_data_sets_get_tables_and_figures_of_their_own_beside_the_papers
         (("--methods", "vae"), "--vae: give one per data set"),
         (("--methods", "tv", "--images", 0), "--images must be at least 1, got 0"),
         (("--methods", "tv", "--batch-size", 0), "--batch-size must be at least 1, got 0"),
-        (("--methods", "tv", "--record"), "--model: give one per data set"),
     ],
 )
 def test_options_that_do_not_fit_are_named_in_a_sentence(folder, capsys, options, says):

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch
 from conftest import tiny_dcgan
 from PIL import Image
 
+from inpainter import hub
+from inpainter.hub import cards
 from inpainter.models import CoMod, CoModConfig
 from train import __main__
 from train.evaluation import looks
@@ -93,7 +96,7 @@ def test_holes_and_pictures_are_reduced_together():
 
 
 def test_fillings_that_never_differ_have_no_diversity(pictures):
-    network = lambda images: images.float().mean((2, 3)).numpy()  # noqa: E731
+    network = lambda images: images.float().mean((2, 3)).numpy() / 255  # noqa: E731
     holes = np.ones((3, 16, 16), dtype=bool)
     assert measure.diversity(lambda images, holes, seed: images, pictures, holes, network) == 0
     other = lambda images, holes, seed: np.roll(images // seed, seed, axis=3)  # noqa: E731
@@ -103,7 +106,7 @@ def test_fillings_that_never_differ_have_no_diversity(pictures):
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """The command on a model and 40 pictures: the rows of its CSV."""
-    monkeypatch.setattr(features, "efficientnet", lambda *a: lambda images: images.float().mean((2, 3)).numpy())
+    monkeypatch.setattr(features, "efficientnet", lambda *a: lambda images: images.float().mean((2, 3)).numpy() / 255)
     monkeypatch.setattr(faces, "landmarks", lambda images: None)
     draws = np.random.default_rng(0)
     (tmp_path / "data").mkdir()
@@ -135,6 +138,15 @@ def test_the_command_measures_each_mask_once_and_goes_on_where_it_stopped(run, m
     assert first == row and second["mask"] == "half"
     monkeypatch.setattr(looks, "diversity", lambda *a: pytest.fail("measured again"))
     assert run(tiny_comod(), "--proposal", "--masks", "center", "half") == [first, second]
+
+
+def test_recorded_figures_are_those_of_the_table_and_stand_on_the_models_card(run, tmp_path):
+    (row,) = run(tiny_comod(), "--proposal", "--record")
+    (entry,) = json.loads((tmp_path / "model" / "config.json").read_text())["training"]["evaluation"]
+    assert entry["masks"]["center"] == {name: float(row[name]) for name in looks.RECORDED}
+    assert entry["settings"] == "proposal" and entry["images"] == 20
+    card = cards.make_card(hub.load(tmp_path / "model"), "model")
+    assert f"{float(row['kid']):.4g}" in card and "proposal" in card
 
 
 def test_settings_are_those_of_the_library(run, capsys):
