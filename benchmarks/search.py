@@ -32,8 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it ru
 from benchmarks.loops import Loop, Problem, evaluate, paper, quick, refined, run_search, textbook, with_chosen_codes
 from benchmarks.measuring import peak_memory, seconds
 from benchmarks.plotting import Cost, Trace, plot
-from inpainter import Inpainter, masks
-from inpainter import images as img
+from inpainter import Inpainter, masks, reading
 from inpainter.devices import device_from_name
 from inpainter.hub import locate
 from inpainter.search import STEPS, fast
@@ -86,7 +85,7 @@ def read_pictures(model: str, data: str | None, count: int, size: int) -> NDArra
     files = sorted((locate(model) / "examples").glob("*.png"))[:count]
     if not files:
         raise ValueError(f"{model}: this model has no example pictures; give some with --data.")
-    return np.stack([np.asarray(img.read_image(file)) for file in files])
+    return np.stack([np.asarray(reading.read_image(file)) for file in files])
 
 
 def options(argv: list[str] | None) -> argparse.Namespace:

@@ -16,7 +16,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from . import Inpainter, Progress, Result, Settings, blending, files, masks
-from .images import fit, fit_note, read_hole, read_image
+from .images import fit, fit_note
+from .reading import read_hole, read_image
 from .settings import MODES, PRECISIONS, usual_steps
 
 GROUP = 8  # pictures searched together, and written before the next ones are read
@@ -86,9 +87,7 @@ def parser() -> argparse.ArgumentParser:
         "--both-ways", action="store_true", help="average with the result for the mirrored picture; takes twice as long"
     )
     p.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="(default %(default)s)")
-    p.add_argument(
-        "--batch-size", type=int, default=default.batch_size, help="searches at once (default %(default)s)"
-    )
+    p.add_argument("--batch-size", type=int, default=default.batch_size, help="searches at once (default %(default)s)")
     p.add_argument("--mask-seed", type=int, default=0, help="of pattern and random masks (default %(default)s)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default %(default)s)")
     p.add_argument("--json", action="store_true", help="print losses and notes as JSON, one object a picture")

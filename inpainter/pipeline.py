@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import hub
+from . import hub, reading
 from . import images as img
 from .devices import device_from_name
 from .mirror import mirrored, mirrored_watch
@@ -111,8 +111,8 @@ class Inpainter:
 
     def __call__(
         self,
-        images: img.Pictures,
-        hole: img.Holes,
+        images: reading.Pictures,
+        hole: reading.Holes,
         settings: Settings = DEFAULTS,
         callback: Watch | None = None,
         **fields,
@@ -162,10 +162,10 @@ class Inpainter:
     def _placed(self, network: PretrainedModel) -> PretrainedModel:
         return network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
-    def _prepare(self, images: img.Pictures, hole: img.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
+    def _prepare(self, images: reading.Pictures, hole: reading.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
         """Pictures uint8 (N, size, size, 3), zero in their holes bool (N, size, size), and notes on what was done."""
-        raw = img.as_picture_list(images)
-        holes = img.as_hole_list(hole, len(raw))
+        raw = reading.as_picture_list(images)
+        holes = reading.as_hole_list(hole, len(raw))
         fitted = [img.fit(picture, h, self.size) for picture, h in zip(raw, holes, strict=True)]
         notes = []
         for number, (picture, (_, h)) in enumerate(zip(raw, fitted, strict=True), start=1):

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import images as img
+from .. import reading
 from ..blending import harmonic_solver
 
 Fill = Callable[[NDArray[np.uint8], NDArray[np.bool_]], NDArray[np.uint8]]
@@ -33,8 +33,8 @@ def complete(images: NDArray[np.uint8], hole: NDArray[np.bool_], fill: Fill) -> 
         NotApplicable: when nothing of a picture is known.
         TypeError, ValueError: for other types or shapes.
     """
-    pictures = np.stack(img.as_picture_list(images))
-    holes = np.stack(img.as_hole_list(hole, len(pictures)))
+    pictures = np.stack(reading.as_picture_list(images))
+    holes = np.stack(reading.as_hole_list(hole, len(pictures)))
     if holes.shape[1:] != pictures.shape[1:3]:
         raise ValueError(f"hole must be {pictures.shape[1:3]} like the pictures, got {holes.shape[1:]}.")
     if (full := holes.all(axis=(1, 2))).any():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import masks
-from ..images import read_hole
+from ..reading import read_hole
 from .sources import Item, Raw, Source, Table
 from .storage import StorageError, Store, store_at
 

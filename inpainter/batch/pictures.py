@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..images import open_image, read_image
+from ..reading import open_image, read_image
 
 # EXIF tags that are not kept: the orientation, as what is written is upright, and those that say how a TIFF lays out
 # its pixels, from its size and compression to its strips, tiles and tables.

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..settings import Settings, whole
+from ..checks import whole
+from ..settings import Settings
 from . import cluster, local
 from .filling import DEFAULTS, Job, model_checksum
 from .holes import holes_of

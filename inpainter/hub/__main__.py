@@ -59,9 +59,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--private", action="store_true", help="make a new Space private")
     command.add_argument("--with-examples", action="store_true", help=EXAMPLES_HELP)
     command.add_argument("--project", type=Path, default=spaces.PROJECT, help="folder of app.py (default: this one)")
-    command.set_defaults(run=lambda a: spaces.push_space(
-            a.repo_id, private=a.private, with_examples=a.with_examples, project=a.project
-        ))
+    command.set_defaults(
+        run=lambda a: spaces.push_space(a.repo_id, private=a.private, with_examples=a.with_examples, project=a.project)
+    )
     return p
 
 

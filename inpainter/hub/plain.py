@@ -57,8 +57,18 @@ def modulated(name, x, style):  # StyleGAN2's convolution: of 3x3, of 1x1 to col
     x = x if side == 1 else x * torch.rsqrt(s**2 @ power + 1e-8)[:, :, None, None]
     return x + W[name + ".bias"][:, None, None]
 
+def continued(picture, hole):  # the hole in the colours around it
+    levels = [(picture.masked_fill(hole[:, None], 0), (~hole)[:, None].float())]
+    while levels[-1][1].shape[-1] > 1:
+        levels.append([F.avg_pool2d(x, 2) for x in levels[-1]])
+    smooth = levels[-1][0] * 0
+    for colour, weight in levels[::-1]:
+        smooth = F.interpolate(smooth, size=weight.shape[-1], mode="bilinear")
+        smooth = torch.where(weight > 0, colour / weight.clamp(min=1e-6), smooth)
+    return smooth
+
 def G(z, picture, hole):  # (n, latent_size) in [-1, 1]; (n, 3, size, size) in [-1, 1]; bool (n, size, size)
-    x = torch.cat([picture.masked_fill(hole[:, None], 0), hole[:, None].float() - 0.5], 1)
+    x = torch.cat([continued(picture, hole), hole[:, None].float() - 0.5], 1)
     seen = [leaky(conv("encoder.look.0", x))]
     for i in range(levels - 1):
         x = F.avg_pool2d(x, 2)

@@ -148,10 +148,28 @@ class BoundCoMod:
 
 
 def damaged(pictures: Tensor, hole: Tensor, hide: bool = True) -> Tensor:
-    """The networks' input (N, 4, H, W): pictures (N, 3, H, W), grey in the hole if it is to be hidden, and the hole."""
-    hole = hole[:, None]
-    shown = pictures.masked_fill(hole, 0) if hide else pictures
-    return torch.cat([shown, hole.to(shown.dtype) - 0.5], 1).contiguous(memory_format=torch.channels_last)
+    """The networks' input (N, 4, H, W): pictures (N, 3, H, W), `continued` if their holes are hidden, and the holes."""
+    shown = continued(pictures, hole) if hide else pictures
+    return torch.cat([shown, hole[:, None].to(shown.dtype) - 0.5], 1).contiguous(memory_format=torch.channels_last)
+
+
+def continued(pictures: Tensor, hole: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W) with colours in the hole that continue what is known; grey where nothing is.
+
+    At every size down to one pixel the known colours of each pixel are averaged; a pixel that has none takes the
+    colour of the next smaller size. Without this, scattered known pixels reach the encoder's coarser levels as grey.
+
+    Source: the pull-push of Gortler et al., *The Lumigraph*, SIGGRAPH 1996.
+    """
+    known = (~hole)[:, None].to(pictures.dtype)
+    levels = [(pictures.masked_fill(hole[:, None], 0), known)]  # sums of colours and of weights, but for a factor
+    while levels[-1][1].shape[-1] > 1:
+        levels.append(tuple(F.avg_pool2d(values, 2) for values in levels[-1]))
+    smooth = pictures.new_zeros(())
+    for colour, weight in levels[::-1]:
+        smooth = F.interpolate(smooth, scale_factor=2, mode="bilinear") if smooth.ndim else smooth
+        smooth = torch.where(weight > 0, colour / weight.clamp(min=1e-6), smooth)
+    return smooth
 
 
 class Generator(nn.Module):

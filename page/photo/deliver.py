@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inpainter.blending import paste_back
-from inpainter.images import read_image
+from inpainter.reading import read_image
 
 from ..errors import sentence
 from ..pixels import mask_picture, png

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
-from inpainter import images
+from inpainter import images, reading
 from inpainter.blending import Square
 
 MAX_PIXELS = 50_000_000  # an 8,660x5,770 photo; decoded it takes 200 MB
@@ -57,7 +57,7 @@ class Photo:
             left, top, side = (round(float(value)) for value in corners)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError("The square must be three numbers: left, top and side.") from error
-        side = min(max(side, images.MIN_SIDE), self.width, self.height)
+        side = min(max(side, reading.MIN_SIDE), self.width, self.height)
         return Square(min(max(left, 0), self.width - side), min(max(top, 0), self.height - side), side)
 
     def pixels(self) -> NDArray[np.uint8]:
@@ -121,7 +121,7 @@ def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]
         ValueError: in one sentence, for what is no picture, is damaged, or has more than `MAX_PIXELS`.
     """
     path = Path(path)
-    with images.open_image(path) as image:
+    with reading.open_image(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
@@ -129,13 +129,13 @@ def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]
         try:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
             image.load()
-            turned = image.getexif().get(0x0112, 1) >= 5
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path.name}: the file is damaged or cut short ({error}).") from error
         factor = min(image.size) // SIDE
         if factor > 1:
             image = _reducible(image).reduce(factor)
-        upright = images.to_rgb(image, path.name)
+        upright = reading.to_rgb(image, path.name)
     if min(upright.size) > SIDE:
         scale = SIDE / min(upright.size)
         upright = ImageOps.contain(upright, tuple(round(side * scale) for side in upright.size))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inpainter import images
 from inpainter.blending import Square
-from inpainter.images import read_image
+from inpainter.reading import read_image
 
 from ..models import Offer, offer_named, sample_picture
 from ..photo.store import PHOTOS, Photo

@@ -64,7 +64,7 @@ def python(scene: Scene) -> str:
     if scene.square and scene.photo:
         read = READ_PHOTO.format(path=_path(scene), square=scene.square)
         save = SAVE_PHOTO.format(blend=choice.settings.blend)
-        imports += ["from inpainter.blending import Square, paste_back", "from inpainter.images import read_image"]
+        imports += ["from inpainter.blending import Square, paste_back", "from inpainter.reading import read_image"]
         needs = {"import numpy as np"} | needs
     if needs:
         standard = "\n".join(sorted(line for line in needs if "numpy" not in line))

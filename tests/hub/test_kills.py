@@ -18,6 +18,7 @@ pytest.importorskip("fcntl")  # POSIX
 
 KILLS = 34 if os.environ.get("NIGHTLY") else 10  # of each kind
 
+
 def work(kind: str, root: Path) -> None:
     """Does one thing over and over, with two models in turn."""
     close_session()  # the connections are the parent's

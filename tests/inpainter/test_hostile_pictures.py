@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from inpainter.images import open_image, read_image
+from inpainter.reading import open_image, read_image
 
 PICTURES = 2000 if os.environ.get("NIGHTLY") else 200
 FORMATS = ["png", "jpeg", "gif", "bmp", "tiff", "ppm", *(["webp"] if features.check("webp") else [])]

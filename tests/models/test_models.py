@@ -6,8 +6,9 @@ import torch
 from conftest import BUNDLED, tiny_dcgan
 from safetensors.torch import load_file, save_file
 
-from inpainter import Inpainter, ModelError
+from inpainter import Inpainter, ModelError, masks
 from inpainter.models import DCGAN, DCGANConfig
+from inpainter.models.comod import continued
 
 
 @pytest.fixture
@@ -166,3 +167,16 @@ def test_the_published_faces_are_diverse_and_use_the_full_range():
     assert images.std(dim=0).mean() > 0.2  # different codes, different faces
     assert images.min() < -0.8
     assert images.max() > 0.8
+
+
+def test_holes_continue_the_known_colours_and_scattered_pixels_give_a_picture():
+    ramp = torch.linspace(-1, 1, 32).expand(1, 3, 32, 32)
+    hole = torch.from_numpy(masks.random(32))[None]
+    filled = continued(ramp, hole)
+    assert torch.equal(filled[~hole[:, None].expand_as(ramp)], ramp[~hole[:, None].expand_as(ramp)])
+    assert (filled - ramp).abs().max() < 0.4 and (filled - ramp).abs().mean() < 0.08  # grey is off by 0.4 on the mean
+    assert torch.equal(continued(torch.where(hole[:, None], 7.0, ramp), hole), filled)
+    flat = torch.full_like(ramp, 0.3)
+    for missing in (hole, torch.from_numpy(masks.half(32))[None]):
+        assert torch.allclose(continued(flat, missing), flat)
+    assert (continued(flat, torch.ones_like(hole)) == 0).all()

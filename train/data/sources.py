@@ -16,7 +16,8 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from inpainter.images import centre_square, read_image
+from inpainter.images import centre_square
+from inpainter.reading import read_image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 

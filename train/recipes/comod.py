@@ -5,7 +5,9 @@ learns from the known pixels, from D's features and from those of a pretrained n
 hole, which counts less the further it is from anything known, because there it is one of many. Where little is
 known, two fillings of one picture must differ.
 
-`--start` goes on from a trained model, or grows one of half the size, with new optimisers.
+`--start` goes on from a trained model, or grows one of half the size, with new optimisers. `--fade` then brings the
+finer detail of the pictures in by and by: at first D could tell a grown G's fillings by their lack of it alone, and
+would forget what else it looked at.
 """
 
 import argparse
@@ -32,7 +34,7 @@ from ..loop import options, run
 from ..loop.options import number
 from ..loop.trainer import GeneratorTrainer, Trainer
 from .gan import R1_STEPS, accuracy, gradient_penalty
-from .growing import grown
+from .growing import detailed, grown
 from .pretrained import JUDGED, Judge, Pretrained, distance, touched
 
 if TYPE_CHECKING:
@@ -64,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
     parser.add_argument("--start", metavar="MODEL", help="trained model to go on from, or to grow by one width each")
     parser.add_argument(
+        "--fade",
+        type=number(int, 0),
+        default=0,
+        metavar="IMAGES",
+        help="train on pictures reduced to half their size at first, on whole ones after so many images (%(default)s)",
+    )
+    parser.add_argument(
         "--looks-every",
         type=number(int, 1),
         metavar="IMAGES",
@@ -80,10 +89,11 @@ def main(arguments: argparse.Namespace) -> None:
     recipe = {name: getattr(arguments, name) for name in ("seed", *NUMBERS)}
 
     def make_trainer(accelerator: "Accelerator") -> CoModTrainer:
-        every = arguments.looks_every and arguments.looks_every // (arguments.batch_size * accelerator.num_processes)
-        return CoModTrainer(model, accelerator, **recipe, looks_every=every)
+        batch = arguments.batch_size * accelerator.num_processes
+        every = arguments.looks_every and arguments.looks_every // batch
+        return CoModTrainer(model, accelerator, **recipe, fade=arguments.fade // batch, looks_every=every)
 
-    run.train(arguments, make_trainer, ("ema", "r1", "start"))
+    run.train(arguments, make_trainer, ("ema", "r1", "start", "fade"))
 
 
 def starting_model(arguments: argparse.Namespace) -> CoMod:
@@ -139,6 +149,7 @@ class CoModTrainer(GeneratorTrainer):
     pixel_weight: float = 2.0
     perceptual_weight: float = 1.0
     judge_weight: float = 1.0
+    fade: int = 0  # steps until pictures have their full detail, after growing
     looks_every: int | None = None  # steps
 
     def __post_init__(self):
@@ -162,7 +173,7 @@ class CoModTrainer(GeneratorTrainer):
 
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
         """One update of D and of the judge, then of G; all see the same fillings, which are made once."""
-        batch = self.draw(real, random)
+        batch = self.draw(detailed(real, self.step / self.fade) if self.step < self.fade else real, random)
         with self.accelerator.autocast():
             images = self.model.generator(damaged(batch.real, batch.hole), batch.z)
         composed = torch.where(batch.hole[:, None], images, batch.real)

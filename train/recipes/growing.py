@@ -1,6 +1,8 @@
 """Growing a CoMod model: to twice the size, without changing what it makes."""
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from inpainter.models import CoMod, CoModConfig
 
@@ -11,7 +13,8 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
 
     The new layers start without effect: those into the old features and into the image are zero.
 
-    Source: as Karras et al., *Progressive Growing of GANs*, ICLR 2018, but without a transition.
+    Source: as Karras et al., *Progressive Growing of GANs*, ICLR 2018, but with the transition in the pictures, see
+    `detailed`.
     """
     old = model.config
     config = CoModConfig(
@@ -39,3 +42,12 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
     for name in ("last", "hidden", "logit"):
         getattr(larger.discriminator, name).load_state_dict(getattr(model.discriminator, name).state_dict())
     return larger
+
+
+def detailed(images: Tensor, share: float) -> Tensor:
+    """Images (N, 3, H, W) with a share, 0 to 1, of the detail that they lose when reduced to half their size.
+
+    Source: the transition of Karras et al., *Progressive Growing of GANs*, ICLR 2018, section 2.
+    """
+    coarse = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear")
+    return torch.lerp(coarse, images, share)

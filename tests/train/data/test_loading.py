@@ -10,7 +10,7 @@ import scipy.io
 import torch
 from PIL import Image
 
-from inpainter.images import MAX_PIXELS
+from inpainter.reading import MAX_PIXELS
 from train.data import loading as data
 from train.data import sources
 

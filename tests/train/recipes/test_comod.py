@@ -23,7 +23,7 @@ from train.data import holes
 from train.data.loading import batch_indices, load_images, prepare, step_generator
 from train.recipes import comod
 from train.recipes.comod import CoModTrainer
-from train.recipes.growing import grown
+from train.recipes.growing import detailed, grown
 
 SIZE, WIDTHS = 32, (8, 8, 16, 16)
 SHAPE = [f"--{name}-channels {' '.join(map(str, WIDTHS))}" for name in ("encoder", "decoder", "discriminator")]
@@ -156,6 +156,25 @@ def test_a_grown_model_makes_what_the_smaller_one_made_enlarged(real):
     assert metrics.psnr(to_uint8(again), to_uint8(enlarged(made, "bilinear"))).min() >= 30
 
 
+def test_pictures_gain_their_detail_over_the_steps_of_the_transition(real):
+    reduced = lambda x: F.avg_pool2d(x, 2)  # noqa: E731
+    assert torch.equal(detailed(real, 1.0), real)
+    flat = torch.full_like(real, 0.3)
+    assert torch.allclose(detailed(flat, 0.0), flat)
+    lost = [float((detailed(real, share) - real).abs().mean()) for share in (0.0, 0.5, 1.0)]
+    assert lost[0] == pytest.approx(2 * lost[1], rel=1e-4) and lost[0] > 0
+    assert (reduced(detailed(real, 0.0)) - reduced(real)).abs().mean() < lost[0]
+
+    one = trainer(fade=2)
+    seen = []
+    draw = one.draw
+    one.draw = lambda images, random: seen.append(images) or draw(images, random)
+    for step in range(3):
+        one.train_step(real, step_generator(0, step))
+    for images, share in zip(seen, (0.0, 0.5, 1.0), strict=True):
+        assert torch.equal(images, detailed(real, share))
+
+
 def test_a_run_goes_on_from_a_trained_model_or_grows_it(pictures, tmp_path, capsys):
     assert train(pictures, tmp_path / "small", 16, *PLAIN) == 0
     start = [*PLAIN, "--start", tmp_path / "small" / "model"]
@@ -164,7 +183,7 @@ def test_a_run_goes_on_from_a_trained_model_or_grows_it(pictures, tmp_path, caps
     assert more.size == SIZE and more.model.config.training["images_seen_before"] == 16
     for name in ("encoder", "decoder", "discriminator"):
         start += [f"--{name}-channels", 8]
-    assert train(pictures, tmp_path / "large", 8, *start) == 0
+    assert train(pictures, tmp_path / "large", 8, *start, "--fade", 16) == 0
     assert Inpainter.from_pretrained(tmp_path / "large" / "model").size == 2 * SIZE
 
 

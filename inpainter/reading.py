@@ -1,0 +1,167 @@
+"""Reading pictures and holes: files of every kind, as a person would see them, and what is handed over in memory."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from . import files, masks
+
+MIN_SIDE = 8  # pixels; below this a picture shows nothing to go by
+MAX_PIXELS = 80_000_000  # a 12,000x6,600 photo; decoded it takes 240 MB
+MAX_BYTES = 500_000_000  # of a picture file
+
+Picture = Image.Image | NDArray[np.uint8]
+Pictures = Picture | Sequence[Picture]
+Holes = Image.Image | NDArray[np.bool_] | Sequence[Image.Image | NDArray[np.bool_]]
+
+
+def open_image(source: str | Path | BinaryIO) -> Image.Image:
+    """Opens an image file without decoding it.
+
+    Raises:
+        ValueError: when it is missing, not a regular file (a pipe, a device), not an image, or larger than
+            `MAX_PIXELS` or `MAX_BYTES`.
+    """
+    name = os.path.basename(source) if isinstance(source, (str, Path)) else "the picture"
+    try:
+        if isinstance(source, (str, Path)):
+            files.check_regular(source, MAX_BYTES)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is ours to check
+            image = Image.open(source)
+    except FileNotFoundError as error:
+        raise ValueError(f"{source}: no such file.") from error
+    except IsADirectoryError as error:
+        raise ValueError(f"{source}: this is a folder, not a picture.") from error
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{name}: this is not an image in a format that can be read.") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name}: larger than the {MAX_PIXELS / 1e6:.0f} megapixels that can be read.") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError(f"{name}: cannot be read ({error}).") from error
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width}x{image.height}"
+        image.close()
+        raise ValueError(f"{name}: {size} pixels are more than the {MAX_PIXELS / 1e6:.0f} megapixels that can be read.")
+    return image
+
+
+def read_image(source: str | Path | BinaryIO) -> Image.Image:
+    """Reads a picture file as a person would see it: upright, in RGB, transparency over white.
+
+    Raises:
+        ValueError: as `open_image`, and when the file is truncated or the picture is too small.
+    """
+    with open_image(source) as image:
+        name = os.path.basename(image.filename) if getattr(image, "filename", "") else "the picture"
+        _decode(image, name)
+        return to_rgb(image, name)
+
+
+def read_hole(source: str | Path | BinaryIO) -> NDArray[np.bool_]:
+    """Reads a mask file: bool (H, W), missing where it is 128 or brighter; see `masks.from_image`."""
+    with open_image(source) as image:
+        _decode(image, "the mask")
+        return masks.from_image(ImageOps.exif_transpose(image))
+
+
+def to_rgb(image: Image.Image, name: str = "the picture") -> Image.Image:
+    """Turns any PIL image into the RGB picture that a viewer would show.
+
+    Raises:
+        ValueError: when it is too small, too large, or of a kind without a fixed range (float).
+    """
+    check_sides(image.width, image.height, name)
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(
+            f"{name}: {image.width}x{image.height} pixels are more than {MAX_PIXELS / 1e6:.0f} megapixels."
+        )
+    if image.mode == "F":
+        raise ValueError(
+            f"{name}: holds floating-point values, which have no fixed range; save it as 8 or 16 bit first."
+        )
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
+        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def as_picture_list(images: Pictures) -> list[NDArray[np.uint8]]:
+    """Checks pictures in any of the accepted forms: a list of uint8 (H, W, 3) arrays.
+
+    Raises:
+        TypeError, ValueError: naming the form that was expected and the one seen.
+    """
+    if isinstance(images, Image.Image):
+        images = [images]
+    elif isinstance(images, np.ndarray):
+        images = images if images.ndim == 4 else images[None]
+    elif not isinstance(images, Sequence) or isinstance(images, (str, bytes)):
+        raise TypeError(f"images must be a PIL image, a list of them or a uint8 array, got {type(images).__name__}.")
+    if len(images) == 0:
+        raise ValueError("there are no pictures to fill: images is empty.")
+    return [_as_picture(image, f"picture {index + 1}") for index, image in enumerate(images)]
+
+
+def as_hole_list(hole: Holes, count: int) -> list[NDArray[np.bool_]]:
+    """Checks holes in any of the accepted forms: a list of `count` bool (H, W) arrays.
+
+    One hole serves all pictures. Raises TypeError or ValueError like `as_picture_list`.
+    """
+    if isinstance(hole, Image.Image):
+        hole = [hole]
+    elif isinstance(hole, np.ndarray):
+        hole = hole if hole.ndim == 3 else hole[None]
+    elif not isinstance(hole, Sequence) or isinstance(hole, (str, bytes)):
+        raise TypeError(f"hole must be a boolean array or a PIL image, got {type(hole).__name__}.")
+    if len(hole) not in (1, count):
+        raise ValueError(f"there are {count} pictures but {len(hole)} holes; give one hole, or one a picture.")
+    holes = [_as_hole(item) for item in hole]
+    return holes * count if len(holes) == 1 else holes
+
+
+def check_sides(width: int, height: int, name: str) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise ValueError(f"{name}: {width}x{height} pixels are too few; at least {MIN_SIDE} a side are needed.")
+
+
+def _decode(image: Image.Image, name: str) -> None:
+    try:
+        image.load()
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name}: the file is damaged or cut short ({error}).") from error
+
+
+def _as_picture(image: Picture, name: str) -> NDArray[np.uint8]:
+    if isinstance(image, Image.Image):
+        return np.asarray(to_rgb(image, name))
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"{name} must be a PIL image or a uint8 array, got {type(image).__name__}.")
+    if image.dtype != np.uint8:
+        raise TypeError(f"{name} must be uint8, 0 to 255, got {image.dtype}.")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"{name} must have shape (H, W, 3), got {image.shape}.")
+    check_sides(image.shape[1], image.shape[0], name)
+    return image
+
+
+def _as_hole(hole: Image.Image | NDArray[np.bool_]) -> NDArray[np.bool_]:
+    if isinstance(hole, Image.Image):
+        return masks.from_image(hole)
+    if not isinstance(hole, np.ndarray):
+        raise TypeError(f"hole must be a boolean array or a PIL image, got {type(hole).__name__}.")
+    if hole.dtype != bool:
+        hint = "for a 0/255 array write `array >= 128`"
+        raise TypeError(f"hole must be boolean, True = missing, got {hole.dtype}; {hint}.")
+    if hole.ndim != 2:
+        raise ValueError(f"hole must have shape (H, W) or (N, H, W), got {hole.shape}.")
+    return hole
