@@ -2,12 +2,15 @@
 
 import io
 import json
+import math
 import os
 import pickle
 import shlex
+import statistics
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from types import SimpleNamespace
@@ -29,9 +32,10 @@ from inpainter.blending import Square
 from page import errors, gpu, models, pixels, server
 from page.editor import presets, stage
 from page.photo import deliver, framing, store
-from page.runs import fill, scene, search, turns
+from page.runs import fill, line, scene, search, turns
 from page.runs.outcome import Outcome
 from page.runs.scene import Asked, Scene
+from page.runs.visit import StopSwitch
 from page.settings import Choice
 from page.tabs import details, methods, parts, snippets
 
@@ -226,27 +230,66 @@ def enter(line: turns.Turns, session: str, address: str = "a", number=None):
     return context, context.__enter__()
 
 
-def test_one_search_runs_at_a_time_and_turns_go_round_by_address_then_session():
-    line, order, threads = turns.Turns(), [], []
-    first = enter(line, "greedy", "a")
-    assert list(line.wait(first[1])) == []
-    visits = [enter(line, "greedy", "a") for _ in range(3)] + [enter(line, "other", "a"), enter(line, "honest", "b")]
+def served(*asked: tuple[str, str, int]) -> dict[str, list[int]]:
+    """The seconds of work after which each session's fills (session, address, seconds each) ended, in their order.
 
-    def run(context, visit):
-        for _ in line.wait(visit):
-            pass
-        order.append(visit.session)
-        context.__exit__(None, None, None)
+    All are in line before the first one begins to work; time passes with work alone.
+    """
+    now, ended, all_there = [0], {}, threading.Event()
+    line_ = turns.Turns(clock=lambda: now[0])
 
-    for pair in visits:
-        threads.append(threading.Thread(target=run, args=pair))
-        threads[-1].start()
-    while len(line._waiting) < len(visits):
-        pass
-    first[0].__exit__(None, None, None)
+    def fill_one(session: str, address: str, seconds: int) -> None:
+        with line_.visit(visitor(session, address)) as visit:
+            for _ in line_.wait(visit, math.inf if seconds > line.SLICE else 1):
+                pass
+            all_there.wait()
+            for _ in range(seconds):
+                now[0] += 1
+                line_.searches.give_way(visit)
+            ended.setdefault(session, []).append(now[0])
+
+    threads = [threading.Thread(target=fill_one, args=each) for each in asked]
+    for number, thread in enumerate(threads):
+        thread.start()
+        while len(line_.searches._waiting) < number or line_.searches._running is None:
+            time.sleep(0.001)
+    all_there.set()
     for thread in threads:
-        thread.join(timeout=10)
-    assert order[:2] == ["honest", "other"] and order[2:] == ["greedy"] * 3
+        thread.join(timeout=60)
+    return ended
+
+
+def test_one_search_runs_at_a_time_and_turns_go_round_by_address_then_session():
+    greedy = [("greedy", "a", 1)] * 3
+    ended = served(("greedy", "a", 1), *greedy, ("other", "a", 1), ("honest", "b", 1))
+    assert ended == {"greedy": [1, 4, 5, 6], "honest": [2], "other": [3]}
+
+
+def test_twenty_visitors_beside_a_greedy_client_wait_three_times_the_median_of_those_without_it_at_most():
+    honest = [(f"visitor {number}", f"10.0.0.{number}", 2) for number in range(20)]
+    greedy = [(f"greedy {number % 8}", "a", 300) for number in range(turns.PER_ADDRESS)]
+    without = [times[0] for times in served(*honest).values()]
+    beside = served(*greedy, *honest)
+    worst = max(beside[session][0] for session, *_ in honest)
+    assert worst <= 3 * statistics.median(without)
+    assert sum(map(len, beside.values())) == len(greedy) + len(honest)  # the greedy one is served as well, in the end
+
+
+def test_few_long_searches_are_begun_at_once_and_each_address_has_one():
+    now = [0]
+    line_ = turns.Turns(clock=lambda: now[0])
+    visits = [enter(line_, f"s{number}", address)[1] for number, address in enumerate("aabcde")]
+    for visit in visits:
+        visit.long = True
+        line_.searches._waiting.append(visit)
+    begun = []
+    for _ in range(9):
+        running = line_.searches._next()
+        line_.searches._begin(running)
+        begun += [running] if running not in begun else []
+        line_.searches._running = None
+        line_.searches._waiting.append(running)
+    assert [visit.address for visit in begun] == ["a", "b", "c"]
 
 
 def test_one_client_cannot_fill_the_line():
@@ -268,11 +311,11 @@ def test_a_client_that_leaves_gives_up_its_place(tiny_offer):
     next(run)
     turns.leave(visitor("leaver"))
     assert [item[0] for item in run] == [gr.skip()]
-    assert not turns.TURNS._visits and turns.TURNS._running is None
+    assert not turns.TURNS._visits and turns.TURNS.searches._running is None
 
 
 def test_a_switch_is_seen_by_another_process(tmp_path):
-    switch = turns.StopSwitch(tmp_path / "switch")
+    switch = StopSwitch(tmp_path / "switch")
     copy = pickle.loads(pickle.dumps(switch))
     assert not copy.is_set()
     switch.set()
