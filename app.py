@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from page import server
+from page import storage
 
-FILES = server.own_files()  # before Gradio is imported
+FILES = storage.own_files()  # before Gradio is imported
 
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
-from page import api  # noqa: E402
+from page import api, server  # noqa: E402
 from page import settings as st  # noqa: E402
 from page.editor import stage  # noqa: E402
 from page.gpu import ZERO_GPU  # noqa: E402
@@ -48,8 +48,8 @@ def build() -> gr.Blocks:
         for name in MODELS:
             model_named(name)
 
-    # Files are kept for a day: a visitor may come back to a picture that was left open.
-    with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
+    # Files are kept for most of a day: a visitor may come back to a picture that was left open.
+    with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(600, 22 * 3600)) as page:
         gr.Markdown(TITLE, elem_id="title")
         with gr.Row(elem_id="top"):
             with gr.Column(scale=6, min_width=320):
@@ -108,6 +108,7 @@ def main() -> None:
         page = build()
     except ValueError as error:
         sys.exit(str(error))
+    storage.keep_swept(FILES)
     try:
         page.launch(**launch_options())
     except ValueError:

@@ -1,15 +1,9 @@
-"""What the server owes its visitors beside the page: headers, a folder for their files, and limits."""
+"""What the server owes its visitors beside the page: headers, and limits."""
 
-import os
 import re
-import shutil
-import tempfile
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-
-FOLDER = "inpainter-page-"  # followed by the process whose visitors' files it holds
 
 # Gradio's own page needs inline scripts and styles, and makes functions of strings; Spaces show it in a frame.
 POLICY = "; ".join(
@@ -67,31 +61,3 @@ def refused(status: int, sentence: str) -> JSONResponse:
 def unknown_function(request: Request, error: Exception) -> JSONResponse:
     """The answer to a request for a function that there is not."""
     return refused(400, "There is no function with this number here.")
-
-
-def own_files() -> Path:
-    """A folder for this process's visitors, which nobody else can read; those of processes that are gone are removed.
-
-    It has to be made before Gradio is imported, which reads the environment then.
-    """
-    parent = Path(os.environ.get("INPAINTER_FILES") or tempfile.gettempdir())
-    parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{FOLDER}*"):
-        owner = left.name.removeprefix(FOLDER).partition("-")[0]
-        if owner.isdecimal() and not _alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=parent))  # mkdtemp: mode 0700
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    return folder
-
-
-def _alive(process: int) -> bool:
-    if process == os.getpid():
-        return False  # a container's first process has the same number at every start
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True

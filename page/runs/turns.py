@@ -24,7 +24,7 @@ class Turns:
     """Requests for searches: who is let in, who searches, and who is shown a first proposal."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._changed = threading.Condition(threading.RLock())
+        self._changed = threading.Condition()
         self._visits: list[Visit] = []  # all that are inside `visit`
         self.searches, self.proposals = Line(self._changed, clock), Line(self._changed, clock)
         self._arrivals = itertools.count(1)
@@ -38,17 +38,18 @@ class Turns:
             ValueError: when too many of the same session or address, or too many in all, are inside.
         """
         session, address = (request.session_hash, address_of(request)) if request else (None, "")
-        with self._changed:
-            visit = Visit(session, address, number, StopSwitch(self._switch()), next(self._arrivals))
-            self._supersede(visit)
-            self._check_room(visit)
-            self._visits.append(visit)
+        visit = Visit(session, address, number, StopSwitch(self._switch()), next(self._arrivals))
         try:
+            with self._changed:
+                self._supersede(visit)
+                self._check_room(visit)
+                self._visits.append(visit)
             yield visit
         finally:
             visit.switch.set()
             with self._changed:
-                self._visits.remove(visit)
+                if visit in self._visits:  # else it was not let in
+                    self._visits.remove(visit)
                 self.searches.leave(visit)
 
     def wait(self, visit: Visit, work: float) -> Iterator[int]:

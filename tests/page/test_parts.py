@@ -29,7 +29,7 @@ from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.blending import Square
-from page import errors, gpu, models, pixels, server
+from page import errors, gpu, models, pixels, storage
 from page.editor import presets, stage
 from page.photo import deliver, framing, store
 from page.runs import fill, line, scene, search, turns
@@ -603,20 +603,41 @@ def test_the_python_snippet_for_a_photo_fills_it_at_its_full_resolution(
 
 
 def test_what_an_earlier_process_left_is_removed_and_the_folder_is_its_own(tmp_path):
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    left = tmp_path / f"{server.FOLDER}{gone.stdout.strip()}-abc"
-    left.mkdir()
-    (left / "face.png").write_bytes(b"private")
-    running = tmp_path / f"{server.FOLDER}{os.getppid()}-abc"
-    running.mkdir()
+    left, running = tmp_path / f"{storage.PREFIX}left", tmp_path / f"{storage.PREFIX}running"
+    for folder in (left, running):
+        folder.mkdir()
+        (folder / "face.png").write_bytes(b"private")
+    held = storage._locked(running, wait=False)
     made = subprocess.run(
-        [sys.executable, "-c", "from page import server; print(server.own_files())"],
+        [sys.executable, "-c", "from page import storage; print(storage.own_files())"],
         capture_output=True,
         text=True,
         env=os.environ | {"INPAINTER_FILES": str(tmp_path)},
     ).stdout.strip()
-    assert not left.exists() and running.exists()
+    os.close(held)
+    assert not left.exists() and (running / "face.png").exists()
     assert os.stat(made).st_mode & 0o777 == 0o700
+
+
+def test_every_file_goes_after_a_day_whoever_wrote_it_and_the_oldest_when_there_are_too_many(tmp_path):
+    for age, name in enumerate(("upload/a.png", "upload/token.png", "delivered/b.zip", "tmpbroken", "today/c.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(100))
+        written = time.time() - (0 if name == "today/c.png" else storage.AGE - 1000 + age)
+        os.utime(tmp_path / name, (written, written))
+    storage.sweep(tmp_path, most=300)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {"upload", "upload/a.png", "upload/token.png", "today", "today/c.png"}
+    storage.sweep(tmp_path, age=storage.AGE - 2000)
+    assert {path.name for path in tmp_path.rglob("*")} == {"today", "c.png"}
+
+
+def test_a_visit_that_is_not_let_in_leaves_no_file():
+    line_ = turns.Turns()
+    inside = [enter(line_, "greedy") for _ in range(turns.PER_SESSION)]
+    with pytest.raises(ValueError, match="fills waiting already"):
+        enter(line_, "greedy")
+    assert len(os.listdir(line_._folder.name)) == len(inside) == turns.PER_SESSION
 
 
 def test_pictures_handed_to_gradio_never_share_a_file():
