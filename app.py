@@ -16,6 +16,7 @@ from page import api, server  # noqa: E402
 from page import settings as st  # noqa: E402
 from page.editor import stage  # noqa: E402
 from page.gpu import ZERO_GPU  # noqa: E402
+from page.mailboxes import Mailboxes  # noqa: E402
 from page.models import FOLDER, MODELS, PORTRAIT, model_named  # noqa: E402
 from page.photo.deliver import deliver  # noqa: E402
 from page.photo.framing import take_photo  # noqa: E402
@@ -88,7 +89,9 @@ def build() -> gr.Blocks:
         )
         page.unload(turns.leave)
         api.add_endpoints()
-    return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
+    page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
+    Mailboxes(page._queue)
+    return page
 
 
 def cards() -> str:
@@ -123,6 +126,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "inbrowser": local,
         "share": False,
+        "run_history": False,
         "theme": THEME,
         "css_paths": Path(__file__).parent / "page" / "editor" / "style.css",
         "head": stage.head(),
