@@ -13,6 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from ..memory import give_back
 from .line import Line
 from .visit import StopSwitch, Visit
 
@@ -51,6 +52,7 @@ class Turns:
                 if visit in self._visits:  # else it was not let in
                     self._visits.remove(visit)
                 self.searches.leave(visit)
+            give_back()
 
     def wait(self, visit: Visit, work: float) -> Iterator[int]:
         """As `Line.wait`, for a search whose steps times rows are `work`."""

@@ -29,7 +29,7 @@ from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.blending import Square
-from page import errors, gpu, models, pixels, storage
+from page import errors, gpu, memory, models, pixels, storage
 from page.editor import presets, stage
 from page.photo import deliver, framing, store
 from page.runs import fill, line, scene, search, turns
@@ -338,6 +338,19 @@ def test_a_stream_raises_what_the_search_raises():
 
     with pytest.raises(ValueError, match="no"):
         list(search.stream(run, 10, threading.Event()))
+
+
+def test_the_memory_of_a_visit_goes_back_to_the_system(monkeypatch):
+    psutil = pytest.importorskip("psutil")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs glibc")
+    monkeypatch.setattr(memory, "_last", -memory.EVERY)
+    with turns.Turns().visit(visitor()):
+        blocks = [bytes(100_000) for _ in range(2000)]  # each too small to have pages of its own
+        before = psutil.Process().memory_info().rss
+        del blocks[:-1]
+        assert psutil.Process().memory_info().rss > before - 50e6  # pinned by the last one
+    assert psutil.Process().memory_info().rss < before - 150e6
 
 
 # Photos
