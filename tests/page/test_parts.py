@@ -350,7 +350,7 @@ def test_the_memory_of_a_visit_goes_back_to_the_system(monkeypatch):
         before = psutil.Process().memory_info().rss
         del blocks[:-1]
         assert psutil.Process().memory_info().rss > before - 50e6  # pinned by the last one
-    assert psutil.Process().memory_info().rss < before - 150e6
+    assert psutil.Process().memory_info().rss < before - 100e6
 
 
 # Photos
