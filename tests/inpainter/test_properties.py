@@ -9,18 +9,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from inpainter import Settings, blending, masks
 from inpainter import images as img
 from inpainter.search import losses
-
-settings.register_profile("default", max_examples=40, deadline=None, derandomize=True)
-settings.register_profile("nightly", max_examples=10_000, deadline=None)
-if settings.get_current_profile_name() != "nightly":
-    settings.load_profile("default")
 
 sides = st.integers(8, 40)
 seeds = st.integers(0, 2**32 - 1)
