@@ -33,7 +33,7 @@ def scenes(draw, least: int = 8, most: int = 40):
 @given(sides, st.floats(0, 1), seeds)
 def test_masks_miss_the_share_that_was_asked_for(size, share, seed):
     for mask in (masks.random(size, share, seed), masks.pattern(size, share, seed)):
-        assert mask.sum() == round(share * size * size)
+        assert abs(mask.sum() - share * size**2) <= 0.5 + 1e-9  # half a pixel is rounded either way
         assert mask.shape == (size, size)
 
 
