@@ -35,9 +35,9 @@ HEADERS = {
 
 
 PUBLIC = {"inpaint", "hole", "models", "predict"}  # the last is how the page itself asks for what needs no queue
-NAMED = re.compile(r"/(?:run|api|call|call/v2)/([^/]+)(?:/[^/]*)?/?$")
+NAMED = re.compile(r"(?:/gradio_api)?/(?:run|api|call|call/v2)/([^/]+)(?:/[^/]*)?/?$")
 CLOSED = re.compile(  # what Gradio offers and this page has no use for
-    r"/(?:deep_link|runs|run-history|dev|monitoring|process_recording|stream|component_server|profiling|vibe-[a-z-]+"
+    r"(?:/gradio_api)?/(?:deep_link|runs|run-history|dev|monitoring|process_recording|stream|component_server|profiling|vibe-[a-z-]+"
     r"|undo-vibe-edit|custom_component|proxy=.*)(?:/|$)"
 )
 MAX_UPLOAD = 65 * 2**20  # bytes of a request with one file of 64 MB
@@ -92,8 +92,8 @@ class Gate:
             await refused(413, f"The request is longer than {body.most:,} bytes.")(scope, receive, send_with_headers)
 
     def _refusal(self, path: str, address: str) -> JSONResponse | None:
-        named = NAMED.search(path)
-        if CLOSED.search(path) or (named is not None and named[1] not in PUBLIC):
+        named = NAMED.match(path)
+        if CLOSED.match(path) or (named is not None and named[1] not in PUBLIC):
             return refused(404, f"There is no endpoint {(named[1] if named else path):.40}.")
         if self._open[address] >= MAX_OPEN:
             return refused(429, f"You have {MAX_OPEN} connections open already: close some of them.")

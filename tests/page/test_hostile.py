@@ -74,6 +74,12 @@ def test_what_the_page_has_no_use_for_is_closed(hostile, path):
     assert answer.status_code == 404 and refusal(answer).startswith("There is no endpoint")
 
 
+@pytest.mark.parametrize("folder", ["/home/dev", "/run/user", "/srv/stream/api", "/call/run", "/monitoring"])
+def test_files_are_served_whatever_their_folders_are_called(folder):
+    path = f"/gradio_api/file={folder}/photo.png"
+    assert not server.CLOSED.match(path) and not server.NAMED.match(path)
+
+
 def test_a_request_of_any_size_takes_bounded_memory(hostile, honest, page):
     before = memory(page)
     answer = hostile.http.post("/gradio_api/queue/join", content=b'{"data": ["' + bytes(50 * 2**20))
