@@ -11,7 +11,7 @@ from gradio.queueing import Queue
 from .runs.turns import address_of
 
 SESSION_MOST = 200  # unread messages, beyond which a session's searches end; four fills are told in about 160
-ADDRESS_MOST = 400  # unread messages, beyond which an address may ask for nothing more
+ADDRESS_MOST = 400  # unread messages, beyond which the sessions of an address that listen least are forgotten
 FORGOTTEN = 600  # seconds after its last question that a session which has not read its answers is forgotten
 
 
@@ -24,12 +24,10 @@ class Mailboxes:
         queue.push, queue.send_message = self.push, self.send_message
 
     async def push(self, body: Any, request: Any, username: str | None) -> tuple:
-        """As `Queue.push`; refuses an address that has not read what it asked for."""
-        await self._forget()
+        """As `Queue.push`; what its address has left unread is bounded first."""
         address = address_of(request)
-        sessions = [session for session, (owner, _) in self._owners.items() if owner == address]
-        if sum(map(self._unread, sessions)) > ADDRESS_MOST:
-            return False, "Read the answers to what you have asked before you ask for more.", "queue_full"
+        await self._forget_old()
+        await self._forget_of(address)
         answer = await self._push(body, request, username)
         self._owners[body.session_hash] = address, time.monotonic()
         return answer
@@ -44,13 +42,26 @@ class Mailboxes:
         box = self._queue.pending_messages_per_session.get(session)
         return box.qsize() if box else 0
 
-    async def _forget(self) -> None:
-        """Drops boxes that nobody will read, and the owners of those that are gone."""
+    async def _forget_old(self) -> None:
         now = time.monotonic()
         for session, (_, asked) in list(self._owners.items()):
-            if self._unread(session) and now - asked > FORGOTTEN:
-                await self._queue.clean_events(session_hash=session)
-                self._queue.pending_messages_per_session.pop(session, None)
-            if session not in self._queue.pending_messages_per_session:
+            if session not in self._queue.pending_messages_per_session:  # its connection was closed
                 self._queue.pending_event_ids_session.pop(session, None)
                 del self._owners[session]
+            elif self._unread(session) and now - asked > FORGOTTEN:
+                await self._forget(session)
+
+    async def _forget_of(self, address: str) -> None:
+        sessions = [session for session, (owner, _) in self._owners.items() if owner == address]
+        unread = sum(map(self._unread, sessions))
+        for session in sorted(sessions, key=self._unread, reverse=True):
+            if unread <= ADDRESS_MOST:
+                break
+            unread -= self._unread(session)
+            await self._forget(session)
+
+    async def _forget(self, session: str) -> None:
+        await self._queue.clean_events(session_hash=session)
+        self._queue.pending_messages_per_session.pop(session, None)
+        self._queue.pending_event_ids_session.pop(session, None)
+        del self._owners[session]

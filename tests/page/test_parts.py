@@ -1,5 +1,6 @@
 """The parts that the page is made of, without a browser."""
 
+import asyncio
 import io
 import json
 import math
@@ -29,7 +30,7 @@ from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.blending import Square
-from page import errors, gpu, memory, models, pixels, storage
+from page import errors, gpu, mailboxes, memory, models, pixels, storage
 from page.editor import presets, stage
 from page.photo import deliver, framing, store
 from page.runs import fill, line, scene, search, turns
@@ -651,6 +652,42 @@ def test_a_visit_that_is_not_let_in_leaves_no_file():
     with pytest.raises(ValueError, match="fills waiting already"):
         enter(line_, "greedy")
     assert len(os.listdir(line_._folder.name)) == len(inside) == turns.PER_SESSION
+
+
+def test_what_an_address_leaves_unread_is_bounded_and_those_who_listen_are_kept():
+    class FakeQueue:
+        def __init__(self):
+            self.pending_messages_per_session, self.pending_event_ids_session = {}, {}
+
+        async def push(self, body, request, username):
+            box = self.pending_messages_per_session.setdefault(body.session_hash, asyncio.Queue())
+            for _ in range(0 if body.session_hash == "listens" else 40):
+                box.put_nowait("told")
+
+        def send_message(self, event, message):
+            if event.alive:
+                self.pending_messages_per_session[event.session_hash].put_nowait(message)
+
+        async def clean_events(self, session_hash):
+            pass
+
+    async def ask(session):
+        await queue.push(SimpleNamespace(session_hash=session), visitor(session), None)
+
+    async def ask_all():
+        await ask("listens")
+        for number in range(100):
+            await ask(f"deaf{number}")
+
+    queue = FakeQueue()
+    mailboxes.Mailboxes(queue)
+    asyncio.run(ask_all())
+    boxes = queue.pending_messages_per_session
+    assert sum(box.qsize() for box in boxes.values()) <= mailboxes.ADDRESS_MOST + 40 and "listens" in boxes
+    event = SimpleNamespace(session_hash="listens", alive=True)
+    for _ in range(2 * mailboxes.SESSION_MOST):
+        queue.send_message(event, "told")
+    assert boxes["listens"].qsize() == mailboxes.SESSION_MOST and not event.alive
 
 
 def test_pictures_handed_to_gradio_never_share_a_file():
