@@ -5,17 +5,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from page import server
+from page import storage
 
-FILES = server.own_files()  # before Gradio is imported
+FILES = storage.own_files()  # before Gradio is imported
 
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
-from page import api  # noqa: E402
+from page import api, server  # noqa: E402
 from page import settings as st  # noqa: E402
 from page.editor import stage  # noqa: E402
 from page.gpu import ZERO_GPU  # noqa: E402
+from page.mailboxes import Mailboxes  # noqa: E402
 from page.models import FOLDER, MODELS, PORTRAIT, model_named  # noqa: E402
 from page.photo.deliver import deliver  # noqa: E402
 from page.photo.framing import take_photo  # noqa: E402
@@ -48,8 +49,8 @@ def build() -> gr.Blocks:
         for name in MODELS:
             model_named(name)
 
-    # Files are kept for a day: a visitor may come back to a page left open.
-    with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
+    # Files are kept for most of a day: a visitor may come back to a picture that was left open.
+    with gr.Blocks(title="Inpainter", analytics_enabled=False, fill_width=True, delete_cache=(600, 22 * 3600)) as page:
         gr.Markdown(TITLE, elem_id="title")
         with gr.Row(elem_id="top"):
             with gr.Column(scale=6, min_width=320):
@@ -88,7 +89,9 @@ def build() -> gr.Blocks:
         )
         page.unload(turns.leave)
         api.add_endpoints()
-    return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
+    page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
+    Mailboxes(page._queue)
+    return page
 
 
 def cards() -> str:
@@ -108,6 +111,7 @@ def main() -> None:
         page = build()
     except ValueError as error:
         sys.exit(str(error))
+    storage.keep_swept(FILES)
     try:
         page.launch(**launch_options())
     except ValueError:
@@ -122,6 +126,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "inbrowser": local,
         "share": False,
+        "run_history": False,
         "theme": THEME,
         "css_paths": Path(__file__).parent / "page" / "editor" / "style.css",
         "head": stage.head(),

@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -54,15 +55,29 @@ def write_bytes(path: str | Path, data: bytes | bytearray | memoryview, *, overw
         FileExistsError: if the file exists and `overwrite` is False.
         OSError: if not all of it could be written; an existing file stays as it was.
     """
+    with staged_file(path, overwrite=overwrite, expected=memoryview(data).nbytes) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def staged_file(path: str | Path, *, overwrite: bool = True, expected: int | None = None) -> Iterator[BinaryIO]:
+    """Yields an empty file that takes the place of `path` when the block ends without an error.
+
+    Args:
+        expected: how many bytes it has in the end, so that a short write is noticed that the system does not report.
+
+    Raises:
+        As `write_bytes`.
+    """
     path = Path(path)
     with _claimed(_beside(path), _open_file) as descriptor:
         os.truncate(descriptor, 0)
         with open(descriptor, "wb", closefd=False) as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(descriptor)
-        size, expected = os.fstat(descriptor).st_size, memoryview(data).nbytes
-        if size != expected:
+        size = os.fstat(descriptor).st_size
+        if expected not in (None, size):
             raise OSError(errno.EIO, f"only {size:,} of {expected:,} bytes were written", str(path))
         if path.exists() and not overwrite:
             raise FileExistsError(errno.EEXIST, "already exists", str(path))

@@ -98,9 +98,9 @@ def inpaint(
         pixels = _read(picture)
         original, _ = images.fit(pixels, np.zeros(pixels.shape[:2], dtype=bool), size)
         shown, missing = images.fit(pixels, _hole(mask, hole, hole_seed, side, size), size)
-        for ahead in TURNS.wait(visit):
+        for ahead in TURNS.wait(visit, settings.steps * settings.starts):
             yield None, {"step": 0, "ahead": ahead}
-        for item in search(offer.name, shown[None], missing, settings, visit.switch):
+        for item in search(offer.name, shown[None], missing, settings, visit):
             if isinstance(item, Result):
                 yield of_its_own(item.images[0]), details(item, original)
             else:

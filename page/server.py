@@ -1,15 +1,14 @@
-"""Server-side protection of visitors: security headers, private endpoints and a private folder for their files."""
+"""What the server owes its visitors beside the page: headers, and limits."""
 
-import os
 import re
-import shutil
-import tempfile
-from pathlib import Path
+import time
+from collections import Counter
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
+from starlette.types import Message, Receive
 
-FOLDER = "inpainter-page-"  # followed by the id of the process that owns it
+from .runs.turns import address_of
 
 # Gradio needs inline scripts and styles, and eval; Spaces show the page in a frame.
 POLICY = "; ".join(
@@ -35,28 +34,98 @@ HEADERS = {
 }
 
 
-PUBLIC = {"inpaint", "hole", "models", "predict"}  # the page itself uses the last for unqueued events
-NAMED = re.compile(r"/(?:run|api|call|call/v2)/([^/]+)(?:/[^/]*)?/?$")
+PUBLIC = {"inpaint", "hole", "models", "predict"}  # the last is how the page itself asks for what needs no queue
+NAMED = re.compile(r"(?:/gradio_api)?/(?:run|api|call|call/v2)/([^/]+)(?:/[^/]*)?/?$")
+CLOSED = re.compile(  # what Gradio offers and this page has no use for
+    r"(?:/gradio_api)?/(?:deep_link|runs|run-history|dev|monitoring|process_recording|stream|component_server|profiling|vibe-[a-z-]+"
+    r"|undo-vibe-edit|custom_component|proxy=.*)(?:/|$)"
+)
+MAX_UPLOAD = 65 * 2**20  # bytes of a request with one file of 64 MB
+MAX_BODY = 2**20  # bytes of any other request
+MAX_OPEN = 128  # requests and streams of one address at once
+MAX_UPLOADED = 10**9  # bytes of one address within an hour
 
 
 class Gate:
-    """ASGI middleware: hides the page's private endpoints from calls by name, and adds the headers above."""
+    """ASGI middleware: refuses what is nobody's business and what is too much, and gives every answer the headers."""
 
     def __init__(self, app):
         self.app = app
+        self._open: Counter[str] = Counter()
+        self._uploaded: Counter[str] = Counter()
+        self._hour = 0
 
     async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        begun = False
+
         async def send_with_headers(message):
+            nonlocal begun
+            if body.too_long and not begun:
+                return  # to a body that was broken off; the answer is ours
             if message["type"] == "http.response.start":
+                begun = True
                 there = {name.lower() for name, _ in message["headers"]}
                 message["headers"] += [pair for pair in HEADERS.items() if pair[0] not in there]
             await send(message)
 
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        named = NAMED.search(scope["path"])
-        app = self.app if named is None or named[1] in PUBLIC else refused(404, f"There is no endpoint {named[1]:.40}.")
-        await app(scope, receive, send_with_headers)
+        address = address_of(Request(scope))
+        body = Body(receive, self._most(scope["path"], address))
+        refusal = self._refusal(scope["path"], address)
+        if refusal is not None:
+            return await refusal(scope, receive, send_with_headers)
+        self._open[address] += 1
+        try:
+            await self.app(scope, body.receive, send_with_headers)
+        except ClientDisconnect:
+            if not body.too_long:
+                raise
+        finally:
+            self._open[address] -= 1
+            if not self._open[address]:
+                del self._open[address]
+            if scope["path"].rstrip("/").endswith("/upload"):
+                self._uploaded[address] += body.length
+        if body.too_long and not begun:
+            body.too_long = False
+            await refused(413, f"The request is longer than {body.most:,} bytes.")(scope, receive, send_with_headers)
+
+    def _refusal(self, path: str, address: str) -> JSONResponse | None:
+        named = NAMED.match(path)
+        if CLOSED.match(path) or (named is not None and named[1] not in PUBLIC):
+            return refused(404, f"There is no endpoint {(named[1] if named else path):.40}.")
+        if self._open[address] >= MAX_OPEN:
+            return refused(429, f"You have {MAX_OPEN} connections open already: close some of them.")
+        return None
+
+    def _most(self, path: str, address: str) -> int:
+        """How long the body of a request may be."""
+        if not path.rstrip("/").endswith("/upload"):
+            return MAX_BODY
+        hour = int(time.monotonic() / 3600)
+        if hour != self._hour:
+            self._hour = hour
+            self._uploaded.clear()
+        return min(MAX_UPLOAD, MAX_UPLOADED - self._uploaded[address])
+
+
+class Body:
+    """The body of a request, which breaks off where it gets too long."""
+
+    def __init__(self, receive: Receive, most: int):
+        self._receive, self.most = receive, most
+        self.length = 0
+        self.too_long = False
+
+    async def receive(self) -> Message:
+        """As ASGI's `receive`."""
+        message = await self._receive()
+        self.length += len(message.get("body", b""))
+        if self.length <= self.most:
+            return message
+        self.too_long = True
+        return {"type": "http.disconnect"}
 
 
 def refused(status: int, sentence: str) -> JSONResponse:
@@ -65,33 +134,5 @@ def refused(status: int, sentence: str) -> JSONResponse:
 
 
 def unknown_function(request: Request, error: Exception) -> JSONResponse:
-    """Responds to a request for an unknown function."""
+    """The answer to a request for a function that there is not."""
     return refused(400, "There is no function with this number.")
-
-
-def own_files() -> Path:
-    """Creates a private folder for this process's visitors, and removes those of processes that have ended.
-
-    Call it before importing Gradio, which reads the environment then.
-    """
-    parent = Path(os.environ.get("INPAINTER_FILES") or tempfile.gettempdir())
-    parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{FOLDER}*"):
-        owner = left.name.removeprefix(FOLDER).partition("-")[0]
-        if owner.isdecimal() and not _alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=parent))  # mkdtemp: mode 0700
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    return folder
-
-
-def _alive(process: int) -> bool:
-    if process == os.getpid():
-        return False  # left by an earlier run: a container's first process always has the same id
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's process
-    return True

@@ -9,10 +9,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes of tests share th
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from inpainter import Inpainter
 from inpainter.models import DCGAN, DCGANConfig
+
+settings.register_profile("default", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("nightly", max_examples=10_000, deadline=None)
+settings.load_profile("default")  # `--hypothesis-profile=nightly` comes after this
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "hub_models" / "dcgan-celeba"

@@ -1,7 +1,5 @@
 """What several files of tests call: small models, problems, and comparisons."""
 
-import socket
-
 import torch
 
 from inpainter import masks
@@ -36,12 +34,6 @@ def problem(tiny, count: int = 3):
     target = tiny.model.sample_latents(count, draws)
     hole = torch.from_numpy(masks.center(16)).expand(count, 16, 16)
     return tiny.model.generate(target), hole, tiny.model.sample_latents(count, draws)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def state(out) -> dict:

@@ -1,7 +1,5 @@
 """Visitors' photos: each has an unguessable token, and they are decoded one at a time."""
 
-import contextlib
-import ctypes
 import os
 import secrets
 import threading
@@ -19,6 +17,8 @@ from PIL import ExifTags, Image, ImageOps
 from inpainter import images, reading
 from inpainter.blending import Square
 
+from ..memory import give_back_now
+
 MAX_PIXELS = 50_000_000  # an 8,660x5,770 photo; decoded it takes 200 MB
 SIDE = 1024  # shorter side in pixels of the reduced copy: enough to zoom in on a face
 MAX_PHOTOS = 2000  # the oldest are dropped first
@@ -33,8 +33,7 @@ def decoding() -> Iterator[None]:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError, AttributeError):  # not glibc
-                ctypes.CDLL("libc.so.6").malloc_trim(0)
+            give_back_now()
 
 
 @dataclass(frozen=True)

@@ -75,13 +75,16 @@ def _search(outcome: Outcome, visit) -> Iterator[tuple[dict[str, Any], None]]:
     """Yields the first proposal at once, then previews of the search once its turn comes."""
     scene, begun, told = outcome.scene, time.monotonic(), 0.0
     pictures, settings = np.stack([scene.picture] * scene.choice.candidates), scene.choice.rows()
-    if not ZERO_GPU:  # there, even the proposal would have to wait for a GPU
-        yield forming(outcome, propose(scene.model, scene.picture, scene.hole, scene.choice.settings)), None
-    for ahead in TURNS.wait(visit):
+    if not ZERO_GPU:  # a lent GPU has to be waited for
+        proposal = propose(scene.model, scene.picture, scene.hole, scene.choice.settings, visit)
+        if proposal is None:
+            return
+        yield forming(outcome, proposal), None
+    for ahead in TURNS.wait(visit, settings.steps * len(pictures)):
         yield {"state": "waiting", "text": f"Waiting: {ahead} ahead" if ahead else "Waiting"}, None
     if visit.superseded.is_set():
         return
-    for item in search(scene.model, pictures, scene.hole, settings, visit.switch):
+    for item in search(scene.model, pictures, scene.hole, settings, visit):
         outcome.seconds = time.monotonic() - begun
         if isinstance(item, Result):
             outcome.result = item

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from queue import SimpleQueue
 
 import numpy as np
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from inpainter import Progress, Result, Settings
 from inpainter.images import to_uint8
 
-from ..gpu import on_gpu
+from ..gpu import ZERO_GPU, on_gpu
 from ..models import model_named
-from .turns import StopSwitch
+from .turns import TURNS
+from .visit import StopSwitch, Visit
 
-PREVIEWS = 40  # per search, however many steps it takes
-PROPOSING = threading.Lock()  # proposals do not queue for a turn, but run one at a time
+PREVIEWS = 40  # a search, however many steps it takes
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,47 @@ class Preview:
     context_loss: NDArray[np.float32]  # (N,)
 
 
-@on_gpu
 def search(
+    name: str,
+    pictures: NDArray[np.uint8],
+    hole: NDArray[np.bool_],
+    settings: Settings,
+    visit: Visit,
+    previews: int = PREVIEWS,
+) -> Iterator[Preview | Result]:
+    """Fills the hole in pictures (N, H, W, 3), in a number of steps that the settings give; it is the visit's turn.
+
+    Yields and raises as `stream`.
+    """
+    give_way = None if ZERO_GPU else partial(TURNS.searches.give_way, visit)  # a lent GPU is given back when idle
+    return search_until(name, pictures, hole, settings, visit.switch, previews, give_way)
+
+
+@on_gpu
+def search_until(
     name: str,
     pictures: NDArray[np.uint8],
     hole: NDArray[np.bool_],
     settings: Settings,
     stop: StopSwitch,
     previews: int = PREVIEWS,
+    give_way: Callable[[], None] | None = None,
 ) -> Iterator[Preview | Result]:
-    """Fills the hole in pictures (N, H, W, 3); `settings.steps` must be set. Yields and raises as `stream`."""
-    model = model_named(name)
-    yield from stream(lambda callback: model(pictures, hole, settings, callback), settings.steps, stop, previews)
+    """As `search`, with what it has to know of turns."""
+    run = partial(model_named(name), pictures, hole, settings)
+    yield from stream(run, settings.steps, stop, previews, give_way)
 
 
-def propose(name: str, picture: NDArray[np.uint8], hole: NDArray[np.bool_], settings: Settings) -> Preview:
-    """Returns the start of a search for one picture (H, W, 3): one pass through the encoder or the generator."""
-    with PROPOSING:
+def propose(
+    name: str, picture: NDArray[np.uint8], hole: NDArray[np.bool_], settings: Settings, visit: Visit
+) -> Preview | None:
+    """Where a search of one picture (H, W, 3) begins: one pass through the encoder or the generator.
+
+    Proposals wait for one another, not for searches. None if the visit was superseded meanwhile.
+    """
+    with TURNS.proposals.turn(visit) as wanted:
+        if not wanted:
+            return None
         start = model_named(name)(picture[None], hole, replace(settings, steps=0, refine=0))
     return Preview(0, start.images, start.context_loss)
 
@@ -63,6 +88,7 @@ def stream(
     steps: int,
     stop: StopSwitch | threading.Event,
     previews: int = PREVIEWS,
+    give_way: Callable[[], None] | None = None,
 ) -> Iterator[Preview | Result]:
     """Turns a search with a callback into an iterator.
 
@@ -70,7 +96,8 @@ def stream(
         run: runs the search with a given callback.
         steps: number of steps of the search.
         stop: ends the search early once set.
-        previews: approximate number of previews.
+        previews: about how many to make on the way.
+        give_way: called after each step; the search goes on when it returns.
 
     Yields:
         A `Preview` of the start, of about `previews` steps in between and of the last step, then the `Result`.
@@ -82,6 +109,8 @@ def stream(
     items: SimpleQueue[Preview | Result | Exception] = SimpleQueue()
 
     def report(step: int, progress: Progress) -> bool:
+        if give_way is not None:
+            give_way()
         stopped = stop.is_set()
         if stopped or step % every == 0 or step == steps:
             items.put(Preview(step, progress.compose(), progress.state.context_loss.cpu().numpy()))

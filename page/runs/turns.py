@@ -1,60 +1,35 @@
-"""Whose turn it is: one search at a time, whoever asks, and nobody's searches crowd out another's."""
+"""Who is let in, and whose turn it is: one search at a time, whoever asks; nobody crowds out the others."""
 
 import itertools
 import math
 import os
 import tempfile
 import threading
+import time
 import uuid
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio as gr
 
+from ..memory import give_back
+from .line import Line
+from .visit import StopSwitch, Visit
+
 PER_SESSION, PER_ADDRESS, IN_ALL = 4, 32, 64  # requests that may wait or run at once
-PATIENCE = 0.5  # seconds between two looks at the line; a client that has left is noticed at one
-
-
-class StopSwitch:
-    """Tells a search to end, even one in another process: it runs as long as a file is there."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        path.touch()
-
-    def is_set(self) -> bool:
-        return not self.path.exists()
-
-    def set(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-
-@dataclass(eq=False)
-class Visit:
-    """One request for a search. Of two numbered ones of a session, the one with the higher number supersedes."""
-
-    session: str | None
-    address: str
-    number: int | None
-    switch: StopSwitch
-    arrived: int
-    superseded: threading.Event = field(default_factory=threading.Event)
+SHORT = 300  # steps times rows of a search that need not give way to others: about three seconds of one core
 
 
 class Turns:
-    """Requests that wait, and the one that runs."""
+    """Requests for searches: who is let in, who searches, and who is shown a first proposal."""
 
-    def __init__(self):
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._changed = threading.Condition()
         self._visits: list[Visit] = []  # all that are inside `visit`
-        self._waiting: list[Visit] = []
-        self._running: Visit | None = None
-        self._served: Counter[str | None] = Counter()  # when a session or address last had its turn
-        self._arrivals, self._turns = itertools.count(1), itertools.count(1)
-        self._folder = tempfile.TemporaryDirectory(prefix="inpainter-switches-")
+        self.searches, self.proposals = Line(self._changed, clock), Line(self._changed, clock)
+        self._arrivals = itertools.count(1)
+        self._folder = tempfile.TemporaryDirectory(prefix="switches-", dir=os.environ.get("GRADIO_TEMP_DIR"))
 
     @contextmanager
     def visit(self, request: gr.Request | None, number: int | None = None) -> Iterator[Visit]:
@@ -64,39 +39,25 @@ class Turns:
             ValueError: when too many of the same session or address, or too many in all, are inside.
         """
         session, address = (request.session_hash, address_of(request)) if request else (None, "")
-        with self._changed:
-            visit = Visit(session, address, number, StopSwitch(self._switch()), next(self._arrivals))
-            self._supersede(visit)
-            self._check_room(visit)
-            self._visits.append(visit)
+        visit = Visit(session, address, number, StopSwitch(self._switch()), next(self._arrivals))
         try:
+            with self._changed:
+                self._supersede(visit)
+                self._check_room(visit)
+                self._visits.append(visit)
             yield visit
         finally:
             visit.switch.set()
             with self._changed:
-                self._visits.remove(visit)
-                if visit in self._waiting:
-                    self._waiting.remove(visit)
-                if self._running is visit:
-                    self._running = None
-                self._changed.notify_all()
+                if visit in self._visits:  # else it was not let in
+                    self._visits.remove(visit)
+                self.searches.leave(visit)
+            give_back()
 
-    def wait(self, visit: Visit) -> Iterator[int]:
-        """Yields how many are ahead, every now and then, until it is a visit's turn or it is superseded."""
-        with self._changed:
-            self._waiting.append(visit)
-        while True:
-            with self._changed:
-                if visit.superseded.is_set():
-                    return
-                if self._running is None and self._next() is visit:
-                    self._waiting.remove(visit)
-                    self._running = visit
-                    self._note_turn(visit)
-                    return
-                ahead = len(self._waiting) - 1 + (self._running is not None)
-                self._changed.wait(PATIENCE)
-            yield ahead
+    def wait(self, visit: Visit, work: float) -> Iterator[int]:
+        """As `Line.wait`, for a search whose steps times rows are `work`."""
+        visit.long = work > SHORT
+        return self.searches.wait(visit)
 
     def stop(self, session: str | None, below: float = math.inf, *, superseded: bool = False) -> None:
         """Ends a session's searches with a number `below` the given one, and those without, at their next step.
@@ -130,17 +91,8 @@ class Turns:
         active = [v for v in self._visits if not v.superseded.is_set()]
         if sum(v.session == visit.session for v in active) >= PER_SESSION:
             raise ValueError(f"You have {PER_SESSION} fills waiting already: wait for one of them.")
-        if sum(v.address == visit.address for v in active) >= PER_ADDRESS or len(self._visits) >= IN_ALL:
+        if sum(v.address == visit.address for v in active) >= PER_ADDRESS or len(active) >= IN_ALL:
             raise ValueError("Too many fills are waiting here: try again in a minute.")
-
-    def _next(self) -> Visit:
-        """The request of whoever has waited longest for a turn: address first, then session, then arrival."""
-        return min(self._waiting, key=lambda v: (self._served[v.address], self._served[v.session], v.arrived))
-
-    def _note_turn(self, visit: Visit) -> None:
-        if len(self._served) > 10_000:
-            self._served.clear()
-        self._served[visit.address] = self._served[visit.session] = next(self._turns)
 
 
 TURNS = Turns()

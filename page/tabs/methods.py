@@ -1,5 +1,6 @@
 """The tab that fills one scene with every available method: the search, its variants and the baselines."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ..errors import errors_as_messages
 from ..models import CONTEXT_ENCODER, MODELS
 from ..pixels import damaged
 from ..runs.scene import Asked
-from ..runs.search import search
+from ..runs.search import search_until
 from ..runs.turns import TURNS, Visit
 from ..settings import Choice
 from .views import figure, hint, of_scene, progress
@@ -85,13 +86,14 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
         scene = wanted.scene_to_fill()
         fillings, left_out = [], {}
         with TURNS.visit(request, wanted.number) as visit:
-            for ahead in TURNS.wait(visit):
+            for ahead in TURNS.wait(visit, work=math.inf):
                 yield of_scene(wanted.id, progress(f"Waiting: {ahead} ahead", 0))
             methods = {title: partial(_search, scene.model, visit, changes) for title, changes in SEARCHES.items()}
             methods |= {title: partial(_baseline, scene.model, name) for name, title in BASELINES.items()}
             for done, (title, method) in enumerate(methods.items()):
                 if visit.switch.is_set():
                     break
+                TURNS.searches.give_way(visit)
                 status = progress(f"Running: {title}", done / len(methods))
                 yield of_scene(wanted.id, status + show(scene.picture, scene.hole, fillings, left_out))
                 try:
@@ -107,7 +109,7 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
 def _search(name: str, visit: Visit, changes: dict[str, Any], picture: NDArray, hole: NDArray) -> tuple[NDArray, float]:
     """Runs the fast search; returns the filled picture and the time in seconds."""
     settings = Choice().resolved(name, live=False).settings.with_fields(**changes)
-    *_, result = search(name, picture[None], hole, settings, _Unset(visit), previews=1)
+    *_, result = search_until(name, picture[None], hole, settings, _Unset(visit), previews=1)
     return result.images[0], result.seconds
 
 

@@ -60,9 +60,9 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
         settings = replace(scene.choice.resolved(scene.model, live=False).settings, prior_weight=(weight, 0.0))
         with TURNS.visit(request, wanted.number) as visit:
             yield of_scene(wanted.id, progress("Waiting", 0))
-            for ahead in TURNS.wait(visit):
+            for ahead in TURNS.wait(visit, 2 * settings.steps):
                 yield of_scene(wanted.id, progress(f"Waiting: {ahead} ahead", 0))
-            for item in search(scene.model, np.stack([scene.picture] * 2), scene.hole, settings, visit.switch, 10):
+            for item in search(scene.model, np.stack([scene.picture] * 2), scene.hole, settings, visit, 10):
                 if isinstance(item, Result):
                     yield of_scene(wanted.id, show(scene, item, weight))
                 else:

@@ -9,18 +9,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from inpainter import Settings, blending, masks
 from inpainter import images as img
 from inpainter.search import losses
-
-settings.register_profile("default", max_examples=40, deadline=None, derandomize=True)
-settings.register_profile("nightly", max_examples=10_000, deadline=None)
-if settings.get_current_profile_name() != "nightly":
-    settings.load_profile("default")
 
 sides = st.integers(8, 40)
 seeds = st.integers(0, 2**32 - 1)
@@ -38,7 +33,7 @@ def scenes(draw, least: int = 8, most: int = 40):
 @given(sides, st.floats(0, 1), seeds)
 def test_masks_miss_the_share_that_was_asked_for(size, share, seed):
     for mask in (masks.random(size, share, seed), masks.pattern(size, share, seed)):
-        assert mask.sum() == round(share * size * size)
+        assert abs(mask.sum() - share * size**2) <= 0.5 + 1e-9  # half a pixel is rounded either way
         assert mask.shape == (size, size)
 
 

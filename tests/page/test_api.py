@@ -21,10 +21,10 @@ handle_file = gradio_client.handle_file
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    files = tmp_path_factory.mktemp("files")
-    with page_server(tmp_path_factory.mktemp("page") / "server.log", files=files) as address:
+    folder = tmp_path_factory.mktemp("page")
+    with page_server(folder) as address:
         client = gradio_client.Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
-        client.visitors = files
+        client.visitors = folder / "files"
         yield client
         client.close()
 

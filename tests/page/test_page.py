@@ -33,7 +33,7 @@ SIZE = {"width": 1280, "height": 1000}
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    with page_server(tmp_path_factory.mktemp("page") / "server.log") as url:
+    with page_server(tmp_path_factory.mktemp("page")) as url:
         yield url
 
 

@@ -1,13 +1,17 @@
 """The parts that the page is made of, without a browser."""
 
+import asyncio
 import io
 import json
+import math
 import os
 import pickle
 import shlex
+import statistics
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from types import SimpleNamespace
@@ -26,12 +30,13 @@ from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.blending import Square
-from page import errors, gpu, models, pixels, server
+from page import errors, gpu, mailboxes, memory, models, pixels, storage
 from page.editor import presets, stage
 from page.photo import deliver, framing, store
-from page.runs import fill, scene, search, turns
+from page.runs import fill, line, scene, search, turns
 from page.runs.outcome import Outcome
 from page.runs.scene import Asked, Scene
+from page.runs.visit import StopSwitch
 from page.settings import Choice
 from page.tabs import details, methods, parts, snippets
 
@@ -226,27 +231,66 @@ def enter(line: turns.Turns, session: str, address: str = "a", number=None):
     return context, context.__enter__()
 
 
-def test_one_search_runs_at_a_time_and_turns_go_round_by_address_then_session():
-    line, order, threads = turns.Turns(), [], []
-    first = enter(line, "greedy", "a")
-    assert list(line.wait(first[1])) == []
-    visits = [enter(line, "greedy", "a") for _ in range(3)] + [enter(line, "other", "a"), enter(line, "honest", "b")]
+def served(*asked: tuple[str, str, int]) -> dict[str, list[int]]:
+    """The seconds of work after which each session's fills (session, address, seconds each) ended, in their order.
 
-    def run(context, visit):
-        for _ in line.wait(visit):
-            pass
-        order.append(visit.session)
-        context.__exit__(None, None, None)
+    All are in line before the first one begins to work; time passes with work alone.
+    """
+    now, ended, all_there = [0], {}, threading.Event()
+    line_ = turns.Turns(clock=lambda: now[0])
 
-    for pair in visits:
-        threads.append(threading.Thread(target=run, args=pair))
-        threads[-1].start()
-    while len(line._waiting) < len(visits):
-        pass
-    first[0].__exit__(None, None, None)
+    def fill_one(session: str, address: str, seconds: int) -> None:
+        with line_.visit(visitor(session, address)) as visit:
+            for _ in line_.wait(visit, math.inf if seconds > line.SLICE else 1):
+                pass
+            all_there.wait()
+            for _ in range(seconds):
+                now[0] += 1
+                line_.searches.give_way(visit)
+            ended.setdefault(session, []).append(now[0])
+
+    threads = [threading.Thread(target=fill_one, args=each) for each in asked]
+    for number, thread in enumerate(threads):
+        thread.start()
+        while len(line_.searches._waiting) < number or line_.searches._running is None:
+            time.sleep(0.001)
+    all_there.set()
     for thread in threads:
-        thread.join(timeout=10)
-    assert order[:2] == ["honest", "other"] and order[2:] == ["greedy"] * 3
+        thread.join(timeout=60)
+    return ended
+
+
+def test_one_search_runs_at_a_time_and_turns_go_round_by_address_then_session():
+    greedy = [("greedy", "a", 1)] * 3
+    ended = served(("greedy", "a", 1), *greedy, ("other", "a", 1), ("honest", "b", 1))
+    assert ended == {"greedy": [1, 4, 5, 6], "honest": [2], "other": [3]}
+
+
+def test_twenty_visitors_beside_a_greedy_client_wait_three_times_the_median_of_those_without_it_at_most():
+    honest = [(f"visitor {number}", f"10.0.0.{number}", 2) for number in range(20)]
+    greedy = [(f"greedy {number % 8}", "a", 300) for number in range(turns.PER_ADDRESS)]
+    without = [times[0] for times in served(*honest).values()]
+    beside = served(*greedy, *honest)
+    worst = max(beside[session][0] for session, *_ in honest)
+    assert worst <= 3 * statistics.median(without)
+    assert sum(map(len, beside.values())) == len(greedy) + len(honest)  # the greedy one is served as well, in the end
+
+
+def test_few_long_searches_are_begun_at_once_and_each_address_has_one():
+    now = [0]
+    line_ = turns.Turns(clock=lambda: now[0])
+    visits = [enter(line_, f"s{number}", address)[1] for number, address in enumerate("aabcde")]
+    for visit in visits:
+        visit.long = True
+        line_.searches._waiting.append(visit)
+    begun = []
+    for _ in range(9):
+        running = line_.searches._next()
+        line_.searches._begin(running)
+        begun += [running] if running not in begun else []
+        line_.searches._running = None
+        line_.searches._waiting.append(running)
+    assert [visit.address for visit in begun] == ["a", "b", "c"]
 
 
 def test_one_client_cannot_fill_the_line():
@@ -268,11 +312,11 @@ def test_a_client_that_leaves_gives_up_its_place(tiny_offer):
     next(run)
     turns.leave(visitor("leaver"))
     assert [item[0] for item in run] == [gr.skip()]
-    assert not turns.TURNS._visits and turns.TURNS._running is None
+    assert not turns.TURNS._visits and turns.TURNS.searches._running is None
 
 
 def test_a_switch_is_seen_by_another_process(tmp_path):
-    switch = turns.StopSwitch(tmp_path / "switch")
+    switch = StopSwitch(tmp_path / "switch")
     copy = pickle.loads(pickle.dumps(switch))
     assert not copy.is_set()
     switch.set()
@@ -295,6 +339,19 @@ def test_a_stream_raises_what_the_search_raises():
 
     with pytest.raises(ValueError, match="no"):
         list(search.stream(run, 10, threading.Event()))
+
+
+def test_the_memory_of_a_visit_goes_back_to_the_system(monkeypatch):
+    psutil = pytest.importorskip("psutil")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs glibc")
+    monkeypatch.setattr(memory, "_last", -memory.EVERY)
+    with turns.Turns().visit(visitor()):
+        blocks = [bytes(100_000) for _ in range(2000)]  # each too small to have pages of its own
+        before = psutil.Process().memory_info().rss
+        del blocks[:-1]
+        assert psutil.Process().memory_info().rss > before - 50e6  # pinned by the last one
+    assert psutil.Process().memory_info().rss < before - 100e6
 
 
 # Photos
@@ -560,20 +617,77 @@ def test_the_python_snippet_for_a_photo_fills_it_at_its_full_resolution(
 
 
 def test_what_an_earlier_process_left_is_removed_and_the_folder_is_its_own(tmp_path):
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    left = tmp_path / f"{server.FOLDER}{gone.stdout.strip()}-abc"
-    left.mkdir()
-    (left / "face.png").write_bytes(b"private")
-    running = tmp_path / f"{server.FOLDER}{os.getppid()}-abc"
-    running.mkdir()
+    left, running = tmp_path / f"{storage.PREFIX}left", tmp_path / f"{storage.PREFIX}running"
+    for folder in (left, running):
+        folder.mkdir()
+        (folder / "face.png").write_bytes(b"private")
+    held = storage._locked(running, wait=False)
     made = subprocess.run(
-        [sys.executable, "-c", "from page import server; print(server.own_files())"],
+        [sys.executable, "-c", "from page import storage; print(storage.own_files())"],
         capture_output=True,
         text=True,
         env=os.environ | {"INPAINTER_FILES": str(tmp_path)},
     ).stdout.strip()
-    assert not left.exists() and running.exists()
+    os.close(held)
+    assert not left.exists() and (running / "face.png").exists()
     assert os.stat(made).st_mode & 0o777 == 0o700
+
+
+def test_every_file_goes_after_a_day_whoever_wrote_it_and_the_oldest_when_there_are_too_many(tmp_path):
+    for age, name in enumerate(("upload/a.png", "upload/token.png", "delivered/b.zip", "tmpbroken", "today/c.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(100))
+        written = time.time() - (0 if name == "today/c.png" else storage.AGE - 1000 + age)
+        os.utime(tmp_path / name, (written, written))
+    storage.sweep(tmp_path, most=300)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {"upload", "upload/a.png", "upload/token.png", "today", "today/c.png"}
+    storage.sweep(tmp_path, age=storage.AGE - 2000)
+    assert {path.name for path in tmp_path.rglob("*")} == {"today", "c.png"}
+
+
+def test_a_visit_that_is_not_let_in_leaves_no_file():
+    line_ = turns.Turns()
+    inside = [enter(line_, "greedy") for _ in range(turns.PER_SESSION)]
+    with pytest.raises(ValueError, match="fills waiting already"):
+        enter(line_, "greedy")
+    assert len(os.listdir(line_._folder.name)) == len(inside) == turns.PER_SESSION
+
+
+def test_what_an_address_leaves_unread_is_bounded_and_those_who_listen_are_kept():
+    class FakeQueue:
+        def __init__(self):
+            self.pending_messages_per_session, self.pending_event_ids_session = {}, {}
+
+        async def push(self, body, request, username):
+            box = self.pending_messages_per_session.setdefault(body.session_hash, asyncio.Queue())
+            for _ in range(0 if body.session_hash == "listens" else 40):
+                box.put_nowait("told")
+
+        def send_message(self, event, message):
+            if event.alive:
+                self.pending_messages_per_session[event.session_hash].put_nowait(message)
+
+        async def clean_events(self, session_hash):
+            pass
+
+    async def ask(session):
+        await queue.push(SimpleNamespace(session_hash=session), visitor(session), None)
+
+    async def ask_all():
+        await ask("listens")
+        for number in range(100):
+            await ask(f"deaf{number}")
+
+    queue = FakeQueue()
+    mailboxes.Mailboxes(queue)
+    asyncio.run(ask_all())
+    boxes = queue.pending_messages_per_session
+    assert sum(box.qsize() for box in boxes.values()) <= mailboxes.ADDRESS_MOST + 40 and "listens" in boxes
+    event = SimpleNamespace(session_hash="listens", alive=True)
+    for _ in range(2 * mailboxes.SESSION_MOST):
+        queue.send_message(event, "told")
+    assert boxes["listens"].qsize() == mailboxes.SESSION_MOST and not event.alive
 
 
 def test_pictures_handed_to_gradio_never_share_a_file():

@@ -2,9 +2,9 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inpainter import files
 
 ABANDONED = 24 * 3600  # seconds after which an unfinished file is what a kill has left
 VERSION = 2  # of what the pictures went through
@@ -34,28 +36,21 @@ def write_rows(path: Path, rows: Iterable[NDArray]) -> int:
     All rows have one shape and type. Nothing is written if there are none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for unfinished in path.parent.glob("*.tmp"):
+    for unfinished in path.parent.glob(".*.partial"):
         with contextlib.suppress(FileNotFoundError):  # another process has just finished it
             if time.time() - unfinished.stat().st_mtime > ABANDONED:
                 unfinished.unlink()
-    count = 0
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.stem}-", suffix=".tmp", delete=False) as file:
-        try:
-            for row in rows:
-                if not count:
-                    _write_header(file, row, 1)
-                file.write(np.ascontiguousarray(row).data)
-                count += 1
-            if count:
-                file.seek(0)
-                _write_header(file, row, count)  # of the same length: the format leaves room for the first axis
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()
-                os.replace(file.name, path)
-        finally:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
+    rows, count = iter(rows), 0
+    first = next(rows, None)
+    if first is None:
+        return 0
+    with files.staged_file(path) as file:
+        _write_header(file, first, 1)
+        for row in itertools.chain([first], rows):
+            file.write(np.ascontiguousarray(row).data)
+            count += 1
+        file.seek(0)
+        _write_header(file, first, count)  # of the same length: the format leaves room for the first axis
     return count
 
 

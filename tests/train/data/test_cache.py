@@ -110,7 +110,7 @@ def test_a_large_set_without_a_usable_picture_is_refused_and_not_kept(folder, mo
 
 def test_what_a_kill_left_unfinished_is_cleared_up_a_day_later(folder):
     cache.directory().mkdir(parents=True)
-    old, new = cache.directory() / "images-1.tmp", cache.directory() / "images-2.tmp"
+    old, new = cache.directory() / ".1.npy.partial", cache.directory() / ".2.npy.partial"
     for file in (old, new):
         file.write_bytes(b"half")
     os.utime(old, (1, 1))

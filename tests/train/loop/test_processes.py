@@ -8,8 +8,8 @@ import sys
 import torch
 import torch.nn.functional as F
 from conftest import ROOT
-from helpers import free_port
 
+from benchmarks.serving import free_port
 from inpainter.models import DCGAN, DCGANConfig
 from train.data.loading import batch_indices, load_images, prepare, step_generator
 from train.loop.trainer import initialise

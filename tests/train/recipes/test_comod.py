@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from conftest import ROOT
-from helpers import assert_identical, free_port, state
+from helpers import assert_identical, state
 from PIL import Image
 
+from benchmarks.serving import free_port
 from inpainter import Inpainter, masks, metrics
 from inpainter.images import to_uint8
 from inpainter.models import CoMod, CoModConfig
