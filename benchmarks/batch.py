@@ -1,8 +1,8 @@
 """Filling many pictures: are the bytes the same whatever happens, and what does it cost beside a plain loop?
 
-    python -m benchmarks.batch --data celeba64-test.zip svhn32-test.zip --pictures 2000 same
-    python -m benchmarks.batch --data celeba64-test.zip --pictures 200 --steps 150 speed
-    python -m benchmarks.batch --pictures 20000 memory
+    python -m benchmarks.batch same --data celeba64-test.zip svhn32-test.zip --pictures 2000 --steps 0
+    python -m benchmarks.batch speed --data celeba64-test.zip --pictures 160 --part-size 8
+    python -m benchmarks.batch memory --pictures 20000 --steps 0
 
 `same` fills the pictures with one worker, then again with two, with both engines, with a worker and with the driver
 killed at five random moments each, and on three Ray nodes of which one is killed, and compares all bytes. `speed` times
@@ -12,6 +12,7 @@ that they are pasted back at their own size.
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -26,12 +27,12 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
 from inpainter import Inpainter, Settings, masks
-from inpainter.batch import seed_of
 from inpainter.settings import MODES
 
 KILLS = 5  # of a worker, and of the driver, a run
@@ -59,9 +60,14 @@ def prepare(data: list[str], count: int, folder: Path, enlarge: bool) -> Path:
 
 
 def command(photos: Path, out: Path, options: argparse.Namespace, *more: str) -> list[str]:
-    settings = ["--model", options.model, "--mask", options.mask, "--part-size", str(options.part_size), "--quiet"]
-    settings += ["--mode", options.mode, "--steps", str(options.steps), "--refine", str(options.refine)]
-    return [sys.executable, "-m", "inpainter", "batch", str(photos), "-o", str(out), *settings, *more]
+    settings = [f"--{name.replace('_', '-')}={value}" for name, value in settings_of(options).items()]
+    return [sys.executable, "-m", "inpainter", "batch", str(photos), "-o", str(out), "--quiet", *settings, *more]
+
+
+def settings_of(options: argparse.Namespace) -> dict:
+    """What every run is asked for, by the names of `batch.fill`."""
+    names = ("model", "mask", "part_size", "mode", "steps", "refine")
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def finished(out: Path) -> int:
@@ -118,10 +124,8 @@ def on_three_nodes(photos: Path, out: Path, options: argparse.Namespace, parts: 
             killed.append(nodes[1])
             cluster.remove_node(nodes[1], allow_graceful=False)
 
-    settings = {"model": options.model, "mask": options.mask, "part_size": options.part_size}
-    settings |= {"mode": options.mode, "steps": options.steps, "refine": options.refine}
     try:
-        summary = fill(photos, out, engine="ray", address=cluster.address, progress=kill, **settings)
+        summary = fill(photos, out, engine="ray", address=cluster.address, progress=kill, **settings_of(options))
         check(killed and summary.failed == 0, f"{summary}, {len(killed)} nodes killed")
     finally:
         ray.shutdown()
@@ -152,8 +156,9 @@ def same(options: argparse.Namespace, scratch: Path) -> None:
         seconds = time.perf_counter() - started
         found = contents(out)
         check(len(found) == options.pictures, f"{len(found)} pictures of {options.pictures}")
-        rows = [line for file in (out / "_inpainter" / "rows").iterdir() for line in file.read_text().splitlines()]
-        check(len(rows) == options.pictures, f"{len(rows)} rows for {options.pictures} pictures")
+        lines = [line for file in (out / "_inpainter" / "rows").iterdir() for line in file.read_text().splitlines()]
+        keys = [json.loads(line)["key"] for line in lines]
+        check(sorted(keys) == sorted(found), f"{len(keys)} rows, {len({*keys})} keys for {len(found)} pictures")
         expected = expected or found
         check(found == expected, f"{sum(found[key] != expected[key] for key in expected)} pictures differ")
         left = [path for path in out.rglob("*.partial")]
@@ -172,6 +177,7 @@ def speed(options: argparse.Namespace, scratch: Path) -> None:
     files = sorted(photos.rglob("*.png"))
     model = Inpainter.from_pretrained(options.model)
     settings = Settings(mode=options.mode, steps=options.steps, refine=options.refine)
+    torch.set_num_threads(1)  # as each worker
     rates: dict[str, list[float]] = {}
     for turn in range(options.rounds):
         target = scratch / f"loop{turn}"
@@ -179,7 +185,7 @@ def speed(options: argparse.Namespace, scratch: Path) -> None:
         started = time.perf_counter()
         for file in files:
             hole = masks.named(options.mask, model.size)
-            result = model(Image.open(file), hole, settings, seed=seed_of(file.relative_to(photos).as_posix()))
+            result = model(Image.open(file), hole, settings)
             Image.fromarray(result.images[0]).save(target / file.name)
         rates.setdefault("plain loop", []).append(len(files) / (time.perf_counter() - started))
         for engine in options.engines:
@@ -199,11 +205,11 @@ def rate(photos: Path, out: Path, options: argparse.Namespace, engine: str, work
     run = command(photos, out, options, "--engine", engine, "--workers", str(workers))
     driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while finished(out) < workers and driver.poll() is None:
-        time.sleep(0.002)
+        time.sleep(0.02)
     first, at_first = time.perf_counter(), finished(out)
     parts = -(-options.pictures // options.part_size)
     while finished(out) < parts and driver.poll() is None:
-        time.sleep(0.002)
+        time.sleep(0.02)
     seconds = time.perf_counter() - first
     check(driver.wait() == 0, f"exit {driver.returncode}")
     shutil.rmtree(out)
@@ -211,14 +217,14 @@ def rate(photos: Path, out: Path, options: argparse.Namespace, engine: str, work
 
 
 def memory(options: argparse.Namespace, scratch: Path) -> None:
-    """The memory of the driver and of a worker, ten times on the way."""
+    """The memory of the driver and of a worker, twenty times on the way."""
     photos = prepare(options.data, options.pictures, scratch / "photos", enlarge=False)
     parts = -(-options.pictures // options.part_size)
     driver = subprocess.Popen(command(photos, scratch / "out", options, "--workers", "1"), stdout=subprocess.DEVNULL)
     own, shown = psutil.Process(driver.pid), 0
     while driver.poll() is None:
         done = finished(scratch / "out")
-        if done > shown * parts // 10 and (workers := workers_of(driver)):
+        if done > shown * parts // 20 and (workers := workers_of(driver)):
             shown += 1
             megabytes = [process.memory_info().rss / 1e6 for process in (own, workers[0])]
             pictures = done * options.part_size
@@ -240,8 +246,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", default="dcgan-celeba")
     parser.add_argument("--mask", choices=masks.NAMES, default="center")
     parser.add_argument("--mode", choices=MODES, default="fast")
-    parser.add_argument("--steps", type=int, default=2, help="few suffice to compare bytes (default %(default)s)")
-    parser.add_argument("--refine", type=int, default=1)
+    parser.add_argument("--steps", type=int, help="0 suffices to compare bytes (default: the usual ones)")
+    parser.add_argument("--refine", type=int)
     parser.add_argument("--part-size", type=int, default=20)
     parser.add_argument("--engines", nargs="+", choices=("local", "ray"), default=["local", "ray"])
     parser.add_argument("--rounds", type=int, default=3, help="of `speed`")
