@@ -75,7 +75,8 @@ def test_actors_that_die_as_they_start_end_the_run(local_ray, model, tmp_path, m
     monkeypatch.setattr(cluster, "FillPart", Stillborn)
     monkeypatch.setattr(cluster, "DEATHS", 1)
     with pytest.raises(EngineError, match="die as they start"):
-        fill(make_photos(tmp_path / "in", 2), tmp_path / "out", engine="ray", mask="center", model=model, address="auto")
+        photos = make_photos(tmp_path / "in", 2)
+        fill(photos, tmp_path / "out", engine="ray", mask="center", model=model, address="auto")
 
 
 def test_without_a_cluster_at_the_address_it_says_so_soon(monkeypatch):
