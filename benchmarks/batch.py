@@ -16,12 +16,15 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -132,6 +135,47 @@ def on_three_nodes(photos: Path, out: Path, options: argparse.Namespace, parts: 
         cluster.shutdown()
 
 
+@contextmanager
+def head_node() -> Iterator[list[str]]:
+    """A Ray cluster of one node, as `ray start` makes it; yields its addresses: from inside, and for Ray's client."""
+    inside, client = free_port(), free_port()
+    ports = [f"--port={inside}", f"--ray-client-server-port={client}", "--include-dashboard=false"]
+    head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2", *ports]
+    process = subprocess.Popen(head, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for port in (inside, client):
+            while not answers(port):
+                check(process.poll() is None, "ray start --head failed")
+                time.sleep(0.5)
+        yield [f"127.0.0.1:{inside}", f"ray://127.0.0.1:{client}"]
+    finally:
+        process.terminate()  # ends what it started as well
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def at_a_head_node(photos: Path, out: Path, options: argparse.Namespace, which: int) -> None:
+    """Fills on a cluster that runs already, by one of its addresses."""
+    with head_node() as addresses:
+        undisturbed(command(photos, out, options, "--engine", "ray", "--address", addresses[which]))
+
+
+def undisturbed(run: list[str]) -> None:
+    done = subprocess.run(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    check(done.returncode == 0, f"exit {done.returncode}: {done.stderr[-500:]}")
+
+
 def same(options: argparse.Namespace, scratch: Path) -> None:
     photos = prepare(options.data, options.pictures, scratch / "photos", enlarge=True)
     parts = -(-options.pictures // options.part_size)
@@ -140,14 +184,16 @@ def same(options: argparse.Namespace, scratch: Path) -> None:
     for engine in options.engines:
         for workers in (1, 2):
             run = ("--engine", engine, "--workers", str(workers))
-            cases[f"{engine}, {workers} worker(s)"] = lambda out, run=run: subprocess.run(
-                command(photos, out, options, *run), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            cases[f"{engine}, {workers} worker(s)"] = lambda out, run=run: undisturbed(
+                command(photos, out, options, *run)
             )
         for victim in ("worker", "driver"):
             cases[f"{engine}, 2 workers, {KILLS} kills of a {victim}"] = lambda out, run=run, victim=victim: disturbed(
                 command(photos, out, options, *run), out, parts, victim, draws
             )
     if "ray" in options.engines:
+        cases["ray, a head node by its address"] = lambda out: at_a_head_node(photos, out, options, 0)
+        cases["ray, a head node by ray://"] = lambda out: at_a_head_node(photos, out, options, 1)
         cases["ray, three nodes, one killed"] = lambda out: on_three_nodes(photos, out, options, parts)
     expected = None
     for name, run in cases.items():
@@ -162,13 +208,17 @@ def same(options: argparse.Namespace, scratch: Path) -> None:
         expected = expected or found
         check(found == expected, f"{sum(found[key] != expected[key] for key in expected)} pictures differ")
         left = [path for path in out.rglob("*.partial")]
-        print(f"{name}: {len(found)} pictures, the same bytes, {seconds:.0f} s, {len(left)} left-overs", flush=True)
+        print(
+            f"{name}: {len(found)} pictures, {sha256(repr(sorted(found.items())).encode()).hexdigest()[:12]}, "
+            f"{seconds:.0f} s, {len(left)} left-overs",
+            flush=True,
+        )
         shutil.rmtree(out)
 
 
-def contents(out: Path) -> dict[str, int]:
-    """A hash of every picture, by name."""
-    return {path.relative_to(out).as_posix(): hash(path.read_bytes()) for path in out.rglob("*.png")}
+def contents(out: Path) -> dict[str, str]:
+    """SHA-256 of every picture, by name."""
+    return {path.relative_to(out).as_posix(): sha256(path.read_bytes()).hexdigest() for path in out.rglob("*.png")}
 
 
 def speed(options: argparse.Namespace, scratch: Path) -> None:

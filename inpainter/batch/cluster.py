@@ -5,14 +5,14 @@ import os
 import pickle
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from .filling import Filler, Job, Row
 from .local import EngineError, default_workers
 from .sources import SCALE_EXTRA, Raw
-from .work import DEATHS, Advance, Part, Work, refused
+from .work import DEATHS, Advance, Done, Part, Work, refused
 
 FILLING = 0.45  # of a core, by Ray's books, so that cores that are left can take over those of a machine that died
 WAITING = 0.05  # of a core, for reading and writing
@@ -72,8 +72,9 @@ def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | N
         EngineError: when Ray is not installed, no cluster answers, or the run cannot go on.
     """
     ray = connect(address, workers or default_workers(work.job.device))
+    begin = stream if address is None or not address.startswith("ray://") else through_client
     try:
-        for done in stream(ray, work, list(parts), workers):
+        for done in begin(ray, work, list(parts), workers):
             advance(done)
     except ray.exceptions.RayError as error:
         raise EngineError(_cause(error)) from error
@@ -107,7 +108,7 @@ def connect(address: str | None, cores: int):
     return ray
 
 
-def stream(ray, work: Work, parts: list[Part], workers: int | None):
+def stream(ray, work: Work, parts: list[Part], workers: int | None) -> Iterator[Done]:
     """Yields what was done, part by part, as it is."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -130,6 +131,25 @@ def stream(ray, work: Work, parts: list[Part], workers: int | None):
     rows = rows.map_batches(lambda batch: _through(batch, work.write), **waiting)
     for row in rows.iter_rows():
         yield pickle.loads(row["part"])  # of our own making, in this run
+
+
+class Driver:
+    """An actor that runs the pipeline inside the cluster."""
+
+    def __init__(self, work: Work, parts: list[Part], workers: int | None):
+        import ray
+
+        self.done = stream(ray, work, parts, workers)
+
+    def next(self) -> Done | None:
+        return next(self.done, None)
+
+
+def through_client(ray, work: Work, parts: list[Part], workers: int | None) -> Iterator[Done]:
+    """As `stream`, for Ray's client, which Ray Data supports only in part: here just the results pass through it."""
+    driver = ray.remote(num_cpus=0)(Driver).remote(work, parts, workers)
+    while (done := ray.get(driver.next.remote())) is not None:
+        yield done
 
 
 def _through(batch: Batch, step: Callable) -> Batch:

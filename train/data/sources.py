@@ -159,6 +159,8 @@ def load_dataset(shown: str, name: str, split: str = "", streaming: bool = False
             splits = datasets.get_dataset_split_names(name, **options)
             split = "train" if "train" in splits else splits[0]
         return datasets.load_dataset(name, split=split, streaming=streaming, **options)
+    except IndexError as error:  # it looks at the first without asking whether there is one
+        raise ValueError(f"{prefix}: there are no such files, or nothing is in them.") from error
     except Exception as error:  # of the library's many kinds: network, access, layout, damaged files
         reason = " ".join(str(error).split())
         raise ValueError(f"{prefix}: cannot be loaded ({reason:.200}).") from error
