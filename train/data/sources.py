@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import fsspec
 import numpy as np
 import scipy.io
 from PIL import Image
@@ -159,8 +160,6 @@ def load_dataset(shown: str, name: str, split: str = "", streaming: bool = False
             splits = datasets.get_dataset_split_names(name, **options)
             split = "train" if "train" in splits else splits[0]
         return datasets.load_dataset(name, split=split, streaming=streaming, **options)
-    except IndexError as error:  # it looks at the first without asking whether there is one
-        raise ValueError(f"{prefix}: there are no such files, or nothing is in them.") from error
     except Exception as error:  # of the library's many kinds: network, access, layout, damaged files
         reason = " ".join(str(error).split())
         raise ValueError(f"{prefix}: cannot be loaded ({reason:.200}).") from error
@@ -181,8 +180,6 @@ def picture_of(cell: dict[str, Any]) -> Image.Image:
     """The picture in a cell of such a column, which holds the file or says where it is."""
     if cell["bytes"] is not None:
         return _decode(cell["bytes"])
-    import fsspec  # which `datasets` needs as well
-
     with fsspec.open(cell["path"], "rb") as file:
         return _decode(file.read())
 
@@ -198,13 +195,15 @@ def _hugging_face(shown: str, name: str, split: str = "", **options: Any) -> Sou
 
 
 def _pictures(names: Sequence[str]) -> list[str]:
-    """The images among names of files, in order; hidden files and what macOS adds to zips left out."""
-    return sorted(
-        name
-        for name in names
-        if PurePosixPath(name).suffix.lower() in SUFFIXES
-        and not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
-    )
+    """The images among names of files, in order."""
+    return sorted(filter(is_picture, names))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a name is that of a picture file; hidden files and what macOS adds are not."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def _decode(data: bytes) -> Image.Image:

@@ -1,8 +1,9 @@
 """Training pictures streamed from shards, for sets that are too large to be decoded into memory.
 
-The package `datasets` reads the shards, tars in WebDataset's layout or Parquet, wherever fsspec finds them. Each of
-several processes has shards of its own. It goes through them in an order drawn anew for every pass, and reads a
-block of pictures ahead while it deals out another one, shuffled: two blocks are all that is in memory.
+Shards are tars in WebDataset's layout, wherever fsspec finds them; or what the package `datasets` streams, Parquet and
+the Hub's data sets. (It streams tars as well, but, as of its version 5.2, not from S3.) Each of several processes has
+shards of its own. It goes through them in an order drawn anew for every pass, and reads a block of pictures ahead while
+it deals out another one, shuffled: two blocks are all that is in memory.
 
 The seed decides all orders, and a checkpoint records where every process was: a resumed run sees the pictures that
 it would have seen had it never stopped.
@@ -11,18 +12,21 @@ it would have seen had it never stopped.
 import logging
 import os
 import re
+import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
+import fsspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from inpainter.batch.storage import in_one_sentence
 from inpainter.images import centre_square
 
 from . import sources
@@ -30,7 +34,6 @@ from .loading import Share, cut
 
 logger = logging.getLogger(__name__)
 
-KINDS = {".tar": "webdataset", ".parquet": "parquet"}  # what `datasets` calls them
 HUB = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+?)(?::([\w.-]+))?/?")  # a whole data set, or a split of it
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 CHUNK = 64  # rows decoded at once
@@ -41,39 +44,63 @@ def is_stream(path: str) -> bool:
     return "://" in path or path.endswith(".tar") or ("*" in path and path.endswith(".parquet"))
 
 
-class Shards:
-    """The pictures of shards, as they are in their files.
+class Shards(Protocol):
+    """Pictures in files that can be read one beside the other."""
+
+    number: int
+
+    def read(self, shard: int, first: int) -> Iterator[dict]:
+        """The pictures of a shard from a row on, in cells as `sources.picture_of` takes them."""
+
+
+class Tars:
+    """Tars in WebDataset's layout: the picture files in them, whatever lies beside them."""
+
+    def __init__(self, path: str):
+        self.files = fsspec.open_files(expanded(path), "rb")
+        self.number = len(self.files)
+
+    def read(self, shard: int, first: int) -> Iterator[dict]:
+        with self.files[shard] as file, tarfile.open(fileobj=file, mode="r|*") as tar:
+            pictures = (member for member in tar if member.isfile() and sources.is_picture(member.name))
+            for member in islice(pictures, first, None):
+                yield {"path": member.name, "bytes": tar.extractfile(member).read()}
+
+
+class Rows:
+    """A dataset of the package `datasets`, of Parquet or from the Hub."""
+
+    def __init__(self, path: str):
+        hub = HUB.fullmatch(path)
+        where = {} if hub else {"data_files": expanded(path)}
+        name, split = (hub[1], hub[2] or "") if hub else ("parquet", "train")
+        dataset = sources.load_dataset(path, name, split, streaming=True, **where)
+        self.rows, self.column = sources.only_pictures(dataset, path)
+        self.number = self.rows.num_shards
+
+    def read(self, shard: int, first: int) -> Iterator[dict]:
+        for row in self.rows.shard(self.number, shard).skip(first):
+            yield row[self.column]
+
+
+def shards_at(path: str) -> Shards:
+    """The shards that `--data` names.
 
     Args:
         path: a URL or local name of tars or Parquet files, with * or {000..099} in it for several; or a data set
             of the Hub, hf://datasets/user/name or hf://datasets/user/name:split.
 
     Raises:
-        ValueError: when there are no such shards, or no pictures in them.
+        ValueError: when it is none of these, or nothing is there.
     """
-
-    def __init__(self, path: str):
-        self.path = path
-        hub = HUB.fullmatch(path)
-        kind = next((kind for suffix, kind in KINDS.items() if path.endswith(suffix)), None)
-        if hub:
-            name, split, options = hub[1], hub[2] or "", {}
-        elif kind:
-            name, split, options = kind, "train", {"data_files": expanded(path)}
-        else:
-            raise ValueError(f"{path}: only {' and '.join(KINDS)} files, and hf://datasets/user/name, are streamed.")
-        dataset = sources.load_dataset(path, name, split, streaming=True, **options)
-        self.rows, self.column = sources.only_pictures(dataset, path)
-        self.number = self.rows.num_shards
-
-    def read(self, shard: int, first: int) -> Iterator[Any]:
-        """The pictures of a shard from a row on, undecoded; raises ValueError where it cannot be read."""
-        try:
-            for row in self.rows.shard(self.number, shard).skip(first):
-                yield row[self.column]
-        except Exception as error:  # of the network, the storage, the archive
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{self.path}: shard {shard} cannot be read ({reason:.200}).") from error
+    kinds = [kind for suffix, kind in {".tar": Tars, ".parquet": Rows}.items() if path.endswith(suffix)]
+    if not kinds and not HUB.fullmatch(path):
+        raise ValueError(f"{path}: only .tar and .parquet files, and hf://datasets/user/name, are streamed.")
+    with in_one_sentence(path):
+        shards = (kinds or [Rows])[0](path)
+    if not shards.number:
+        raise ValueError(f"{path}: there are no such files.")
+    return shards
 
 
 def expanded(path: str) -> list[str]:
@@ -107,18 +134,19 @@ class Stream:
     """One process's share of the pictures in shards, as batches.
 
     Args:
-        path: as `Shards` takes it.
+        path: as `shards_at` takes it.
         size: pixels a side; pictures are cut to their centre squares and resized.
         held_out: how many pictures are kept for validation, the first ones of the first shards.
         buffer: pictures in a block.
         share: of the process.
 
     Raises:
-        ValueError: as `Shards`, and when not even the pictures held out are there.
+        ValueError: as `shards_at`, and when not even the pictures held out are there.
     """
 
     def __init__(self, path: str, size: int, held_out: int, buffer: int, share: Share):
-        self.shards, self.size, self.buffer, self.share = Shards(path), size, buffer, share
+        self.path, self.shards = path, shards_at(path)
+        self.size, self.buffer, self.share = size, buffer, share
         self.decoders, self.reader = ThreadPoolExecutor(os.cpu_count()), ThreadPoolExecutor(1)
         self.closed = False
         self.held: Counter[int] = Counter()  # rows of each shard that are not trained on
@@ -194,11 +222,11 @@ class Stream:
             if count < self.buffer:
                 place = Place(place.passes + 1)
         if not count:
-            raise ValueError(f"{self.shards.path}: there is no readable picture to train on in this process's shards.")
+            raise ValueError(f"{self.path}: there is no readable picture to train on in this process's shards.")
         order = np.random.default_rng((self.share.seed, self.share.index, *start)).permutation(count)
         return Block(start, place, torch.from_numpy(images[:count]), torch.from_numpy(order))
 
-    def _rows(self, place: Place) -> Iterator[tuple[Place, Any]]:
+    def _rows(self, place: Place) -> Iterator[tuple[Place, dict]]:
         """What is left of a pass: pictures as they are in the shards, each with the place after it."""
         index, count = self.share.index, self.share.count
         shared = self.shards.number < count  # then all processes read all shards, and each takes rows of its own
@@ -207,7 +235,7 @@ class Stream:
         for turn in range(place.shards, len(mine)):
             shard = int(mine[turn])
             first = max(self.held[shard], place.row if turn == place.shards else 0)
-            for row, cell in enumerate(self.shards.read(shard, first), first):
+            for row, cell in enumerate(self._read_shard(shard, first), first):
                 if self.closed:
                     return
                 if not shared or row % count == index:
@@ -217,15 +245,22 @@ class Stream:
         """Takes the first readable pictures, and notes the rows that it went through."""
         images: list[NDArray[np.uint8]] = []
         for shard in range(self.shards.number):
-            for cell in self.shards.read(shard, 0):
+            for cell in self._read_shard(shard, 0):
                 if len(images) == count:
                     return torch.from_numpy(np.array(images, np.uint8).reshape(-1, 3, self.size, self.size))
                 self.held[shard] += 1
                 if (picture := self._decoded(cell)) is not None:
                     images.append(picture)
-        raise ValueError(f"{self.shards.path}: cannot hold out {count} of {len(images)}; choose a smaller --held-out.")
+        if not images:
+            raise ValueError(f"{self.path}: there is no readable picture.")
+        raise ValueError(f"{self.path}: cannot hold out {count} of {len(images)}; choose a smaller --held-out.")
 
-    def _decoded(self, cell: Any) -> NDArray[np.uint8] | None:
+    def _read_shard(self, shard: int, first: int) -> Iterator[dict]:
+        """The pictures of a shard from a row on; raises ValueError where it cannot be read."""
+        with in_one_sentence(f"{self.path}: shard {shard}"):
+            yield from self.shards.read(shard, first)
+
+    def _decoded(self, cell: dict) -> NDArray[np.uint8] | None:
         """A picture cut and resized: (3, size, size); None if it cannot be used."""
         try:
             image = sources.picture_of(cell)

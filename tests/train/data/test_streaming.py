@@ -16,7 +16,7 @@ from PIL import Image
 
 from train import __main__
 from train.data.loading import Share
-from train.data.streaming import Shards, Stream, expanded, is_stream
+from train.data.streaming import Stream, expanded, is_stream
 
 datasets = pytest.importorskip("datasets")
 
@@ -39,6 +39,14 @@ def shards(folder, count: int, each: int, side: int = 16, damaged: tuple[int, ..
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
     return f"{folder}/a-*.tar"
+
+
+def tables(folder) -> None:
+    """Two Parquet files of ten such pictures."""
+    for file in range(2):
+        pictures = [Image.new("RGB", (16, 16), (file * 10 + number, 0, 0)) for number in range(10)]
+        rows = datasets.Dataset.from_dict({"photo": pictures}, datasets.Features({"photo": datasets.Image()}))
+        rows.to_parquet(folder / f"{file}.parquet")
 
 
 def numbers(images) -> list[int]:
@@ -136,6 +144,7 @@ def test_a_web_server_gives_the_batches_of_a_folder(tmp_path, web):
 
 def test_a_bucket_gives_the_batches_of_a_folder(tmp_path, monkeypatch):
     path = shards(tmp_path / "in", 3, 10)
+    tables(tmp_path / "in")
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -144,16 +153,14 @@ def test_a_bucket_gives_the_batches_of_a_folder(tmp_path, monkeypatch):
         monkeypatch.setenv(f"AWS_{name}", value)
     fsspec.filesystem("s3", skip_instance_cache=True).put(str(tmp_path / "in"), "s3://archive/sets", recursive=True)
     assert batches(6, "s3://archive/sets/a-*.tar") == batches(6, path)
-    with pytest.raises(ValueError, match=r"s3://archive/none-\*.tar: there are no such files, or nothing is in them"):
-        Shards("s3://archive/none-*.tar")
+    assert batches(4, "s3://archive/sets/*.parquet") == batches(4, f"{tmp_path}/in/*.parquet")
+    with pytest.raises(ValueError, match=r"s3://archive/none-\*.tar: there are no such files"):
+        opened("s3://archive/none-*.tar")
     server.stop()
 
 
 def test_parquet_is_streamed_as_well(tmp_path):
-    for file in range(2):
-        pictures = [Image.new("RGB", (16, 16), (file * 10 + number, 0, 0)) for number in range(10)]
-        rows = datasets.Dataset.from_dict({"photo": pictures}, datasets.Features({"photo": datasets.Image()}))
-        rows.to_parquet(tmp_path / f"{file}.parquet")
+    tables(tmp_path)
     assert sorted(flat(batches(4, f"{tmp_path}/*.parquet"))) == [*range(20)]
 
 
@@ -172,10 +179,12 @@ def test_braces_stand_for_numbers():
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("none-*.tar", "none-.*: cannot be loaded"),
+        ("none-*.tar", r"none-\*.tar: there are no such files"),
         ("s3://bucket/pictures.zip", "only .tar and .parquet files, and hf://datasets/user/name, are streamed"),
-        ("text.tar", "none holds images"),
-        ("broken.tar", "broken.tar: cannot be loaded"),
+        ("none.tar", "none.tar: shard 0: there is no such file"),
+        ("text.tar", "text.tar: there is no readable picture"),
+        ("none-*.parquet", "none-.*.parquet: cannot be loaded"),
+        ("broken.tar", "broken.tar: shard 0: cannot be reached"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused_in_one_sentence(tmp_path, monkeypatch, path, says):
@@ -184,7 +193,7 @@ def test_what_cannot_be_streamed_is_refused_in_one_sentence(tmp_path, monkeypatc
     with tarfile.open("text.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("a.txt"), io.BytesIO())
     with pytest.raises(ValueError, match=says) as caught:
-        Shards(path)
+        opened(path)
     assert "\n" not in str(caught.value)
 
 
