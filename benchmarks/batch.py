@@ -5,7 +5,8 @@
     python -m benchmarks.batch memory --pictures 20000 --steps 0
 
 `same` fills the pictures with one worker, then again with two, with both engines, with a worker and with the driver
-killed at five random moments each, and on three Ray nodes of which one is killed, and compares all bytes. `speed` times
+killed at five random moments each, on a Ray cluster that runs already, and on three nodes of which one is killed, and
+compares all bytes; the checksum of all of them that it prints can be compared between runs. `speed` times
 both engines with 1 and 2 workers beside a plain loop over `Inpainter`, from the first picture's end to the last one's.
 `memory` watches a worker over many small pictures. Half of the pictures of `same` are enlarged two to four times, so
 that they are pasted back at their own size.
@@ -16,14 +17,13 @@ import json
 import os
 import random
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -35,7 +35,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
+from benchmarks import clusters
 from inpainter import Inpainter, Settings, masks
+from inpainter.batch import fill
 from inpainter.settings import MODES
 
 KILLS = 5  # of a worker, and of the driver, a run
@@ -88,7 +90,7 @@ def workers_of(driver: subprocess.Popen) -> list[psutil.Process]:
     return [process for process, text in named if "spawn_main" in text or "FillPart" in text]
 
 
-def disturbed(run: list[str], out: Path, parts: int, victim: str, draws: random.Random) -> int:
+def disturbed(run: list[str], out: Path, parts: int, victim: str, draws: random.Random) -> None:
     """Runs a command; kills a worker, or itself, as often as `KILLS`, and runs it again where it was killed."""
     moments = sorted(draws.sample(range(1, parts), KILLS))
     kills = 0
@@ -105,69 +107,28 @@ def disturbed(run: list[str], out: Path, parts: int, victim: str, draws: random.
                     kills += 1
                     draws.choice(workers).kill()
         driver.wait()
-        if victim == "worker" or driver.returncode == 0:
+        if driver.returncode != -signal.SIGKILL:
             check(driver.returncode == 0, f"exit {driver.returncode}: {driver.stderr.read()[-500:]}")
-            return kills
+            check(kills == KILLS, f"over after {kills} kills")
+            return
 
 
 def on_three_nodes(photos: Path, out: Path, options: argparse.Namespace, parts: int) -> None:
     """Fills on a Ray cluster of three nodes on this machine, and kills one half way."""
-    import ray
-    from ray.cluster_utils import Cluster
+    with clusters.three_nodes() as (address, kill):
+        killed = []
 
-    from inpainter.batch import fill
+        def progress(summary) -> None:
+            if not killed and finished(out) > parts // 2:
+                killed.append(kill())
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-    cluster.wait_for_nodes()
-    killed = []
-
-    def kill(summary) -> None:
-        if not killed and finished(out) > parts // 2:
-            killed.append(nodes[1])
-            cluster.remove_node(nodes[1], allow_graceful=False)
-
-    try:
-        summary = fill(photos, out, engine="ray", address=cluster.address, progress=kill, **settings_of(options))
+        summary = fill(photos, out, engine="ray", address=address, progress=progress, **settings_of(options))
         check(killed and summary.failed == 0, f"{summary}, {len(killed)} nodes killed")
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-
-
-@contextmanager
-def head_node() -> Iterator[list[str]]:
-    """A Ray cluster of one node, as `ray start` makes it; yields its addresses: from inside, and for Ray's client."""
-    inside, client = free_port(), free_port()
-    ports = [f"--port={inside}", f"--ray-client-server-port={client}", "--include-dashboard=false"]
-    head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2", *ports]
-    process = subprocess.Popen(head, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for port in (inside, client):
-            while not answers(port):
-                check(process.poll() is None, "ray start --head failed")
-                time.sleep(0.5)
-        yield [f"127.0.0.1:{inside}", f"ray://127.0.0.1:{client}"]
-    finally:
-        process.terminate()  # ends what it started as well
-        process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def at_a_head_node(photos: Path, out: Path, options: argparse.Namespace, which: int) -> None:
     """Fills on a cluster that runs already, by one of its addresses."""
-    with head_node() as addresses:
+    with clusters.head_node() as addresses:
         undisturbed(command(photos, out, options, "--engine", "ray", "--address", addresses[which]))
 
 
@@ -180,7 +141,7 @@ def same(options: argparse.Namespace, scratch: Path) -> None:
     photos = prepare(options.data, options.pictures, scratch / "photos", enlarge=True)
     parts = -(-options.pictures // options.part_size)
     draws = random.Random(options.seed)
-    cases: dict[str, Callable[[Path], object]] = {}
+    cases: dict[str, Callable[[Path], None]] = {}
     for engine in options.engines:
         for workers in (1, 2):
             run = ("--engine", engine, "--workers", str(workers))
@@ -197,6 +158,8 @@ def same(options: argparse.Namespace, scratch: Path) -> None:
         cases["ray, three nodes, one killed"] = lambda out: on_three_nodes(photos, out, options, parts)
     expected = None
     for name, run in cases.items():
+        if options.only not in name:
+            continue
         out, started = scratch / "out", time.perf_counter()
         run(out)
         seconds = time.perf_counter() - started
@@ -207,12 +170,9 @@ def same(options: argparse.Namespace, scratch: Path) -> None:
         check(sorted(keys) == sorted(found), f"{len(keys)} rows, {len({*keys})} keys for {len(found)} pictures")
         expected = expected or found
         check(found == expected, f"{sum(found[key] != expected[key] for key in expected)} pictures differ")
-        left = [path for path in out.rglob("*.partial")]
-        print(
-            f"{name}: {len(found)} pictures, {sha256(repr(sorted(found.items())).encode()).hexdigest()[:12]}, "
-            f"{seconds:.0f} s, {len(left)} left-overs",
-            flush=True,
-        )
+        digest = sha256(repr(sorted(found.items())).encode()).hexdigest()[:12]
+        left = len([*out.rglob("*.partial")])
+        print(f"{name}: {len(found)} pictures, all {digest}, {seconds:.0f} s, {left} left-overs", flush=True)
         shutil.rmtree(out)
 
 
@@ -300,6 +260,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--refine", type=int)
     parser.add_argument("--part-size", type=int, default=20)
     parser.add_argument("--engines", nargs="+", choices=("local", "ray"), default=["local", "ray"])
+    parser.add_argument("--only", default="", help="of `same`: the cases with this in their names")
     parser.add_argument("--rounds", type=int, default=3, help="of `speed`")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     options = parser.parse_args(argv)

@@ -159,5 +159,6 @@ def _through(batch: Batch, step: Callable) -> Batch:
 
 def _cause(error: BaseException) -> str:
     """What a task raised, without Ray's account of where."""
-    cause = getattr(error, "cause", None) or error.__cause__ or error
-    return str(cause).strip().splitlines()[-1]
+    cause = getattr(error, "cause", None) or error.__cause__
+    text = str(cause or "").strip() or str(error).strip() or type(error).__name__
+    return text.splitlines()[-1].removeprefix(f"{EngineError.__module__}.{EngineError.__name__}: ")
