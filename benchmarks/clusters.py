@@ -36,7 +36,7 @@ def three_nodes() -> Iterator[tuple[str, Callable[[], object]]]:
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
     try:
-        yield cluster.address, lambda: cluster.remove_node(nodes[1], allow_graceful=False) or nodes[1]
+        yield cluster.address, lambda: cluster.remove_node(nodes[1], allow_graceful=False)
     finally:
         ray.shutdown()
         cluster.shutdown()
