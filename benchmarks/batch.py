@@ -128,12 +128,12 @@ def on_three_nodes(photos: Path, out: Path, options: argparse.Namespace, parts: 
 
 def at_a_head_node(photos: Path, out: Path, options: argparse.Namespace, which: int) -> None:
     """Fills on a cluster that runs already, by one of its addresses."""
-    with clusters.head_node() as addresses:
-        undisturbed(command(photos, out, options, "--engine", "ray", "--address", addresses[which]))
+    with clusters.head_node() as (addresses, environment):
+        undisturbed(command(photos, out, options, "--engine", "ray", "--address", addresses[which]), environment)
 
 
-def undisturbed(run: list[str]) -> None:
-    done = subprocess.run(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+def undisturbed(run: list[str], environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(run, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     check(done.returncode == 0, f"exit {done.returncode}: {done.stderr[-500:]}")
 
 

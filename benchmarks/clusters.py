@@ -1,5 +1,7 @@
 """Ray clusters on this machine that are there before a run, and are left behind or lose a node."""
 
+import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -9,18 +11,23 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def head_node() -> Iterator[list[str]]:
-    """A node as `ray start --head` makes it; yields its addresses, for machines of the cluster and for Ray's client."""
+def head_node() -> Iterator[tuple[list[str], dict[str, str]]]:
+    """A node as `ray start --head` makes it.
+
+    Yields its addresses, one for machines of the cluster and one for Ray's client, and the environment with the token
+    that it asks for.
+    """
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     inside, client = _free_port(), _free_port()
     ports = [f"--port={inside}", f"--ray-client-server-port={client}", "--include-dashboard=false"]
     head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2", *ports]
-    process = subprocess.Popen(head, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(head, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not all(map(_answers, (inside, client))):
             if process.poll() is not None:
                 raise SystemExit("error: `ray start --head` failed")
             time.sleep(0.5)
-        yield [f"127.0.0.1:{inside}", f"ray://127.0.0.1:{client}"]
+        yield [f"127.0.0.1:{inside}", f"ray://127.0.0.1:{client}"], environment
     finally:
         process.terminate()  # ends what it started as well
         process.wait()
