@@ -153,6 +153,9 @@ class Stream:
         self.held_out = self._hold_out(held_out)
         self.block: Block | None = None  # the one that is dealt out
         self.used = 0  # pictures of it
+        self.rows: tuple[Place, Iterator[tuple[Place, dict]]] | None = (
+            None  # the end of the last block, and what follows
+        )
         self.coming: Future[Block] | None = None
         if share.index == 0 and self.shards.number % share.count:
             logger.warning(
@@ -212,7 +215,7 @@ class Stream:
         images = np.empty((self.buffer, 3, self.size, self.size), np.uint8)
         count, place = 0, start
         while not count and place.passes < start.passes + 2:
-            rows = self._rows(place)
+            rows = self.rows[1] if self.rows and self.rows[0] == place else self._rows(place)
             while chunk := list(islice(rows, min(CHUNK, self.buffer - count))):
                 place = chunk[-1][0]
                 for picture in self.decoders.map(self._decoded, (cell for _, cell in chunk)):
@@ -221,6 +224,7 @@ class Stream:
                         count += 1
             if count < self.buffer:
                 place = Place(place.passes + 1)
+            self.rows = (place, rows) if count == self.buffer else None
         if not count:
             raise ValueError(f"{self.path}: there is no readable picture to train on in this process's shards.")
         order = np.random.default_rng((self.share.seed, self.share.index, *start)).permutation(count)

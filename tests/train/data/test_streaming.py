@@ -16,7 +16,7 @@ from PIL import Image
 
 from train import __main__
 from train.data.loading import Share
-from train.data.streaming import Stream, expanded, is_stream
+from train.data.streaming import Stream, Tars, expanded, is_stream
 
 datasets = pytest.importorskip("datasets")
 
@@ -102,6 +102,15 @@ def test_a_stream_goes_on_from_its_position_with_the_batches_that_were_next(tmp_
     with opened(path, held_out=2, buffer=buffer) as stream:
         stream.go_to(position)
         assert [numbers(stream.batch(step)) for step in range(stopped, 20)] == whole[stopped:]
+
+
+def test_a_shard_is_read_once_a_pass_however_many_blocks_it_makes(tmp_path, monkeypatch):
+    path, reads, read = shards(tmp_path / "in", 2, 20), [], Tars.read
+    monkeypatch.setattr(
+        Tars, "read", lambda self, shard, first: reads.append((shard, first)) or read(self, shard, first)
+    )
+    batches(7, path, buffer=3)
+    assert sorted(reads[:3]) == [(0, 0), (0, 0), (1, 0)] and len(reads) <= 4  # once for those held out, if any
 
 
 def test_memory_does_not_grow_with_the_set(tmp_path):
