@@ -153,9 +153,7 @@ class Stream:
         self.held_out = self._hold_out(held_out)
         self.block: Block | None = None  # the one that is dealt out
         self.used = 0  # pictures of it
-        self.rows: tuple[Place, Iterator[tuple[Place, dict]]] | None = (
-            None  # the end of the last block, and what follows
-        )
+        self.rows: tuple[Place, Iterator[tuple[Place, dict]]] | None = None  # where the last block ends, what follows
         self.coming: Future[Block] | None = None
         if share.index == 0 and self.shards.number % share.count:
             logger.warning(

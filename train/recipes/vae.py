@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     config, recipe = options.shape(arguments, VAEConfig), options.recipe(arguments)
-    run.train(arguments, lambda accelerator: VAETrainer(VAE(config), accelerator, **recipe), options.GENERATOR_SETTINGS)
+    run.train(
+        arguments, lambda accelerator: VAETrainer(VAE(config), accelerator, **recipe), options.GENERATOR_SETTINGS
+    )
 
 
 def encoder(config: VAEConfig) -> nn.Sequential:
