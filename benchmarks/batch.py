@@ -1,37 +1,43 @@
 """Filling many pictures: are the bytes the same whatever happens, and what does it cost beside a plain loop?
 
-    python -m benchmarks.batch --data celeba64-test.zip svhn32-test.zip --pictures 2000 same
-    python -m benchmarks.batch --data celeba64-test.zip --pictures 200 --steps 150 speed
-    python -m benchmarks.batch --pictures 20000 memory
+    python -m benchmarks.batch same --data celeba64-test.zip svhn32-test.zip --pictures 2000 --steps 0
+    python -m benchmarks.batch speed --data celeba64-test.zip --pictures 160 --part-size 8
+    python -m benchmarks.batch memory --pictures 20000 --steps 0
 
 `same` fills the pictures with one worker, then again with two, with both engines, with a worker and with the driver
-killed at five random moments each, and on three Ray nodes of which one is killed, and compares all bytes. `speed` times
+killed at five random moments each, on a Ray cluster that runs already, and on three nodes of which one is killed, and
+compares all bytes; the checksum of all of them that it prints can be compared between runs. `speed` times
 both engines with 1 and 2 workers beside a plain loop over `Inpainter`, from the first picture's end to the last one's.
 `memory` watches a worker over many small pictures. Half of the pictures of `same` are enlarged two to four times, so
 that they are pasted back at their own size.
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import psutil
+import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
+from benchmarks import clusters
 from inpainter import Inpainter, Settings, masks
-from inpainter.batch import seed_of
+from inpainter.batch import fill
 from inpainter.settings import MODES
 
 KILLS = 5  # of a worker, and of the driver, a run
@@ -59,9 +65,14 @@ def prepare(data: list[str], count: int, folder: Path, enlarge: bool) -> Path:
 
 
 def command(photos: Path, out: Path, options: argparse.Namespace, *more: str) -> list[str]:
-    settings = ["--model", options.model, "--mask", options.mask, "--part-size", str(options.part_size), "--quiet"]
-    settings += ["--mode", options.mode, "--steps", str(options.steps), "--refine", str(options.refine)]
-    return [sys.executable, "-m", "inpainter", "batch", str(photos), "-o", str(out), *settings, *more]
+    settings = [f"--{name.replace('_', '-')}={value}" for name, value in settings_of(options).items()]
+    return [sys.executable, "-m", "inpainter", "batch", str(photos), "-o", str(out), "--quiet", *settings, *more]
+
+
+def settings_of(options: argparse.Namespace) -> dict:
+    """What every run is asked for, by the names of `batch.fill`."""
+    names = ("model", "mask", "part_size", "mode", "steps", "refine")
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def finished(out: Path) -> int:
@@ -79,7 +90,7 @@ def workers_of(driver: subprocess.Popen) -> list[psutil.Process]:
     return [process for process, text in named if "spawn_main" in text or "FillPart" in text]
 
 
-def disturbed(run: list[str], out: Path, parts: int, victim: str, draws: random.Random) -> int:
+def disturbed(run: list[str], out: Path, parts: int, victim: str, draws: random.Random) -> None:
     """Runs a command; kills a worker, or itself, as often as `KILLS`, and runs it again where it was killed."""
     moments = sorted(draws.sample(range(1, parts), KILLS))
     kills = 0
@@ -96,74 +107,78 @@ def disturbed(run: list[str], out: Path, parts: int, victim: str, draws: random.
                     kills += 1
                     draws.choice(workers).kill()
         driver.wait()
-        if victim == "worker" or driver.returncode == 0:
+        if driver.returncode != -signal.SIGKILL:
             check(driver.returncode == 0, f"exit {driver.returncode}: {driver.stderr.read()[-500:]}")
-            return kills
+            check(kills == KILLS, f"over after {kills} kills")
+            return
 
 
 def on_three_nodes(photos: Path, out: Path, options: argparse.Namespace, parts: int) -> None:
     """Fills on a Ray cluster of three nodes on this machine, and kills one half way."""
-    import ray
-    from ray.cluster_utils import Cluster
+    with clusters.three_nodes() as (address, kill):
+        killed = []
 
-    from inpainter.batch import fill
+        def progress(summary) -> None:
+            if not killed and finished(out) > parts // 2:
+                killed.append(kill())
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-    cluster.wait_for_nodes()
-    killed = []
-
-    def kill(summary) -> None:
-        if not killed and finished(out) > parts // 2:
-            killed.append(nodes[1])
-            cluster.remove_node(nodes[1], allow_graceful=False)
-
-    settings = {"model": options.model, "mask": options.mask, "part_size": options.part_size}
-    settings |= {"mode": options.mode, "steps": options.steps, "refine": options.refine}
-    try:
-        summary = fill(photos, out, engine="ray", address=cluster.address, progress=kill, **settings)
+        summary = fill(photos, out, engine="ray", address=address, progress=progress, **settings_of(options))
         check(killed and summary.failed == 0, f"{summary}, {len(killed)} nodes killed")
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+
+
+def at_a_head_node(photos: Path, out: Path, options: argparse.Namespace, which: int) -> None:
+    """Fills on a cluster that runs already, by one of its addresses."""
+    with clusters.head_node() as (addresses, environment):
+        undisturbed(command(photos, out, options, "--engine", "ray", "--address", addresses[which]), environment)
+
+
+def undisturbed(run: list[str], environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(run, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    check(done.returncode == 0, f"exit {done.returncode}: {done.stderr[-500:]}")
 
 
 def same(options: argparse.Namespace, scratch: Path) -> None:
     photos = prepare(options.data, options.pictures, scratch / "photos", enlarge=True)
     parts = -(-options.pictures // options.part_size)
     draws = random.Random(options.seed)
-    cases: dict[str, Callable[[Path], object]] = {}
+    cases: dict[str, Callable[[Path], None]] = {}
     for engine in options.engines:
         for workers in (1, 2):
             run = ("--engine", engine, "--workers", str(workers))
-            cases[f"{engine}, {workers} worker(s)"] = lambda out, run=run: subprocess.run(
-                command(photos, out, options, *run), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            cases[f"{engine}, {workers} worker(s)"] = lambda out, run=run: undisturbed(
+                command(photos, out, options, *run)
             )
         for victim in ("worker", "driver"):
             cases[f"{engine}, 2 workers, {KILLS} kills of a {victim}"] = lambda out, run=run, victim=victim: disturbed(
                 command(photos, out, options, *run), out, parts, victim, draws
             )
     if "ray" in options.engines:
+        cases["ray, a head node by its address"] = lambda out: at_a_head_node(photos, out, options, 0)
+        cases["ray, a head node by ray://"] = lambda out: at_a_head_node(photos, out, options, 1)
         cases["ray, three nodes, one killed"] = lambda out: on_three_nodes(photos, out, options, parts)
     expected = None
     for name, run in cases.items():
+        if options.only not in name:
+            continue
         out, started = scratch / "out", time.perf_counter()
         run(out)
         seconds = time.perf_counter() - started
         found = contents(out)
         check(len(found) == options.pictures, f"{len(found)} pictures of {options.pictures}")
-        rows = [line for file in (out / "_inpainter" / "rows").iterdir() for line in file.read_text().splitlines()]
-        check(len(rows) == options.pictures, f"{len(rows)} rows for {options.pictures} pictures")
+        lines = [line for file in (out / "_inpainter" / "rows").iterdir() for line in file.read_text().splitlines()]
+        keys = [json.loads(line)["key"] for line in lines]
+        check(sorted(keys) == sorted(found), f"{len(keys)} rows, {len({*keys})} keys for {len(found)} pictures")
         expected = expected or found
         check(found == expected, f"{sum(found[key] != expected[key] for key in expected)} pictures differ")
-        left = [path for path in out.rglob("*.partial")]
-        print(f"{name}: {len(found)} pictures, the same bytes, {seconds:.0f} s, {len(left)} left-overs", flush=True)
+        digest = sha256(repr(sorted(found.items())).encode()).hexdigest()[:12]
+        left = len([*out.rglob("*.partial")])
+        print(f"{name}: {len(found)} pictures, all {digest}, {seconds:.0f} s, {left} left-overs", flush=True)
         shutil.rmtree(out)
 
 
-def contents(out: Path) -> dict[str, int]:
-    """A hash of every picture, by name."""
-    return {path.relative_to(out).as_posix(): hash(path.read_bytes()) for path in out.rglob("*.png")}
+def contents(out: Path) -> dict[str, str]:
+    """SHA-256 of every picture, by name."""
+    return {path.relative_to(out).as_posix(): sha256(path.read_bytes()).hexdigest() for path in out.rglob("*.png")}
 
 
 def speed(options: argparse.Namespace, scratch: Path) -> None:
@@ -172,6 +187,7 @@ def speed(options: argparse.Namespace, scratch: Path) -> None:
     files = sorted(photos.rglob("*.png"))
     model = Inpainter.from_pretrained(options.model)
     settings = Settings(mode=options.mode, steps=options.steps, refine=options.refine)
+    torch.set_num_threads(1)  # as each worker
     rates: dict[str, list[float]] = {}
     for turn in range(options.rounds):
         target = scratch / f"loop{turn}"
@@ -179,7 +195,7 @@ def speed(options: argparse.Namespace, scratch: Path) -> None:
         started = time.perf_counter()
         for file in files:
             hole = masks.named(options.mask, model.size)
-            result = model(Image.open(file), hole, settings, seed=seed_of(file.relative_to(photos).as_posix()))
+            result = model(Image.open(file), hole, settings)
             Image.fromarray(result.images[0]).save(target / file.name)
         rates.setdefault("plain loop", []).append(len(files) / (time.perf_counter() - started))
         for engine in options.engines:
@@ -199,11 +215,11 @@ def rate(photos: Path, out: Path, options: argparse.Namespace, engine: str, work
     run = command(photos, out, options, "--engine", engine, "--workers", str(workers))
     driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while finished(out) < workers and driver.poll() is None:
-        time.sleep(0.002)
+        time.sleep(0.02)
     first, at_first = time.perf_counter(), finished(out)
     parts = -(-options.pictures // options.part_size)
     while finished(out) < parts and driver.poll() is None:
-        time.sleep(0.002)
+        time.sleep(0.02)
     seconds = time.perf_counter() - first
     check(driver.wait() == 0, f"exit {driver.returncode}")
     shutil.rmtree(out)
@@ -211,14 +227,14 @@ def rate(photos: Path, out: Path, options: argparse.Namespace, engine: str, work
 
 
 def memory(options: argparse.Namespace, scratch: Path) -> None:
-    """The memory of the driver and of a worker, ten times on the way."""
+    """The memory of the driver and of a worker, twenty times on the way."""
     photos = prepare(options.data, options.pictures, scratch / "photos", enlarge=False)
     parts = -(-options.pictures // options.part_size)
     driver = subprocess.Popen(command(photos, scratch / "out", options, "--workers", "1"), stdout=subprocess.DEVNULL)
     own, shown = psutil.Process(driver.pid), 0
     while driver.poll() is None:
         done = finished(scratch / "out")
-        if done > shown * parts // 10 and (workers := workers_of(driver)):
+        if done > shown * parts // 20 and (workers := workers_of(driver)):
             shown += 1
             megabytes = [process.memory_info().rss / 1e6 for process in (own, workers[0])]
             pictures = done * options.part_size
@@ -240,10 +256,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", default="dcgan-celeba")
     parser.add_argument("--mask", choices=masks.NAMES, default="center")
     parser.add_argument("--mode", choices=MODES, default="fast")
-    parser.add_argument("--steps", type=int, default=2, help="few suffice to compare bytes (default %(default)s)")
-    parser.add_argument("--refine", type=int, default=1)
+    parser.add_argument("--steps", type=int, help="0 suffices to compare bytes (default: the usual ones)")
+    parser.add_argument("--refine", type=int)
     parser.add_argument("--part-size", type=int, default=20)
     parser.add_argument("--engines", nargs="+", choices=("local", "ray"), default=["local", "ray"])
+    parser.add_argument("--only", default="", help="of `same`: the cases with this in their names")
     parser.add_argument("--rounds", type=int, default=3, help="of `speed`")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     options = parser.parse_args(argv)

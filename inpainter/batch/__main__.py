@@ -41,7 +41,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--key-column", dest="key_columns", action="append", help="of Parquet; may be given several times")
     p.add_argument("--part-size", type=int, help=f"pictures that are written together (default {PART})")
     p.add_argument("--device", help="auto, cpu, cuda, ... (default auto)")
-    p.add_argument("--seed", type=int, help="one for all (default: each picture's own, from its key)")
+    p.add_argument(
+        "--seed",
+        type=_seed,
+        metavar="N|key",
+        help="of every picture, or `key`: each has its own, from its key (default 0: start from what the model or its "
+        "encoder proposes for the picture, where it can)",
+    )
     p.add_argument("--mode", choices=MODES, help="(default fast)")
     p.add_argument("--steps", type=int, help="search steps")
     p.add_argument("--prior-weight", type=float, help="lambda; 0 = off")
@@ -77,6 +83,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"... and {summary.failed - len(summary.errors):,} more, all in the output's rows", file=sys.stderr)
     print(summary)
     return 1 if summary.failed else 0
+
+
+def _seed(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
 
 
 def _complain(problem: object) -> int:

@@ -4,14 +4,15 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from .filling import Filler, Job
+from .filling import Filler, Job, Row
 from .local import EngineError, default_workers
-from .sources import SCALE_EXTRA
-from .work import Advance, Part, Work
+from .sources import SCALE_EXTRA, Raw
+from .work import DEATHS, Advance, Done, Part, Work, refused
 
 FILLING = 0.45  # of a core, by Ray's books, so that cores that are left can take over those of a machine that died
 WAITING = 0.05  # of a core, for reading and writing
@@ -20,14 +21,42 @@ ANSWER = 5  # seconds in which a cluster must answer
 Batch = dict[str, Any]  # one row: what a part is at this stage, pickled, so that it stays together
 
 
-class FillPart:
-    """The actor: holds the model, fills one part at a time."""
+class Attempts:
+    """An actor that outlives those that fill: knows what they had begun and not ended when they died."""
 
-    def __init__(self, job: Job):
+    def __init__(self, most: int):
+        self.most, self.begun = most, Counter[str]()
+
+    def begin(self, what: str) -> bool:
+        """Whether it may be tried, or was tried often enough."""
+        self.begun[what] += 1
+        return self.begun[what] <= self.most
+
+    def end(self, what: str) -> None:
+        del self.begun[what]
+
+
+class FillPart:
+    """The actor that holds the model and fills one part at a time. Ray restarts it for ever, so it counts itself."""
+
+    def __init__(self, job: Job, attempts: Any):
+        import ray
+
+        self.attempts, self.get = attempts, ray.get
+        start = f"start of {ray.get_runtime_context().get_actor_id()}"
+        if not self.get(attempts.begin.remote(start)):
+            raise EngineError("the processes die as they start.")
         self.fill = Filler(job)
+        attempts.end.remote(start)
 
     def __call__(self, batch: Batch) -> Batch:
-        return _through(batch, lambda raws: [self.fill(raw) for raw in raws])
+        return _through(batch, lambda raws: [self.attempt(raw) for raw in raws])
+
+    def attempt(self, raw: Raw) -> Row:
+        may = self.get(self.attempts.begin.remote(raw.key))
+        row = self.fill(raw if may else refused(raw))
+        self.attempts.end.remote(raw.key)
+        return row
 
 
 def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | None, advance: Advance) -> None:
@@ -43,8 +72,9 @@ def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | N
         EngineError: when Ray is not installed, no cluster answers, or the run cannot go on.
     """
     ray = connect(address, workers or default_workers(work.job.device))
+    begin = stream if address is None or not address.startswith("ray://") else through_client
     try:
-        for done in stream(ray, work, list(parts), workers):
+        for done in begin(ray, work, list(parts), workers):
             advance(done)
     except ray.exceptions.RayError as error:
         raise EngineError(_cause(error)) from error
@@ -78,7 +108,7 @@ def connect(address: str | None, cores: int):
     return ray
 
 
-def stream(ray, work: Work, parts: list[Part], workers: int | None):
+def stream(ray, work: Work, parts: list[Part], workers: int | None) -> Iterator[Done]:
     """Yields what was done, part by part, as it is."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -86,12 +116,13 @@ def stream(ray, work: Work, parts: list[Part], workers: int | None):
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     on_gpus = work.job.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) > 0
     count = max(1, min(len(parts), workers or int(ray.cluster_resources().get("GPU" if on_gpus else "CPU", 1))))
+    attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote(DEATHS)
     waiting = {"batch_size": 1, "num_cpus": WAITING, "compute": ray.data.TaskPoolStrategy(size=count)}
     rows = ray.data.from_items([{"part": pickle.dumps(part)} for part in parts], override_num_blocks=len(parts))
     rows = rows.map_batches(lambda batch: _through(batch, work.read), **waiting)
     rows = rows.map_batches(
         FillPart,
-        fn_constructor_args=(work.job,),
+        fn_constructor_args=(work.job, attempts),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=2),
         num_cpus=FILLING,
@@ -102,6 +133,25 @@ def stream(ray, work: Work, parts: list[Part], workers: int | None):
         yield pickle.loads(row["part"])  # of our own making, in this run
 
 
+class Driver:
+    """An actor that runs the pipeline inside the cluster."""
+
+    def __init__(self, work: Work, parts: list[Part], workers: int | None):
+        import ray
+
+        self.done = stream(ray, work, parts, workers)
+
+    def next(self) -> Done | None:
+        return next(self.done, None)
+
+
+def through_client(ray, work: Work, parts: list[Part], workers: int | None) -> Iterator[Done]:
+    """As `stream`, for Ray's client, which Ray Data supports only in part: here just the results pass through it."""
+    driver = ray.remote(num_cpus=0)(Driver).remote(work, parts, workers)
+    while (done := ray.get(driver.next.remote())) is not None:
+        yield done
+
+
 def _through(batch: Batch, step: Callable) -> Batch:
     (part,) = batch["part"]
     return {"part": [pickle.dumps(step(pickle.loads(part)))]}
@@ -109,5 +159,6 @@ def _through(batch: Batch, step: Callable) -> Batch:
 
 def _cause(error: BaseException) -> str:
     """What a task raised, without Ray's account of where."""
-    cause = getattr(error, "cause", None) or error.__cause__ or error
-    return str(cause).strip().splitlines()[-1]
+    cause = getattr(error, "cause", None) or error.__cause__
+    text = str(cause or "").strip() or str(error).strip() or type(error).__name__
+    return text.splitlines()[-1].removeprefix(f"{EngineError.__module__}.{EngineError.__name__}: ")

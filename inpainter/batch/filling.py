@@ -30,7 +30,7 @@ class Job:
     checksum: str  # of the model's files
     holes: Holes
     settings: Settings = DEFAULTS
-    own_seeds: bool = True  # each picture's from its key, instead of the settings'
+    own_seeds: bool = False  # each picture's from its key, in place of the settings'
     find_faces: bool = False
     format: str = "lossless"
     device: str = "auto"

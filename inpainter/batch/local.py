@@ -2,20 +2,21 @@
 
 import os
 import signal
+import sys
 from collections import Counter, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 import torch
 
 from .filling import Filler
-from .sources import Raw
-from .work import Advance, Done, Part, Work
+from .work import DEATHS, Advance, Done, Part, Work, refused
 
-DEATHS = 3  # of the process that fills a picture, after which the picture is a failure
+UNGUARDED = 77  # exit status of a process that was asked for a pool while it was only being started for one
 
 
 class EngineError(RuntimeError):
@@ -54,26 +55,29 @@ def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | N
             for pipe in wait([worker.pipe for worker in pool if worker.part]):
                 number = next(n for n, worker in enumerate(pool) if worker.pipe is pipe)
                 worker = pool[number]
-                try:
-                    message = pipe.recv()
-                except (EOFError, ConnectionResetError):
-                    pool[number] = _replace(worker, work, number, deaths)
-                    waiting.appendleft(worker.part)
-                    _give(pool[number], waiting, deaths)
-                    continue
-                match message:
-                    case int():
-                        worker.position = message
-                    case Done():
-                        advance(message)
+                match _received(pipe):
+                    case None:
+                        pool[number] = _replace(worker, work, number, deaths)
+                        waiting.appendleft(worker.part)
+                        _give(pool[number], waiting, deaths)
+                    case int(position):
+                        worker.position = position
+                    case Done() as done:
+                        advance(done)
                         _give(worker, waiting, deaths)
-                    case str():
-                        raise EngineError(message)
+                    case str(problem):
+                        raise EngineError(problem)
     finally:
         for worker in pool:
             worker.process.kill()
         for worker in pool:
             worker.process.join()
+
+
+def leave_if_being_imported() -> None:
+    """Ends a process that was started for a pool, and is still importing a script that asks for another pool."""
+    if getattr(current_process(), "_inheriting", False):  # what multiprocessing itself looks at
+        sys.exit(UNGUARDED)
 
 
 def default_workers(device: str) -> int:
@@ -102,7 +106,16 @@ def _give(worker: Worker, waiting: deque[Part], deaths: Counter[str]) -> None:
     worker.part, worker.position = (waiting.popleft(), -1) if waiting else ((), -1)
     if worker.part:
         deadly = frozenset(item.key for item in worker.part if deaths[item.key] >= DEATHS)
-        worker.pipe.send((worker.part, deadly))
+        with suppress(OSError):  # dead already, which the next look at its pipe tells
+            worker.pipe.send((worker.part, deadly))
+
+
+def _received(pipe: Connection) -> int | Done | str | None:
+    """What a process says: the position that it is at, what it has done, or its problem. None: it is dead."""
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):  # OSError: in the middle of saying so
+        return None
 
 
 def _replace(worker: Worker, work: Work, number: int, deaths: Counter[str]) -> Worker:
@@ -110,6 +123,11 @@ def _replace(worker: Worker, work: Work, number: int, deaths: Counter[str]) -> W
     worker.process.join()
     worker.pipe.close()
     culprit = worker.part[max(0, worker.position)].key
+    if worker.process.exitcode == UNGUARDED:
+        raise EngineError(
+            "the engine local starts processes that import your script, so the script must call `fill` below "
+            "`if __name__ == \"__main__\":`."
+        )
     deaths[culprit] += 1
     if worker.position < 0 and deaths[culprit] > DEATHS:
         raise EngineError(f"the processes die as they start (exit code {worker.process.exitcode}).")
@@ -128,13 +146,9 @@ def _serve(work: Work, pipe: Connection) -> None:
                 if not parent_process().is_alive():
                     return
                 pipe.send(position)
-                rows.append(fill(_refused(raw) if raw.key in deadly else raw))
+                rows.append(fill(refused(raw) if raw.key in deadly else raw))
             pipe.send(work.write(rows))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
     except Exception as error:
         pipe.send(f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
-
-
-def _refused(raw: Raw) -> Raw:
-    return Raw(raw.key, error="the process that was filling it died, again and again.")

@@ -20,6 +20,9 @@ def manifest(job: Job, source: Source, kind: str) -> dict:
     decided = asdict(job) | {"holes": job.holes.about()}
     for name in ("model", "device", "revision"):  # the checksum says which model; any machine may go on
         del decided[name]
+    decided |= decided.pop("settings")  # side by side, so that a refusal names the one that differs
+    if decided.pop("own_seeds"):
+        decided["seed"] = "each its own, from its key"
     versions = {"inpainter": inpainter.__version__, "torch": torch.__version__}
     return json.loads(json.dumps({"input": source.url, "output": kind, **decided, **versions}))
 

@@ -18,6 +18,7 @@ from .storage import StorageError, store_at
 from .work import PART, Done, Work, parts_of
 
 ENGINES = {"local": local.run, "ray": cluster.run}
+FROM_KEY = "key"  # as the seed: each picture has its own
 SHOWN_ERRORS = 20  # kept for the summary; all of them are in the output
 
 
@@ -50,7 +51,7 @@ def fill(
     workers: int | None = None,
     address: str | None = None,
     mask_seed: int = 0,
-    seed: int | None = None,
+    seed: int | str | None = None,
     find_faces: bool = False,
     format: str = "lossless",
     kind: str | None = None,
@@ -68,6 +69,9 @@ def fill(
     A picture's bytes depend on the picture, its hole, its key and the settings; not on the engine, the number of
     workers, the order, or how often the run was stopped and started again.
 
+    The engine local starts processes that import the script which calls this, so the call must stand below
+    `if __name__ == "__main__":` there, as for any pool of `multiprocessing`.
+
     Args:
         input: a folder (with all below it), a glob, a zip, or Parquet; local, or any URL that fsspec knows.
         output: a folder or URL; empty, or that of an earlier run with the same input and settings.
@@ -78,8 +82,9 @@ def fill(
         workers: None: as many as there are cores, or GPUs.
         address: of a Ray cluster; None: one is started on this machine for the run.
         mask_seed: of the masks "random" and "pattern".
-        seed: None: each picture has its own, from its key (`filling.seed_of`); or one for all. In fast mode, 0 takes
-            the proposal of the model or its encoder, if it has one.
+        seed: of every picture; None: that of `settings`, by default 0, which in fast mode starts from what the model
+            or its encoder proposes for the picture. "key": each picture has its own, from its key (`seed_of`), so
+            that pictures of which nothing is left do not all get the same filling.
         find_faces: the model sees the largest face in a picture instead of its middle.
         format: "lossless": the original's, PNG for JPEG and GIF; "original"; or "png", "webp", "tiff".
         kind: "files" or "parquet"; None: as the input.
@@ -97,7 +102,11 @@ def fill(
         StorageError, ValueError: when nothing can be filled; in one sentence.
         EngineError: when the run cannot go on; what is finished is kept.
     """
-    settings = settings.with_fields(**fields, seed=seed or 0)
+    local.leave_if_being_imported()
+    if isinstance(seed, str) and seed != FROM_KEY:
+        raise ValueError(f"seed must be a whole number or {FROM_KEY!r}, got {seed!r:.80}.")
+    own_seeds = seed == FROM_KEY
+    settings = settings.with_fields(**fields, **({} if seed is None or own_seeds else {"seed": seed}))
     _check(engine, format, kind, part_size, workers, settings)
     source = source_at(input, image_column, key=key_columns)
     holes = holes_of(mask, source, mask_seed)
@@ -107,7 +116,7 @@ def fill(
     target = output_at(store_at(output), kind, format)
     check_apart(source, target.store)
     checksum = model_checksum(model, revision)
-    job = Job(model, checksum, holes, settings, seed is None, find_faces, format, device, revision)
+    job = Job(model, checksum, holes, settings, own_seeds, find_faces, format, device, revision)
     items = list(checked(holes.matched(source.items()), target))
     if not items:
         raise StorageError(f"{input}: there are no pictures here.")
@@ -147,5 +156,6 @@ def _check(engine: str, format: str, kind: str | None, part_size: int, workers: 
         whole("workers", workers, 1, 100_000)
     if settings.blend == "none":
         raise ValueError("blend must be poisson or overlay: many pictures are filled at their own size.")
-    if isinstance(settings.prior_weight, tuple):
-        raise ValueError(f"prior_weight must be one number for all pictures, got {settings.prior_weight!r:.80}.")
+    for name in ("prior_weight", "seed"):
+        if isinstance(value := getattr(settings, name), tuple):
+            raise ValueError(f"{name} must be one for all pictures, got {value!r:.80}.")

@@ -11,6 +11,7 @@ from .sources import Item, Raw, Source
 Part = tuple[Item, ...]
 Advance = Callable[["Done"], None]  # told what was done, part by part
 
+DEATHS = 3  # of the process that fills a picture, after which the picture is a failure
 PART = 32  # pictures; what a killed worker has to do again
 PART_BYTES = 64 << 20  # of their files, so that a part of large photos fits into memory
 
@@ -39,6 +40,11 @@ class Work:
         self.output.write(rows)
         errors = tuple((row.key, row.error) for row in rows if row.error is not None)
         return Done(len(rows) - len(errors), errors)
+
+
+def refused(raw: Raw) -> Raw:
+    """In place of a picture that has killed `DEATHS` processes, one with an error."""
+    return Raw(raw.key, error="the process that was filling it died, again and again.")
 
 
 def parts_of(items: Iterable[Item], size: int, finished: set[str]) -> Iterator[Part]:

@@ -65,6 +65,41 @@ def test_after_its_driver_is_killed_a_run_goes_on_where_it_stopped(pool, photos,
     assert len({row["key"] for row in rows_of(tmp_path / "out")}) == len(rows_of(tmp_path / "out")) == 60
 
 
+def test_workers_that_die_between_two_parts_are_replaced(pool, photos, expected, tmp_path):
+    killed = []
+
+    def kill_all(summary):
+        if summary.filled >= 10 and not killed:
+            for process in active_children():
+                killed.append(process)
+                process.kill()
+                process.join()
+
+    summary = pool(photos, tmp_path / "out", progress=kill_all)
+    assert (summary.filled, summary.failed, len(killed)) == (60, 0, 2)
+    assert pictures_of(tmp_path / "out") == expected
+
+
+UNGUARDED = """
+from inpainter import batch
+{guard}batch.fill({photos!r}, {out!r}, mask="center", model={model!r}, workers=1, steps=0)
+"""
+
+
+@pytest.mark.parametrize("guard", ["", "if __name__ == '__main__': "])
+def test_a_script_without_a_guard_is_told_to_have_one(photos, tmp_path, model, guard):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED.format(photos=str(photos), out=str(tmp_path / "out"), model=model, guard=guard))
+    run = subprocess.run(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    if guard:
+        assert run.returncode == 0 and len(pictures_of(tmp_path / "out")) == 60
+    else:
+        assert run.stderr.count("Traceback") == 1  # the script's own, as of any exception
+        assert run.stderr.splitlines()[-1].endswith('must call `fill` below `if __name__ == "__main__":`.')
+
+
 class Deadly(local.Filler):
     """A filler whose process is killed by one picture, as by the kernel when memory runs out."""
 

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batch.conftest import pictures_of, rows_of
+import torch
+from batch.conftest import STEPS, pictures_of, rows_of
 from PIL import Image
 
-from inpainter import Inpainter, __main__, masks
+from inpainter import Inpainter, Settings, __main__, masks
 from inpainter.batch import StorageError, outputs, seed_of, storage
 from inpainter.batch.work import parts_of
+from inpainter.models.encoder import Encoder, EncoderConfig
 
 
 def png(pixels) -> bytes:
@@ -30,21 +32,43 @@ def table_of(photos, path, **columns):
     return path
 
 
-def test_a_pictures_result_is_the_librarys_with_the_seed_of_its_key(filled, photos, tmp_path, model):
-    summary = filled(photos, tmp_path / "out", mask="center")
+@pytest.fixture
+def proposing(model, tmp_path):
+    """The tiny model, with an encoder that proposes codes."""
+    inpainter = Inpainter.from_pretrained(model)
+    config = EncoderConfig(image_size=16, latent_size=inpainter.model.config.latent_size, channels=(8, 8))
+    torch.manual_seed(0)
+    inpainter.encoder = Encoder(config).eval()
+    inpainter.save_pretrained(tmp_path / "proposing")
+    return str(tmp_path / "proposing")
+
+
+@pytest.mark.parametrize("asked, seed", [({}, 0), ({"seed": 5}, 5), ({"seed": "key"}, seed_of("more/003.png"))])
+def test_a_pictures_result_is_the_librarys_default_or_that_of_the_seed_asked_for(
+    filled, photos, tmp_path, proposing, asked, seed
+):
+    summary = filled(photos, tmp_path / "out", mask="center", model=proposing, **asked)
     assert (summary.filled, summary.skipped, summary.failed) == (12, 0, 0)
-    expected = Inpainter.from_pretrained(model)(
-        np.asarray(Image.open(photos / "more/003.png")),
-        masks.center(16),
-        seed=seed_of("more/003.png"),
-        mode="fast",
-        steps=2,
-        refine=0,
-    )
+    picture = np.asarray(Image.open(photos / "more/003.png"))
+    chosen = {"seed": seed} if asked else {}
+    expected = Inpainter.from_pretrained(proposing)(picture, masks.center(16), **STEPS, **chosen)
     assert (np.asarray(Image.open(tmp_path / "out/more/003.png")) == expected.images[0]).all()
     (row,) = [row for row in rows_of(tmp_path / "out") if row["key"] == "more/003.png"]
-    assert row["seed"] == seed_of("more/003.png")
+    assert row["seed"] == seed
     assert row["context_loss"] == pytest.approx(expected.context_loss[0])
+
+
+def test_the_seed_of_the_settings_counts_where_no_other_is_given(filled, photos, tmp_path):
+    filled(photos, tmp_path / "out", mask="center", settings=Settings(seed=5))
+    assert {row["seed"] for row in rows_of(tmp_path / "out")} == {5}
+    assert filled(photos, tmp_path / "out", mask="center", seed=5).skipped == 12
+
+
+def test_with_seeds_from_keys_pictures_with_nothing_left_get_fillings_of_their_own(filled, photos, tmp_path):
+    Image.fromarray(np.full((16, 16), 255, np.uint8)).save(tmp_path / "all.png")
+    for seed, different in {"key": 12, 0: 1}.items():
+        filled(photos, tmp_path / f"out-{seed}", mask=tmp_path / "all.png", seed=seed)
+        assert len({*pictures_of(tmp_path / f"out-{seed}").values()}) == different
 
 
 def test_seeds_are_the_same_for_ever():
@@ -161,7 +185,8 @@ def test_a_zip_a_glob_and_parquet_give_what_the_folder_gives(filled, photos, tmp
 def test_parquet_holds_a_row_a_picture_with_all_that_was_asked(filled, photos, tmp_path):
     holes = [png(masks.center(16)) for _ in range(11)] + [None]
     table_of(photos, tmp_path / "photos.parquet", hole=holes)
-    summary = filled(tmp_path / "photos.parquet", tmp_path / "out", mask="column:hole", key_columns=["name"])
+    options = {"mask": "column:hole", "key_columns": ["name"], "seed": "key"}
+    summary = filled(tmp_path / "photos.parquet", tmp_path / "out", **options)
     assert (summary.filled, summary.failed) == (11, 1)
     rows = pq.read_table(tmp_path / "out").to_pylist()
     assert list(rows[0]) == ["key", "image", "seed", "context_loss", "prior_loss", "seconds", "error"]
@@ -172,7 +197,7 @@ def test_parquet_holds_a_row_a_picture_with_all_that_was_asked(filled, photos, t
         if row is not failed:
             assert row["seed"] == seed_of(row["key"]) and row["seconds"] > 0
             assert Image.open(BytesIO(row["image"])).size == (16, 16)
-    again = filled(tmp_path / "photos.parquet", tmp_path / "out", mask="column:hole", key_columns=["name"])
+    again = filled(tmp_path / "photos.parquet", tmp_path / "out", **options)
     assert (again.filled, again.skipped, again.failed) == (0, 11, 1)
     assert len(pq.read_table(tmp_path / "out", columns=["key"])) == 12
 
@@ -248,6 +273,8 @@ REFUSED = {
     "bad part size": lambda photos, tmp_path: (photos, {"part_size": 0}, "whole number from 1"),
     "no blending": lambda photos, tmp_path: (photos, {"blend": "none"}, "poisson or overlay"),
     "an unknown setting": lambda photos, tmp_path: (photos, {"stepz": 1}, "no setting"),
+    "a seed that is none": lambda photos, tmp_path: (photos, {"seed": "keys"}, "whole number or 'key', got 'keys'"),
+    "a seed for each": lambda photos, tmp_path: (photos, {"seed": (1, 2)}, "seed must be one for all"),
     "unknown format": lambda photos, tmp_path: (photos, {"format": "gif"}, "format must be one of"),
 }
 
@@ -287,12 +314,21 @@ def test_duplicate_and_unsafe_keys_of_parquet_are_refused(filled, photos, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "other", [{"steps": 3}, {"mask": "half"}, {"format": "png"}, {"seed": 0}, {"find_faces": True}, {"kind": "parquet"}]
+    "name, other",
+    [
+        ("steps", {"steps": 3}),
+        ("holes", {"mask": "half"}),
+        ("format", {"format": "png"}),
+        ("seed", {"seed": 1}),
+        ("seed", {"seed": "key"}),
+        ("find_faces", {"find_faces": True}),
+        ("output", {"kind": "parquet"}),
+    ],
 )
-def test_an_output_that_holds_another_run_is_refused(filled, photos, tmp_path, other):
+def test_an_output_that_holds_another_run_is_refused_by_what_differs(filled, photos, tmp_path, name, other):
     filled(photos, tmp_path / "out", mask="center")
     before = pictures_of(tmp_path / "out")
-    with pytest.raises(StorageError, match="holds another run, with"):
+    with pytest.raises(StorageError, match=f"holds another run, with {name} "):
         filled(photos, tmp_path / "out", **{"mask": "center", **other})
     assert pictures_of(tmp_path / "out") == before
 

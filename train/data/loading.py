@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -81,13 +82,54 @@ def split(images: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
     return images[: len(images) - held_out], images[len(images) - held_out :]
 
 
+@dataclass(frozen=True)
+class Share:
+    """What is a process's own of every batch."""
+
+    batch_size: int  # pictures of this process
+    seed: int
+    index: int = 0  # of the process
+    count: int = 1  # processes
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pictures in memory, as the batches of one process. Raises ValueError when they are fewer than one batch."""
+
+    images: Tensor  # uint8 (N, 3, size, size), of all processes
+    held_out: Tensor
+    share: Share
+
+    def __post_init__(self):
+        if len(self.images) < (batch := self.share.batch_size * self.share.count):
+            raise ValueError(f"{len(self.images)} training images are fewer than one batch of {batch}.")
+
+    def about(self) -> dict[str, int]:
+        """What else decides the batches; a resumed run has to repeat it."""
+        return {"training_images": len(self.images)}
+
+    def batch(self, step: int) -> Tensor:
+        """The pictures of a step: uint8 (batch_size, 3, size, size)."""
+        size, index = self.share.batch_size, self.share.index
+        indices = batch_indices(step, size * self.share.count, len(self.images), self.share.seed)
+        return self.images[indices[index * size :][:size]]
+
+    def position(self) -> list[int]:
+        """Nothing: the step says where it is."""
+        return []
+
+    def close(self) -> None:
+        pass
+
+
 def decoded(source: sources.Source, size: int, unused: list[str], title: str) -> Iterator[NDArray[np.uint8]]:
     """Yields (3, size, size) for every usable picture, in order; appends the others, with reasons, to `unused`."""
     count = len(source.names)
 
     def picture(index: int) -> NDArray[np.uint8] | str:
         try:
-            return cut(source, index, size)
+            image = source.read(index)
+            return cut(image, source.box(index, *image.size), size)
         except Exception as error:  # a damaged file makes decoders raise almost anything
             reason = str(error).removeprefix("the picture: ").rstrip(".")
             return f"{source.names[index]} ({reason:.150})"
@@ -106,10 +148,9 @@ def decoded(source: sources.Source, size: int, unused: list[str], title: str) ->
                     yield result
 
 
-def cut(source: sources.Source, index: int, size: int) -> NDArray[np.uint8]:
-    """One picture, cut and resized: (3, size, size). Raises ValueError when it is too small, or as the file does."""
-    image = source.read(index)
-    left, top, right, bottom = box = source.box(index, *image.size)
+def cut(image: Image.Image, box: sources.Box, size: int) -> NDArray[np.uint8]:
+    """A picture in RGB, cut and resized: (3, size, size). Raises ValueError when it is too small."""
+    left, top, right, bottom = box
     width, height = right - left, bottom - top
     if min(width, height) * 2 < size:
         raise ValueError(f"{width}x{height} pixels are too few, at least half of {size} a side are needed")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import fsspec
 import numpy as np
 import scipy.io
 from PIL import Image
@@ -143,46 +144,67 @@ def _cars(path: Path, field: str, folder: Path) -> Source:
     return Source(names, lambda index: _decode((folder / names[index]).read_bytes()), box, _stamp(path))
 
 
-def _hugging_face(shown: str, name: str, split: str = "", **options: Any) -> Source:
-    local = options or Path(name).exists()
-    prefix = shown if local else f"{shown}: no such folder or file; as a Hugging Face dataset"
+def load_dataset(shown: str, name: str, split: str = "", streaming: bool = False, **options: Any):
+    """A dataset of the package `datasets`; without a split, that for training, or the first.
+
+    Raises:
+        ValueError: when it cannot be loaded, with what was `shown` to ask for it.
+    """
+    known = options or "://" in shown or Path(name).exists()
+    prefix = shown if known else f"{shown}: no such folder or file; as a Hugging Face dataset"
     try:
         import datasets
     except ImportError as error:
         raise ValueError(f"{prefix}: needs a package that is not installed: pip install datasets.") from error
     try:
-        splits = datasets.get_dataset_split_names(name, **options)
-        split = split or ("train" if "train" in splits else splits[0])
-        dataset = datasets.load_dataset(name, split=split, **options)
+        if not split:
+            splits = datasets.get_dataset_split_names(name, **options)
+            split = "train" if "train" in splits else splits[0]
+        return datasets.load_dataset(name, split=split, streaming=streaming, **options)
     except Exception as error:  # of the library's many kinds: network, access, layout, damaged files
         reason = " ".join(str(error).split())
         raise ValueError(f"{prefix}: cannot be loaded ({reason:.200}).") from error
+
+
+def only_pictures(dataset: Any, shown: str) -> tuple[Any, str]:
+    """A dataset with nothing but its first column of pictures, not decoded; and the name of that."""
+    import datasets
+
     columns = [key for key, feature in dataset.features.items() if isinstance(feature, datasets.Image)]
     if not columns:
         raise ValueError(f"{shown}: its columns are {', '.join(dataset.features)}, and none holds images.")
     column = columns[0]
-    dataset = dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    return dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False)), column
 
-    def read(index: int) -> Image.Image:
-        picture = dataset[index][column]
-        return _decode(Path(picture["path"]).read_bytes() if picture["bytes"] is None else picture["bytes"])
 
+def picture_of(cell: dict[str, Any]) -> Image.Image:
+    """The picture in a cell of such a column, which holds the file or says where it is."""
+    if cell["bytes"] is not None:
+        return _decode(cell["bytes"])
+    with fsspec.open(cell["path"], "rb") as file:
+        return _decode(file.read())
+
+
+def _hugging_face(shown: str, name: str, split: str = "", **options: Any) -> Source:
+    dataset, column = only_pictures(load_dataset(shown, name, split, **options), shown)
     return Source(
         [f"row {index} of {shown}" for index in range(len(dataset))],
-        read,
+        lambda index: picture_of(dataset[index][column]),
         _centre_box,
-        [split, column, *(_stamp(Path(file["filename"])) for file in dataset.cache_files)],
+        [str(dataset.split), column, *(_stamp(Path(file["filename"])) for file in dataset.cache_files)],
     )
 
 
 def _pictures(names: Sequence[str]) -> list[str]:
-    """The images among names of files, in order; hidden files and what macOS adds to zips left out."""
-    return sorted(
-        name
-        for name in names
-        if PurePosixPath(name).suffix.lower() in SUFFIXES
-        and not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
-    )
+    """The images among names of files, in order."""
+    return sorted(filter(is_picture, names))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a name is that of a picture file; hidden files and what macOS adds are not."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def _decode(data: bytes) -> Image.Image:

@@ -51,7 +51,10 @@ def add_held_out(parser: argparse.ArgumentParser) -> None:
 def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, least_held_out: int = 0) -> None:
     """Adds the options of `run.train`; each recipe adds those of its networks, `--channels` among them."""
     parser.add_argument(
-        "--data", required=True, help="folder or zip of images, a Hugging Face dataset, or a release as downloaded"
+        "--data",
+        required=True,
+        help="folder or zip of images, a Hugging Face dataset, or a release as downloaded; or shards to stream: a URL "
+        "or pattern of .tar or .parquet, hf://datasets/user/name",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for checkpoint, log, samples and model")
     parser.add_argument(
@@ -77,7 +80,14 @@ def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, le
         "--held-out",
         type=number(int, least_held_out),
         default=500,
-        help="number of images, the last ones, held out for validation (default %(default)s)",
+        help="last images of the data, first ones of a stream, kept for validation (default %(default)s)",
+    )
+    parser.add_argument(
+        "--shuffle-buffer",
+        type=number(int, 1),
+        default=4096,
+        metavar="IMAGES",
+        help="of a stream that are shuffled among each other; twice as many are in memory (default %(default)s)",
     )
     parser.add_argument(
         "--batch-size", type=number(int, least_batch), default=64, help="per process (default %(default)s)"

@@ -14,7 +14,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from inpainter.models.base import WEIGHTS_NAME
 
-from ..data.loading import batch_indices, load_images, prepare, split, step_generator
+from ..data.loading import Decoded, Share, load_images, prepare, split, step_generator
+from ..data.streaming import Stream, is_stream
 from . import watch
 from .options import SETTINGS, make_accelerator
 from .trainer import CHECKPOINT_NAME, Trainer, keep_freed_memory, load_checkpoint, save_checkpoint
@@ -62,15 +63,14 @@ def train(
     accelerator = make_accelerator(arguments)
     trainer = make_trainer(accelerator)
     config = trainer.model.config
-    with accelerator.local_main_process_first():  # it reads and caches the data; the others use the cache
-        images, held_out = split(load_images(arguments.data, config.image_size), arguments.held_out)
-    batch = arguments.batch_size * accelerator.num_processes
-    if len(images) < batch:
-        raise ValueError(f"{len(images)} training images are fewer than one batch of {batch}.")
+    data = open_data(arguments, config.image_size, accelerator)
     settings = {name: getattr(arguments, name) for name in (*SETTINGS, *more)}
-    settings |= {"family": config.family, "processes": accelerator.num_processes, "training_images": len(images)}
+    settings |= {"family": config.family, "processes": accelerator.num_processes, **data.about()}
     if checkpoint.exists():
-        trainer.load_state_dict(load_checkpoint(checkpoint, settings, accelerator.device))
+        state = load_checkpoint(checkpoint, settings, accelerator.device)
+        trainer.load_state_dict(state)
+        if positions := state.get("positions"):
+            data.go_to(positions[accelerator.process_index])
         if accelerator.is_main_process:
             logger.info("resumed at step %d", trainer.step)
     elif arguments.resume and accelerator.is_main_process:
@@ -80,9 +80,19 @@ def train(
         raise ValueError(f"{out} must be a folder shared by all machines: they start at steps {starts.tolist()}.")
     if arguments.tracker:
         accelerator.init_trackers("inpainter", {n: _plain(value) for n, value in settings.items() if value is not None})
-    TrainingRun(trainer, arguments, settings, images, held_out).loop()
+    with closing(data):
+        TrainingRun(trainer, arguments, settings, data).loop()
     accelerator.wait_for_everyone()  # for the main process to write
     accelerator.end_training()
+
+
+def open_data(arguments: argparse.Namespace, size: int, accelerator: "Accelerator") -> Decoded | Stream:
+    """This process's share of the pictures of `--data`; raises ValueError when there are none."""
+    share = Share(arguments.batch_size, arguments.seed, accelerator.process_index, accelerator.num_processes)
+    if is_stream(arguments.data):
+        return Stream(arguments.data, size, arguments.held_out, arguments.shuffle_buffer, share)
+    with accelerator.local_main_process_first():  # one reads and caches, the others find it done
+        return Decoded(*split(load_images(arguments.data, size), arguments.held_out), share)
 
 
 @dataclass
@@ -92,10 +102,9 @@ class TrainingRun:
     trainer: Trainer
     arguments: argparse.Namespace
     settings: dict
-    images: Tensor  # uint8 (N, 3, H, W), the training images
-    held_out: Tensor
-    total: dict[str, Tensor] = field(default_factory=dict)  # sums of the steps' results since the last save
-    mark: float = field(default_factory=time.monotonic)  # time of the last save
+    data: Decoded | Stream
+    total: dict[str, Tensor] = field(default_factory=dict)  # sums of what the steps returned, since the last save
+    mark: float = field(default_factory=time.monotonic)  # when the last save was done
 
     def __post_init__(self):
         self.out: Path = self.arguments.out
@@ -131,11 +140,10 @@ class TrainingRun:
             logger.info("stopped at step %d and saved; continue with --resume", trainer.step)
 
     def train_step(self) -> None:
-        """Takes one step on this process's share of the next batch."""
-        step, process, size = self.trainer.step, self.accelerator.process_index, self.arguments.batch_size
-        indices = batch_indices(step, self.batch, len(self.images), self.arguments.seed)[process * size :][:size]
-        random = step_generator(self.arguments.seed, step, process)
-        real = prepare(self.images[indices], not self.arguments.no_flips, random, self.accelerator.device)
+        """One step on this process's share of the next batch."""
+        step = self.trainer.step
+        random = step_generator(self.arguments.seed, step, self.accelerator.process_index)
+        real = prepare(self.data.batch(step), not self.arguments.no_flips, random, self.accelerator.device)
         for name, value in self.trainer.train_step(real, random).items():
             self.total[name] = self.total.get(name, 0) + value
         if self.trainer.step % CHECK_STEPS == 0:
@@ -150,6 +158,7 @@ class TrainingRun:
         elapsed = time.monotonic() - self.mark
         trainer.seconds += elapsed
         means = self._means()  # before the checkpoint: broken weights must not replace it
+        self.positions = self._positions()
         if self.accelerator.is_main_process:
             rate = (trainer.step - self.mark_step) * self.batch / max(elapsed, 1e-9)
             self._write({**means, "images_per_second": round(rate, 1)}, keep)
@@ -161,13 +170,13 @@ class TrainingRun:
         """Writes snapshot, checkpoint, log, curves, trackers, samples and the model folder."""
         trainer = self.trainer
         model = trainer.published()
-        pictures, more = trainer.look(model, self.images, self.held_out)
+        pictures, more = trainer.look(model, self.data.images, self.data.held_out)
         record = {"step": trainer.step, "images": trainer.step * self.batch, "seconds": round(trainer.seconds)}
         record |= measured | more
         model.config = dataclasses.replace(model.config, training=self._summary(record))
         if keep:  # before the checkpoint: a run resumed from it would not write this snapshot again
             trainer.write(model, self.out / SNAPSHOTS_NAME / f"{record['images']:07d}", pictures)
-        state = {**trainer.state_dict(), "settings": self.settings}
+        state = {**trainer.state_dict(), "settings": self.settings, "positions": self.positions}
         save_checkpoint(self.out / CHECKPOINT_NAME, state)
         self.records.append(record)
         watch.write_log(self.out / watch.LOG_NAME, self.records)
@@ -187,7 +196,6 @@ class TrainingRun:
         """Builds the training record for the model's configuration and card."""
         summary = {
             "data": Path(self.arguments.data).name,
-            "training_images": len(self.images),
             "images_seen": record["images"],
             "steps": record["step"],
             "hours": round(record["seconds"] / 3600, 2),
@@ -214,6 +222,12 @@ class TrainingRun:
                 "that. Try a lower --learning-rate."
             )
         return means
+
+    def _positions(self) -> list[list[int]]:
+        """Where in their data all processes are."""
+        position = self.data.position()
+        own = torch.tensor([position], device=self.accelerator.device)
+        return self.accelerator.gather(own).tolist() if position else []
 
     def _agree(self, *flags: bool) -> tuple[bool, ...]:
         """Returns each flag as raised if any process raises it; processes that disagreed would deadlock."""

@@ -227,9 +227,11 @@ def load_checkpoint(path: Path, settings: dict, device: torch.device | str = "cp
         ModelError: if it is not a checkpoint, or its settings differ.
         OSError: if it cannot be opened.
     """
+    # accelerate numbers the CPUs of several processes, as in "cpu:1", which torch.load does not know.
+    place = "cpu" if torch.device(device).type == "cpu" else device
     with open(path, "rb") as file:
         try:
-            state = torch.load(file, map_location=device, weights_only=True)
+            state = torch.load(file, map_location=place, weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
             reason = str(error).partition("\n")[0][:80]
             raise ModelError(f"{path} is not a readable checkpoint of a training run ({reason}).") from error

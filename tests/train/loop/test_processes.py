@@ -1,9 +1,13 @@
 """Two processes under `accelerate launch` against one process that does the same by hand."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
+import zipfile
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +15,8 @@ from conftest import ROOT
 
 from benchmarks.serving import free_port
 from inpainter.models import DCGAN, DCGANConfig
-from train.data.loading import batch_indices, load_images, prepare, step_generator
+from train.data.loading import Share, batch_indices, load_images, prepare, step_generator
+from train.data.streaming import Stream
 from train.loop.trainer import initialise
 
 STEPS, BATCH, PROCESSES = 2, 4, 2
@@ -40,11 +45,12 @@ def by_hand(images: torch.Tensor) -> DCGAN:
     return model
 
 
-def test_two_processes_take_the_steps_of_one_that_averages_their_gradients_and_one_writes(archive, tmp_path):
-    launch = ["--multi_gpu", "--num_processes", PROCESSES, "--num_machines", 1, "--main_process_port", free_port()]
-    options = ["--data", archive, "--out", tmp_path, "--images", STEPS * BATCH * PROCESSES, "--batch-size", BATCH]
+def launch(data, out, images: int, *more) -> dict:
+    """Trains with two processes; returns the checkpoint."""
+    launcher = ["--multi_gpu", "--num_processes", PROCESSES, "--num_machines", 1, "--main_process_port", free_port()]
+    options = ["--data", data, "--out", out, "--images", images, "--batch-size", BATCH]
     options += ["--channels", 16, 8, "--latent-size", 8, "--held-out", 8, "--learning-rate", RATE, "--precision", "no"]
-    command = ["-m", "accelerate.commands.launch", *launch, "-m", "train", "gan", *options]
+    command = ["-m", "accelerate.commands.launch", *launcher, "-m", "train", "gan", *options, *more]
     result = subprocess.run(
         [sys.executable, *map(str, command)],
         cwd=ROOT,
@@ -54,10 +60,36 @@ def test_two_processes_take_the_steps_of_one_that_averages_their_gradients_and_o
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
+    return torch.load(out / "checkpoint.pt", weights_only=True)
+
+
+def test_two_processes_stream_shards_of_their_own_and_each_goes_on_where_it_was(archive, tmp_path):
+    with zipfile.ZipFile(archive) as pictures:
+        for shard in range(4):
+            with tarfile.open(tmp_path / f"a-{shard}.tar", "w") as tar:
+                for name in pictures.namelist()[shard * 10 : shard * 10 + 10]:
+                    info = tarfile.TarInfo(name)
+                    info.size = len(data := pictures.read(name))
+                    tar.addfile(info, io.BytesIO(data))
+    path, buffer = f"{tmp_path}/a-{{0..3}}.tar", 5
+    with contextlib.ExitStack() as stack:
+        streams = [Stream(path, 16, 8, buffer, Share(BATCH, 0, index, PROCESSES)) for index in range(PROCESSES)]
+        for stream in streams:
+            stack.callback(stream.close)
+        for first, last, more in (0, 3, ()), (3, 5, ("--resume",)):
+            images = last * BATCH * PROCESSES
+            checkpoint = launch(path, tmp_path / "out", images, "--shuffle-buffer", buffer, *more)
+            for step in range(first, last):
+                for stream in streams:
+                    stream.batch(step)
+            assert checkpoint["positions"] == [stream.position() for stream in streams]
+
+
+def test_two_processes_take_the_steps_of_one_that_averages_their_gradients_and_one_writes(archive, tmp_path):
+    checkpoint = launch(archive, tmp_path, STEPS * BATCH * PROCESSES)
     (record,) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
     assert record["step"] == STEPS
     assert record["images"] == STEPS * BATCH * PROCESSES
-    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert checkpoint["settings"]["processes"] == PROCESSES
     expected = by_hand(load_images(archive, 16)[:-8])
     for name, parameter in expected.named_parameters():
