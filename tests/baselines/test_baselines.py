@@ -57,7 +57,7 @@ def test_an_empty_hole_changes_nothing_beside_one_that_is_filled(fill, smooth):
 
 
 def test_a_picture_without_a_known_pixel_is_refused(fill, smooth):
-    with pytest.raises(baselines.NotApplicable, match="nothing of picture 2 is known"):
+    with pytest.raises(baselines.NotApplicable, match="picture 2 is entirely missing"):
         fill(smooth[:2], np.stack([block(8, 8, 6), np.ones((SIZE, SIZE), dtype=bool)]))
 
 

@@ -53,7 +53,7 @@ def test_a_picture_is_filled_alike_alone_and_in_a_batch(model, pictures):
 
 def test_empty_holes_and_full_ones(model, pictures):
     assert (fill(pictures, np.zeros((16, 16), dtype=bool), model=model) == pictures).all()
-    with pytest.raises(baselines.NotApplicable, match="nothing of picture 1 is known"):
+    with pytest.raises(baselines.NotApplicable, match="picture 1 is entirely missing"):
         fill(pictures, np.ones((16, 16), dtype=bool), model=model)
 
 

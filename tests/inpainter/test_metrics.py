@@ -137,7 +137,7 @@ def test_the_nearest_row_is_found_and_a_copy_is_zero_away():
 
 def test_features_that_cannot_be_compared_are_refused():
     rows = normal(4, 3)
-    with pytest.raises(ValueError, match="of one length, got 3 and 2"):
+    with pytest.raises(ValueError, match="the same length, got 3 and 2"):
         metrics.frechet_distance(rows, rows[:, :2])
     with pytest.raises(ValueError, match="at least 2"):
         metrics.frechet_distance(rows, rows[:1])
