@@ -6,8 +6,8 @@ import json
 import socket
 from urllib.parse import urlsplit
 
-import psutil
 import httpx
+import psutil
 import pytest
 from page_server import EXAMPLES, page_server
 
