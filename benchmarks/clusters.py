@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from benchmarks.serving import free_port
+
 
 @contextmanager
 def head_node() -> Iterator[tuple[list[str], dict[str, str]]]:
@@ -18,7 +20,7 @@ def head_node() -> Iterator[tuple[list[str], dict[str, str]]]:
     that it asks for.
     """
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    inside, client = _free_port(), _free_port()
+    inside, client = free_port(), free_port()
     ports = [f"--port={inside}", f"--ray-client-server-port={client}", "--include-dashboard=false"]
     head = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2", *ports]
     process = subprocess.Popen(head, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -47,12 +49,6 @@ def three_nodes() -> Iterator[tuple[str, Callable[[], object]]]:
     finally:
         ray.shutdown()
         cluster.shutdown()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _answers(port: int) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 from conftest import tiny_dcgan
 from hub_server import point_client_at
 
+from benchmarks.serving import free_port
 from inpainter import Inpainter, ModelError
 from inpainter import hub as models
 
@@ -54,9 +54,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(root):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (root / "olah.toml").write_text(CONFIG.format(port=port, root=root))
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-c", "from olah.server import cli; cli()", "-c", str(root / "olah.toml")]
