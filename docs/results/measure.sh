@@ -7,8 +7,9 @@ data=$1 out=docs/results python=${PYTHON:-python}
 looks() { $python -m train looks "$@"; }
 
 # How the fillings of every model look, on its test pictures; on its card too.
-for model in dcgan-celeba comod-celeba-64 dcgan-svhn dcgan-cars; do
+for model in comod-celeba-128 comod-celeba-64 dcgan-celeba comod-svhn-64 dcgan-svhn dcgan-cars; do
     case $model in
+    *-128) archive=celeba128-test.zip ;;
     *celeba*) archive=celeba64-test.zip ;;
     *svhn*) archive=svhn32-test.zip ;;
     *cars*) archive=cars64-test.zip ;;
@@ -27,4 +28,4 @@ looks $held_out --masks center half --set steps=15 refine=10
 looks $held_out --masks center half --set both_ways=true
 
 # Seconds per picture.
-$python -m benchmarks.pictures --models dcgan-celeba comod-celeba-64 --out $out/speed.csv
+$python -m benchmarks.pictures --models dcgan-celeba comod-celeba-64 comod-celeba-128 --out $out/speed.csv

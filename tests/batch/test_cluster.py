@@ -43,9 +43,7 @@ def test_ray_gives_the_bytes_of_one_process_also_when_an_actor_is_killed(local_r
     assert sorted(row["key"] for row in rows_of(tmp_path / "ray")) == sorted(pictures_of(tmp_path / "one"))
 
 
-def test_a_picture_that_kills_its_actor_again_and_again_is_a_row_with_an_error(
-    local_ray, model, tmp_path, monkeypatch
-):
+def test_a_picture_that_kills_its_actor_again_and_again_is_a_row_with_an_error(local_ray, model, tmp_path, monkeypatch):
     class Deadly(cluster.FillPart):  # of a function, so that it travels whole
         def __init__(self, job, attempts):
             super().__init__(job, attempts)
