@@ -117,8 +117,9 @@ def _open_file(path: Path) -> int:
 
 
 def _open_folder(path: Path) -> int | None:
-    path.mkdir(exist_ok=True)
-    return os.open(path, os.O_RDONLY) if fcntl else None
+    with contextlib.suppress(FileExistsError):  # not `exist_ok`, which raises if the folder is gone a moment later
+        path.mkdir()
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY) if fcntl else None
 
 
 @contextlib.contextmanager

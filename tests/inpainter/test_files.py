@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and only regular files are read."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -111,6 +112,21 @@ def test_writers_of_one_file_wait_for_each_other(tmp_path):
     assert len(data) == 100_000 and len(set(data)) == 1
     assert len({(tmp_path / "b" / str(number)).read_bytes() for number in range(3)}) == 1
     assert entries(tmp_path) == {"a", "b", "b/0", "b/1", "b/2"}
+
+
+def test_a_neighbour_that_goes_away_while_it_is_claimed_is_made_again(tmp_path, monkeypatch):
+    mkdir, others = os.mkdir, [str(tmp_path / ".a.partial")]
+
+    def there_and_gone(path, *mode, **options):
+        if str(path) in others:
+            others.remove(str(path))
+            raise FileExistsError(errno.EEXIST, "another process has it, and renames it now", str(path))
+        mkdir(path, *mode, **options)
+
+    monkeypatch.setattr(os, "mkdir", there_and_gone)
+    with files.staged_folder(tmp_path / "a") as staged:
+        (staged / "x").touch()
+    assert not others and entries(tmp_path) == {"a", "a/x"}
 
 
 @pytest.mark.parametrize("in_one_step", [True, False])
