@@ -1,6 +1,8 @@
 """The page as a process of its own, on loopback, with a folder of its own for what visitors bring."""
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PORTS = range(20_000, 32_000)  # below those that Linux, macOS and Windows give to outgoing connections
 START = 600  # seconds that a start may take, on a busy machine
 
 
@@ -54,10 +57,12 @@ def page_process(folder: Path, **environment: str) -> Iterator[tuple[str, subpro
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of loopback that nobody listens at, and that the system gives to no connection before it is used."""
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no free port among a hundred from {PORTS.start} to {PORTS.stop}.")
 
 
 def answers(address: str) -> bool:
