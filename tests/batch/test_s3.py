@@ -4,7 +4,7 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 from batch.conftest import pictures_of
-from moto.server import ThreadedMotoServer
+from s3_server import s3_server
 
 from inpainter.batch import StorageError, storage
 
@@ -12,19 +12,10 @@ from inpainter.batch import StorageError, storage
 @pytest.fixture(scope="module")
 def bucket():
     """The URL of a new bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        fsspec.filesystem("s3").mkdir("archive")
+    with s3_server() as s3:
+        s3.mkdir("archive")
         yield "s3://archive"
-        fsspec.filesystem("s3").clear_instance_cache()
         storage._filesystem.cache_clear()
-    server.stop()
 
 
 def test_a_bucket_gives_and_takes_what_a_folder_does_and_remembers_what_is_finished(filled, photos, tmp_path, bucket):

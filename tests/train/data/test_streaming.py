@@ -9,11 +9,10 @@ from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-import fsspec
 import pytest
 from helpers import TINY, assert_identical, state
-from moto.server import ThreadedMotoServer
 from PIL import Image
+from s3_server import s3_server
 
 from train import __main__
 from train.data import streaming
@@ -164,21 +163,15 @@ def test_a_web_server_gives_the_batches_of_a_folder(tmp_path, web):
     assert batches(6, f"{web}/a-{{000..002}}.tar", held_out=3) == batches(6, path, held_out=3)
 
 
-def test_a_bucket_gives_the_batches_of_a_folder(tmp_path, monkeypatch):
+def test_a_bucket_gives_the_batches_of_a_folder(tmp_path):
     path = shards(tmp_path / "in", 3, 10)
     tables(tmp_path / "in")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    for name, value in {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    fsspec.filesystem("s3", skip_instance_cache=True).put(str(tmp_path / "in"), "s3://archive/sets", recursive=True)
-    assert batches(6, "s3://archive/sets/a-*.tar") == batches(6, path)
-    assert batches(4, "s3://archive/sets/*.parquet") == batches(4, f"{tmp_path}/in/*.parquet")
-    with pytest.raises(ValueError, match=r"s3://archive/none-\*.tar: there are no such files"):
-        opened("s3://archive/none-*.tar")
-    server.stop()
+    with s3_server() as s3:
+        s3.put(str(tmp_path / "in"), "s3://archive/sets", recursive=True)
+        assert batches(6, "s3://archive/sets/a-*.tar") == batches(6, path)
+        assert batches(4, "s3://archive/sets/*.parquet") == batches(4, f"{tmp_path}/in/*.parquet")
+        with pytest.raises(ValueError, match=r"s3://archive/none-\*.tar: there are no such files"):
+            opened("s3://archive/none-*.tar")
 
 
 def test_parquet_is_streamed_as_well(tmp_path):
