@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from inpainter import Inpainter, Settings, blending, metrics
 from inpainter import images as img
+from inpainter.devices import quick_precision
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, SearchState, fast, losses, search
 from inpainter.search import refine as refining
-from inpainter.search.kernels import quick_precision
 
 SEARCHED_AT_ONCE = 16  # pictures of a whole search
 

@@ -33,10 +33,9 @@ from benchmarks.loops import Loop, Problem, evaluate, paper, quick, refined, run
 from benchmarks.measuring import peak_memory, seconds
 from benchmarks.plotting import Cost, Trace, plot
 from inpainter import Inpainter, masks, reading
-from inpainter.devices import device_from_name
+from inpainter.devices import device_from_name, quick_precision
 from inpainter.hub import locate
 from inpainter.search import STEPS, fast
-from inpainter.search.kernels import quick_precision
 
 TOLERANCE = 0.01  # of the total loss, between the textbook loop and the paper's mode; see `agreement`
 AGREEMENT_STEPS = 25

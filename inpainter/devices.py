@@ -1,4 +1,4 @@
-"""Selects the device that networks run on."""
+"""Selects the device that networks run on, and their precision."""
 
 import torch
 
@@ -15,3 +15,12 @@ def device_from_name(name: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # torch says AssertionError when built without CUDA
         raise ValueError(f"device {name!r} is not available ({str(error).splitlines()[0]}).") from error
     return device
+
+
+def quick_precision(device: torch.device) -> str:
+    """Returns "bfloat16" if the device supports it natively, else "float32"."""
+    if device.type == "cuda":
+        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:  # CPUs without the instructions emulate them, slowly
+        has_it = device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return "bfloat16" if has_it else "float32"

@@ -7,9 +7,9 @@ import numpy as np
 
 from . import blending, search
 from .checks import one_each, one_or_more, real, whole
+from .devices import quick_precision
 from .models import LatentModel
 from .search import fast, losses, refine
-from .search.kernels import quick_precision
 
 MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # mode: default number of steps; see `usual_steps`
 PRECISIONS = ("auto", "float32", "bfloat16")

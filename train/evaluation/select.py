@@ -22,7 +22,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from inpainter import Inpainter, files, hub, masks, metrics
-from inpainter.devices import device_from_name
+from inpainter.devices import device_from_name, quick_precision
 
 from ..data.loading import load_images, split
 from ..looks import features, sheets
@@ -157,7 +157,7 @@ class Trial:
             mode="paper",
             steps=self.steps,
             seed=range(len(images)),
-            precision="bfloat16",
+            precision=quick_precision(model.device),
             batch_size=BATCH,
             callback=counting(advance),
         )

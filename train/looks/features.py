@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from inpainter.devices import quick_precision
+
 from ..data import cache
 
 logger = logging.getLogger(__name__)
@@ -64,20 +66,21 @@ def efficientnet(
 ) -> Network:
     """Loads an EfficientNet as a feature extractor for any number of images; D is 1280.
 
-    Features are averages over the last layer's positions. The network runs in bfloat16 (three times as fast, with the
-    same rounding for all pictures compared), in batches: by default small ones on a CPU, to fit its caches, and large
-    ones elsewhere.
+    Features are averages over the last layer's positions. The network runs in bfloat16 where that is faster (three
+    times; the rounding is the same for all pictures compared), in batches: by default small ones on a CPU, to fit its
+    caches, and large ones elsewhere.
 
     Raises:
         ValueError: if the package with the weights is not installed, or its weights are not as expected.
     """
     batch_size = batch_size or (8 if torch.device(device).type == "cpu" else 256)
     network = build(read_weights(architecture), architecture)
-    network = network.to(device, torch.bfloat16, memory_format=torch.channels_last)
+    dtype = getattr(torch, quick_precision(torch.device(device)))
+    network = network.to(device, dtype, memory_format=torch.channels_last)
 
     def features(images: Tensor) -> Tensor:
         enlarged = enlarge(images, architecture.side)
-        return network(enlarged.to(torch.bfloat16, memory_format=torch.channels_last))
+        return network(enlarged.to(dtype, memory_format=torch.channels_last))
 
     return in_batches(features, device, batch_size)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inpainter.devices import device_from_name
+from inpainter.devices import device_from_name, quick_precision
 from inpainter.models import DCGANConfig
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, le
         "--batch-size", type=number(int, least_batch), default=64, help="per process (default %(default)s)"
     )
     parser.add_argument(
-        "--precision", choices=("bf16", "no"), default="bf16", help="mixed precision (default %(default)s)"
+        "--precision",
+        choices=("auto", "bf16", "no"),
+        default="auto",
+        help="mixed precision (default: bf16 if the device supports it natively)",
     )
     parser.add_argument(
         "--tracker", metavar="NAME", help="also log to tensorboard, wandb or another tracker that accelerate supports"
@@ -135,7 +138,7 @@ def recipe(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
-    """Sets up the device, the precision and the other processes, if any.
+    """Sets up the device, the precision and the other processes, if any; replaces an `arguments.precision` of "auto".
 
     Raises:
         ValueError: if a package, the device or the tracker is missing.
@@ -152,6 +155,8 @@ def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
     if arguments.tracker and arguments.tracker not in available:
         raise ValueError(f"--tracker {arguments.tracker}: its package is not installed.")
     device = device_from_name(arguments.device)
+    if arguments.precision == "auto":
+        arguments.precision = "bf16" if quick_precision(device) == "bfloat16" else "no"
     accelerator = accelerate.Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=arguments.precision,

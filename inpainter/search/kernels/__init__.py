@@ -11,7 +11,7 @@ from ...models import DCGAN, VAE, LatentModel
 from ...models.base import prior_loss
 from .folding import Chain, chain
 
-__all__ = ["chain", "quick", "quick_precision"]
+__all__ = ["chain", "quick"]
 
 
 def quick(model: LatentModel, precision: str) -> LatentModel:
@@ -26,15 +26,6 @@ def quick(model: LatentModel, precision: str) -> LatentModel:
     if type(model) in (DCGAN, VAE) and next(model.parameters()).device.type in ("cpu", "cuda"):
         return Folded(model, getattr(torch, precision))
     return Cast(model, precision)
-
-
-def quick_precision(device: torch.device) -> str:
-    """Returns "bfloat16" if the device supports it natively, else "float32"."""
-    if device.type == "cuda":
-        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:  # CPUs without the instructions emulate them, slowly
-        has_it = device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return "bfloat16" if has_it else "float32"
 
 
 class Folded:

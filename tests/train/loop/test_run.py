@@ -1,5 +1,6 @@
 """A training run from outside: what it leaves, how it stops, goes on and refuses."""
 
+import argparse
 import json
 import os
 import pickle
@@ -10,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from conftest import ROOT
 from helpers import TINY, assert_identical, state
 from safetensors.torch import load_file
@@ -17,7 +19,7 @@ from safetensors.torch import load_file
 from inpainter import Inpainter
 from inpainter.models.base import WEIGHTS_NAME
 from train import __main__
-from train.loop import run, trainer
+from train.loop import options, run, trainer
 from train.recipes.gan import GANTrainer
 
 AUGMENT = ("--augment", "colour", "translation")
@@ -362,3 +364,14 @@ def test_the_average_of_snapshots_has_their_mean_weights_and_statistics_of_its_o
     assert torch.isfinite(images).all()
     assert __main__.main(["average", "--run", str(archive), "--out", str(tmp_path / "none")]) == 1
     assert "no snapshots" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("native", "expected"), [("bfloat16", "bf16"), ("float32", "no")])
+def test_the_precision_is_what_the_device_has_instructions_for(tmp_path, monkeypatch, native, expected):
+    monkeypatch.setattr(options, "quick_precision", lambda device: native)
+    arguments = argparse.Namespace(precision="auto", device="cpu", tracker=None, out=tmp_path)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        assert options.make_accelerator(arguments).mixed_precision == arguments.precision == expected
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)

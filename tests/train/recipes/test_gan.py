@@ -175,4 +175,4 @@ def test_the_recipe_is_dcgans_unless_asked_otherwise(monkeypatch):
     arguments = parser.parse_args(["--data", "d", "--out", "o"])
     assert (arguments.loss, arguments.r1, arguments.augment) == ("non-saturating", 0.0, [])
     assert (arguments.learning_rate, arguments.beta1, arguments.batch_size, arguments.ema) == (2e-4, 0.5, 64, 0.999)
-    assert arguments.precision == "bf16"
+    assert arguments.precision == "auto"
