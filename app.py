@@ -20,7 +20,7 @@ from page.mailboxes import Mailboxes  # noqa: E402
 from page.models import FOLDER, MODELS, PORTRAIT, model_named  # noqa: E402
 from page.photo.deliver import deliver  # noqa: E402
 from page.photo.framing import take_photo  # noqa: E402
-from page.runs import fill, turns  # noqa: E402
+from page.runs import fill  # noqa: E402
 from page.tabs import code, details, explore, methods, parts  # noqa: E402
 
 QUEUE_SIZE = 64  # concurrent requests; further ones are rejected
@@ -77,8 +77,8 @@ def build() -> gr.Blocks:
         quick = private | {"queue": False}
         # Every change of the scene goes out through `ask` and comes back through `answer`.
         ask.change(fill.fill, ask, [answer, about, outcome], trigger_mode="multiple", concurrency_limit=None, **private)
-        stop.change(turns.stop_run, stop, None, **quick)
-        halt.change(turns.supersede, halt, None, trigger_mode="multiple", **quick)
+        stop.change(fill.stop_run, stop, None, **quick)
+        halt.change(fill.supersede, halt, None, trigger_mode="multiple", **quick)
         photo.change(take_photo, [photo, outcome], brought, trigger_mode="multiple", concurrency_limit=4, **private)
         wanted.change(deliver, [wanted, outcome], file, trigger_mode="multiple", concurrency_limit=2, **private)
         gr.on(
@@ -87,7 +87,7 @@ def build() -> gr.Blocks:
             list(fields.values()),
             js="(...values) => { window.inpainter.settings(...values); }",
         )
-        page.unload(turns.leave)
+        page.unload(fill.leave)
         api.add_endpoints()
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     Mailboxes(page._queue)

@@ -7,43 +7,26 @@ matches slightly better would replace the encoder's better picture.
 """
 
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import hub, reading
 from . import images as img
-from .devices import device_from_name
-from .mirror import mirrored, mirrored_watch
+from .devices import device_from_name, placed
+from .mirror import averaged, mirrored, mirrored_watch
 from .models import Encoder, LatentModel
-from .models.base import PretrainedModel
-from .results import Progress, Result, Watch, compose
+from .pretrained import Pretrained
+from .reading import Holes, Pictures, prepare
+from .results import Filling, Result, Watch, compose, reporter
 from .search import LEARNING_RATE, SearchState, fast, losses, search
 from .search.kernels import quick
 from .search.refine import refine
 from .settings import Settings
 
-DEFAULTS = Settings()
 
-
-@dataclass
-class Filling:
-    """Result of `Inpainter._fill`: codes (N, latent_size), images (N, 3, H, W) and losses (N,), all on the CPU."""
-
-    latents: Tensor
-    images: Tensor
-    context_loss: Tensor
-    prior_loss: Tensor
-    refined: NDArray[np.bool_]  # (N,)
-    steps: int
-
-
-class Inpainter:
+class Inpainter(Pretrained):
     """Fills holes by searching a generator's latent space.
 
     Attributes:
@@ -51,71 +34,16 @@ class Inpainter:
         encoder: proposes starting codes for fast searches; None if the model has none.
         size: side in pixels of the square pictures it fills.
         device: where the search runs.
-        notes: one sentence on how the model was found, if not exactly as asked.
     """
-
-    notes: tuple[str, ...] = ()
 
     def __init__(self, model: LatentModel, device: str | torch.device = "auto", encoder: Encoder | None = None):
         self.device = device_from_name(device)
-        self.model = self._placed(model)
-        self.encoder = encoder and self._placed(encoder)
+        self.model = placed(model, self.device)
+        self.encoder = encoder and placed(encoder, self.device)
         self.size: int = model.config.image_size
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str | Path,
-        *,
-        device: str | torch.device = "auto",
-        revision: str | None = None,
-        token: str | bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-    ) -> Self:
-        """Loads a bundled model, a model folder or a Hub repository.
-
-        Offline, the cached copy of a Hub repository is used; `notes` and the log say so.
-
-        Args:
-            name: a bundled model such as "dcgan-celeba", a folder, or a Hub id such as "user/dcgan-celeba".
-            device: "auto" (a GPU if there is one), "cpu", "cuda", ...
-            revision, token, cache_dir, local_files_only: as in huggingface_hub.
-
-        Raises:
-            ModelError: if there is no such model, or its files are not valid.
-        """
-        device = device_from_name(device)
-        found = hub.find(name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
-        model = hub.load(found.folder)
-        inpainter = cls(model, device, hub.load_encoder(found.folder, model))
-        inpainter.notes = (found.note,) if found.note else ()
-        return inpainter
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Writes a complete model folder: float16 weights, configuration, samples and model card."""
-        hub.save(self.model, folder, encoder=self.encoder)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool = False,
-        revision: str | None = None,
-        create_pr: bool = False,
-        token: str | None = None,
-    ) -> str:
-        """Publishes the model as a Hub repository and returns the commit's URL; see `inpainter.hub.push`."""
-        settings = {"private": private, "revision": revision, "create_pr": create_pr, "token": token}
-        return hub.push_model(self.model, repo_id, encoder=self.encoder, **settings)
-
     def __call__(
-        self,
-        images: reading.Pictures,
-        hole: reading.Holes,
-        settings: Settings = DEFAULTS,
-        callback: Watch | None = None,
-        **fields,
+        self, images: Pictures, hole: Holes, settings: Settings = Settings(), callback: Watch | None = None, **fields
     ) -> Result:
         """Fills each picture's hole.
 
@@ -137,18 +65,19 @@ class Inpainter:
             TypeError, ValueError: naming the argument, what was expected and the value seen.
         """
         started = time.perf_counter()
-        pictures, holes, notes = self._prepare(images, hole)
+        pictures, holes, notes = prepare(images, hole, self.size)
         settings = settings.with_fields(**fields).resolved(self.model, len(pictures))
         found = self._fill(pictures, holes, settings, callback)
         if settings.both_ways:
             turned = self._fill(mirrored(pictures), mirrored(holes), settings, callback and mirrored_watch(callback))
-            found = self._average(pictures, holes, settings, found, turned)
+            found = averaged(found, turned, holes)
+        context_loss, prior_loss = self._losses(pictures, holes, found, settings)
         return Result(
             images=compose(pictures, found.images, holes, settings.blend),
             generated=img.to_uint8(found.images),
             latents=found.latents.numpy(),
-            context_loss=found.context_loss.numpy(),
-            prior_loss=found.prior_loss.numpy(),
+            context_loss=context_loss.numpy(),
+            prior_loss=prior_loss.numpy(),
             pictures=pictures,
             hole=holes,
             settings=settings,
@@ -158,24 +87,6 @@ class Inpainter:
             notes=notes,
             _generated=found.images,
         )
-
-    def _placed(self, network: PretrainedModel) -> PretrainedModel:
-        return network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-
-    def _prepare(self, images: reading.Pictures, hole: reading.Holes) -> tuple[NDArray, NDArray, tuple[str, ...]]:
-        """Returns pictures uint8 (N, size, size, 3), zero in their holes, holes bool (N, size, size), and notes."""
-        raw = reading.as_picture_list(images)
-        holes = reading.as_hole_list(hole, len(raw))
-        fitted = [img.fit(picture, h, self.size) for picture, h in zip(raw, holes, strict=True)]
-        notes = []
-        for number, (picture, (_, h)) in enumerate(zip(raw, fitted, strict=True), start=1):
-            if note := img.fit_note(picture, self.size):
-                notes.append(f"picture {number}: {note}.")
-            if not h.any():
-                notes.append(f"picture {number}: the hole is empty, so the picture is unchanged.")
-            if h.all():
-                notes.append(f"picture {number}: everything is missing, so the result is a sample of the model.")
-        return np.stack([p for p, _ in fitted]), np.stack([h for _, h in fitted]), tuple(notes)
 
     def _fill(self, pictures: NDArray, holes: NDArray, settings: Settings, callback: Watch | None) -> Filling:
         """Searches from each picture's starting codes, keeps the best code and refines its image."""
@@ -188,18 +99,15 @@ class Inpainter:
         for first in range(0, rows.shape[1], settings.batch_size):
             which, start = rows[:, first : first + settings.batch_size]
             origin = begun[which, start], proposed[which, start]
-            state = self._search(pictures, holes, which, origin, settings, callback)
+            state = self._search(pictures, holes, which, *origin, settings, callback)
             codes[which, start], score[which, start] = state.z.cpu(), state.loss.cpu()
             refined[which] &= state.step == settings.steps
             steps = max(steps, state.step)
         if self.encoder is not None:
             score += settings.anchor * proposed[:, :1] * (codes - begun[:, :1]).square().sum(2)
         latents = codes[torch.arange(count), score.argmin(1)]  # (N, latent_size)
-        parts = []
-        for part in np.array_split(np.arange(count), -(-count // settings.batch_size)):
-            parts.append(self._finish(pictures[part], holes[part], latents[part], refined[part], settings))
-        images, context, prior = map(torch.cat, zip(*parts, strict=True))
-        return Filling(latents, images, context, prior, refined, steps)
+        images = self._images(pictures, holes, latents, refined, settings)
+        return Filling(latents, images, refined, steps)
 
     def _starting_codes(self, pictures, holes, searched, settings: Settings) -> tuple[Tensor, Tensor]:
         """Returns codes (N, starts, latent_size), and which of them are proposals: bool (N, starts).
@@ -208,11 +116,11 @@ class Inpainter:
         proposal, or z = 0 for a conditional generator. A conditional generator's starts are all proposals, the others
         as drawn; elsewhere the other starts are the best of several drawn codes.
         """
-        starts, share = settings.starts, settings.truncation
+        starts = settings.starts
+        share = 1 if self.model.latent_bound is None else settings.truncation
         codes = torch.stack([self._draw(starts, seed) for seed in settings.seed])  # (N, starts, latent_size)
         proposed = torch.zeros(codes.shape[:2], dtype=torch.bool)
-        if self.model.latent_bound is not None:
-            codes[searched] *= share
+        codes[searched] *= share
         if settings.mode == "paper":
             return codes, proposed
         seeds = np.array(settings.seed)
@@ -225,11 +133,10 @@ class Inpainter:
             batch = self._to_device(pictures[same], holes[same])
             first = int(seed == 0 and self.encoder is not None)
             if first:
-                codes[same, 0] = fast.propose(self.encoder, *batch, share).cpu()
+                codes[same, 0] = self.encoder.propose(*batch, settings.truncation).cpu()
                 proposed[same, 0] = True
             if (drawn := starts - first) > 0:
-                candidates = self._draw(max(fast.CANDIDATES, drawn), int(seed)).to(self.device)
-                candidates = candidates if self.model.latent_bound is None else share * candidates
+                candidates = share * self._draw(max(fast.CANDIDATES, drawn), int(seed)).to(self.device)
                 kind = {name: getattr(settings, name) for name in ("window", "norm", "precision")}
                 codes[same, first:] = fast.best_codes(self.model, *batch, candidates, drawn, **kind).cpu()
         return codes, proposed
@@ -238,18 +145,12 @@ class Inpainter:
         """Draws codes (count, latent_size) that depend only on the seed, not on the batch or the device."""
         return self.model.sample_latents(count, torch.Generator().manual_seed(seed))
 
-    def _search(self, pictures, holes, which, origin, settings: Settings, callback) -> SearchState:
-        """Searches from `origin`, a pair of codes and proposal flags; row i belongs to picture which[i]."""
-        z, proposed = origin
-
-        def report(step: int, state: SearchState) -> bool | None:
-            shown = lambda: compose(pictures[which], state.images, holes[which], settings.blend)  # noqa: E731
-            return callback(step, Progress(step, settings.steps, which, state, shown))
-
+    def _search(self, pictures, holes, which, z, proposed, settings: Settings, callback) -> SearchState:
+        """Searches from codes z, some of them `proposed`; row i belongs to picture which[i]."""
         batch = self._to_device(pictures[which], holes[which])
         options = {name: getattr(settings, name) for name in ("steps", "window", "norm", "truncation", "precision")}
         options["prior_weight"] = torch.tensor(settings.prior_weight, device=self.device)[which]
-        options["callback"] = report if callback else None
+        options["callback"] = callback and reporter(callback, pictures, holes, which, settings)
         if settings.mode == "paper":
             options["learning_rate"] = settings.learning_rate or LEARNING_RATE
             return search(self.model.bound(*batch), *batch, z.to(self.device), **options)
@@ -257,38 +158,36 @@ class Inpainter:
         return fast.fast_search(self.model.bound(*batch), *batch, z.to(self.device), **options)
 
     @torch.no_grad()
-    def _finish(self, pictures, holes, latents: Tensor, refined, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the images of the chosen codes, refined where `refined`, and their losses; float32, on the CPU."""
-        batch, z = self._to_device(pictures, holes), latents.to(self.device)
-        images = quick(self.model.bound(*batch), "float32").generate(z)
-        if refined.any():
-            some = torch.from_numpy(refined).to(self.device)
-            kind = {name: getattr(settings, name) for name in ("window", "norm", "precision")}
-            images[some] = refine(self.model, batch[0][some], batch[1][some], z[some], steps=settings.refine, **kind)
-        return images.cpu(), *self._losses(batch, images, z, settings)
+    def _images(self, pictures, holes, latents: Tensor, refined, settings: Settings) -> Tensor:
+        """Generates the images of codes, refined where `refined`: float32 (N, 3, H, W), on the CPU."""
+        parts = []
+        for part in batches(len(pictures), settings.batch_size):
+            batch, z = self._to_device(pictures[part], holes[part]), latents[part].to(self.device)
+            images = quick(self.model.bound(*batch), "float32").generate(z)
+            if refined[part].any():
+                some = torch.from_numpy(refined[part]).to(self.device)
+                kind = {name: getattr(settings, name) for name in ("window", "norm", "precision")}
+                rows = (tensor[some] for tensor in (*batch, z))
+                images[some] = refine(self.model, *rows, steps=settings.refine, **kind)
+            parts.append(images.cpu())
+        return torch.cat(parts)
 
     @torch.no_grad()
-    def _losses(self, batch: tuple[Tensor, Tensor], images: Tensor, z: Tensor, settings: Settings) -> list[Tensor]:
-        """Returns the context loss and unweighted prior loss of images (N, 3, H, W), on the CPU."""
-        pictures, hole = batch
-        context = losses.context_loss(images, pictures, losses.importance_weights(hole, settings.window), settings.norm)
-        return [context.cpu(), self.model.bound(*batch).prior_loss(images, z).float().cpu()]
-
-    def _average(self, pictures, holes, settings: Settings, found: Filling, turned: Filling) -> Filling:
-        """Averages the images for the pictures with those for their mirror images, flipped back; recomputes the losses.
-
-        Where everything is missing the two are unrelated samples, so the first is kept.
-        """
-        images = (found.images + turned.images.flip(3)) / 2
-        images[holes.all((1, 2))] = found.images[holes.all((1, 2))]
-        parts = []
-        for part in np.array_split(np.arange(len(pictures)), -(-len(pictures) // settings.batch_size)):
+    def _losses(self, pictures, holes, found: Filling, settings: Settings) -> tuple[Tensor, Tensor]:
+        """Returns the context loss and unweighted prior loss of the images found, each (N,), on the CPU."""
+        context, prior = [], []
+        for part in batches(len(pictures), settings.batch_size):
             batch = self._to_device(pictures[part], holes[part])
-            z = found.latents[part].to(self.device)
-            parts.append(self._losses(batch, images[part].to(self.device), z, settings))
-        context, prior = map(torch.cat, zip(*parts, strict=True))
-        both = found.refined & turned.refined
-        return replace(found, images=images, context_loss=context, prior_loss=prior, refined=both)
+            images, z = found.images[part].to(self.device), found.latents[part].to(self.device)
+            weights = losses.importance_weights(batch[1], settings.window)
+            context.append(losses.context_loss(images, batch[0], weights, settings.norm).cpu())
+            prior.append(self.model.bound(*batch).prior_loss(images, z).float().cpu())
+        return torch.cat(context), torch.cat(prior)
 
     def _to_device(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         return img.to_tensor(pictures, self.device), torch.from_numpy(holes).to(self.device)
+
+
+def batches(count: int, largest: int) -> list[NDArray[np.intp]]:
+    """Splits the rows 0 to count - 1 into the fewest batches of at most `largest` rows, of about equal sizes."""
+    return np.array_split(np.arange(count), -(-count // largest))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from . import files, masks
+from .images import fit, fit_note
 
 MIN_SIDE = 8  # pixels; a smaller picture gives the model nothing to work from
 MAX_PIXELS = 80_000_000  # a 12,000x6,600 photo; decoded it takes 240 MB
@@ -125,6 +126,28 @@ def as_hole_list(hole: Holes, count: int) -> list[NDArray[np.bool_]]:
         raise ValueError(f"there are {count} pictures but {len(hole)} holes; give one hole, or one per picture.")
     holes = [_as_hole(item) for item in hole]
     return holes * count if len(holes) == 1 else holes
+
+
+def prepare(images: Pictures, hole: Holes, size: int) -> tuple[NDArray, NDArray, tuple[str, ...]]:
+    """Checks pictures and holes in any accepted form and fits them to a model; see `images.fit`.
+
+    Returns:
+        Pictures uint8 (N, size, size, 3), zero in their holes; holes bool (N, size, size); notes, one sentence each.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was expected and the value seen.
+    """
+    raw = as_picture_list(images)
+    fitted = [fit(picture, h, size) for picture, h in zip(raw, as_hole_list(hole, len(raw)), strict=True)]
+    notes = []
+    for number, (picture, (_, h)) in enumerate(zip(raw, fitted, strict=True), start=1):
+        if note := fit_note(picture, size):
+            notes.append(f"picture {number}: {note}.")
+        if not h.any():
+            notes.append(f"picture {number}: the hole is empty, so the picture is unchanged.")
+        if h.all():
+            notes.append(f"picture {number}: everything is missing, so the result is a sample of the model.")
+    return np.stack([p for p, _ in fitted]), np.stack([h for _, h in fitted]), tuple(notes)
 
 
 def check_sides(width: int, height: int, name: str) -> None:

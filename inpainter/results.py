@@ -9,7 +9,7 @@ from torch import Tensor, from_numpy
 
 from . import blending
 from . import images as img
-from .search import SearchState
+from .search import Callback, SearchState
 from .settings import Settings
 
 
@@ -29,6 +29,16 @@ class Progress:
 
 
 Watch = Callable[[int, Progress], bool | None]  # callback(step, progress); True ends the search
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What a search found, before blending: codes and images on the CPU."""
+
+    latents: Tensor  # (N, latent_size)
+    images: Tensor  # G(z), refined where `refined`: (N, 3, H, W)
+    refined: NDArray[np.bool_]  # (N,)
+    steps: int  # of the longest search
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,16 @@ class Result:
     def compose(self, blend: str) -> NDArray[np.uint8]:
         """Composes the same fillings with another `blend`: uint8 (N, H, W, 3)."""
         return compose(self.pictures, self._generated, self.hole, blend)
+
+
+def reporter(watch: Watch, pictures: NDArray, holes: NDArray, rows: NDArray, settings: Settings) -> Callback:
+    """Wraps a user's callback for the search of some rows; row i belongs to picture rows[i]."""
+
+    def report(step: int, state: SearchState) -> bool | None:
+        shown = lambda: compose(pictures[rows], state.images, holes[rows], settings.blend)  # noqa: E731
+        return watch(step, Progress(step, settings.steps, rows, state, shown))
+
+    return report
 
 
 def compose(pictures: NDArray, generated: Tensor, holes: NDArray, blend: str) -> NDArray[np.uint8]:

@@ -3,19 +3,15 @@
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
-import numpy as np
-
 from . import blending, search
-from .checks import one_each, one_or_more, real, whole
+from .checks import check_names, check_window, checked, one_each
 from .devices import quick_precision
 from .models import LatentModel
 from .search import fast, losses, refine
 
 MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # mode: default number of steps; see `usual_steps`
 PRECISIONS = ("auto", "float32", "bfloat16")
-WHOLE = {"steps": (0, 100_000), "starts": (1, 1_000), "refine": (0, 1_000), "batch_size": (1, 4096)}  # least, most
-MAX_SEED = 2**63 - 1
-MAX_WINDOW = 2 * 512 + 1  # pixels; such a window spans the largest picture a model can generate
+CHOICES = {"mode": MODES, "blend": blending.MODES, "norm": losses.NORMS, "precision": PRECISIONS}
 
 
 @dataclass(frozen=True)
@@ -66,35 +62,12 @@ class Settings:
     batch_size: int = 64
 
     def __post_init__(self):
-        choices = {"mode": MODES, "blend": blending.MODES, "norm": losses.NORMS, "precision": PRECISIONS}
-        for name, names in choices.items():
-            if (value := getattr(self, name)) not in names:
-                raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r:.80}.")
-        for name, (least, most) in WHOLE.items():
-            if (value := getattr(self, name)) is not None or name not in ("steps", "refine"):
-                self._set(name, whole(name, value, least, most))
-        if self.learning_rate is not None:
-            self._set("learning_rate", real("learning_rate", self.learning_rate, above=0))
-        self._set("anchor", real("anchor", self.anchor))
-        self._set("truncation", real("truncation", self.truncation, above=0, most=1))
-        self._set("prior_weight", one_or_more("prior_weight", self.prior_weight, real))
-        self._set("seed", one_or_more("seed", self.seed, lambda name, value: whole(name, value, 0, MAX_SEED)))
-        if self.window not in ("auto", None):
-            self._set("window", whole("window", self.window, 3, MAX_WINDOW))
-            if self.window % 2 == 0:
-                raise ValueError(f"window must be an odd number, got {self.window}.")
-        if not isinstance(self.both_ways, (bool, np.bool_)):
-            raise TypeError(f"both_ways must be True or False, got {self.both_ways!r:.80}.")
-        self._set("both_ways", bool(self.both_ways))
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
+        for name, value in checked(vars(self), CHOICES).items():
+            object.__setattr__(self, name, value)
 
     def with_fields(self, **changes) -> Self:
         """Returns a copy with some fields changed; raises TypeError for an unknown name."""
-        if unknown := changes.keys() - {field.name for field in fields(self)}:
-            names = ", ".join(field.name for field in fields(self))
-            raise TypeError(f"there is no setting {min(unknown)!r}; the settings are {names}.")
+        check_names(changes, [field.name for field in fields(self)])
         return replace(self, **changes)
 
     def resolved(self, model: LatentModel, count: int) -> Self:
@@ -106,11 +79,9 @@ class Settings:
         side = model.config.image_size
         steps = usual_steps(self.mode, model) if self.steps is None else self.steps
         window = losses.usual_window(side) if self.window == "auto" else self.window
-        if window is not None and window > 2 * side + 1:
-            raise ValueError(f"window must be at most {2 * side + 1} for pictures of {side} pixels, got {window}.")
+        check_window(window, side)
         refined = self.mode == "fast" and steps > 0
-        device = next(model.parameters()).device
-        auto = quick_precision(device) if self.mode == "fast" else "float32"
+        auto = quick_precision(next(model.parameters()).device) if self.mode == "fast" else "float32"
         return replace(
             self,
             steps=steps,

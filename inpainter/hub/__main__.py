@@ -1,14 +1,12 @@
-"""The command line: `python -m inpainter.hub push FOLDER user/name`, pull, list, card, onnx, push-space."""
+"""The command line: `python -m inpainter.hub push FOLDER user/name`, pull, card, onnx, push-space."""
 
 import argparse
 import logging
 import sys
 from pathlib import Path
 
-from huggingface_hub import CacheNotFound, constants, scan_cache_dir
-
 from ..models import ModelError
-from . import cards, export, finding, publish, spaces
+from . import cards, export, publish, spaces
 
 EXAMPLES_HELP = "also publish examples/: test pictures from data sets that may not be redistributed"
 
@@ -41,9 +39,6 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--revision", help="branch, tag or commit (default main)")
     command.set_defaults(run=lambda a: publish.pull(a.repo_id, a.folder, revision=a.revision))
 
-    command = commands.add_parser("list", help="list the models on this machine, bundled and cached")
-    command.set_defaults(run=lambda a: "\n".join(local_models()) or "no models")
-
     command = commands.add_parser("card", help="write a model folder's card from its training record")
     command.add_argument("folder", type=Path)
     command.add_argument("--repo", metavar="user/name", help="Hub id used in the card's code examples")
@@ -63,24 +58,6 @@ def parser() -> argparse.ArgumentParser:
         run=lambda a: spaces.push_space(a.repo_id, private=a.private, with_examples=a.with_examples, project=a.project)
     )
     return p
-
-
-def local_models() -> list[str]:
-    """Lists the models on this machine, one line each: name and location."""
-    lines = [f"{name}\tbundled\t{finding.BUNDLED / name}" for name in finding.bundled()]
-    try:
-        cached = scan_cache_dir(constants.HF_HUB_CACHE).repos
-    except CacheNotFound:
-        cached = []
-    for repo in sorted(cached, key=lambda repo: repo.repo_id):
-        for commit in sorted(repo.revisions, key=lambda commit: commit.commit_hash):
-            try:
-                finding.family_of(commit.snapshot_path)
-            except ModelError:
-                continue  # not one of our models
-            where = ", ".join(sorted(commit.refs)) or commit.commit_hash[:7]
-            lines.append(f"{repo.repo_id}\tcache ({where})\t{commit.snapshot_path}")
-    return lines
 
 
 def main(argv: list[str] | None = None) -> int:

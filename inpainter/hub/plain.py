@@ -1,4 +1,4 @@
-"""Code that rebuilds G without this package, by family. docs/hub.md shows the same lines, and a test runs them."""
+"""Code that rebuilds G without this package, by family: a part of every model card, run by the tests."""
 
 PLAIN_TORCH = {
     "dcgan": """\

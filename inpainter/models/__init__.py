@@ -1,10 +1,11 @@
 """Generator families, keyed by the name in a model's `config.json`."""
 
 from .base import LatentModel, ModelError
-from .comod import CoMod, CoModConfig
-from .dcgan import DCGAN, DCGANConfig
-from .encoder import Encoder, EncoderConfig
-from .vae import VAE, VAEConfig
+from .comod import CoMod
+from .configs import CoModConfig, DCGANConfig, EncoderConfig, VAEConfig
+from .dcgan import DCGAN
+from .encoder import Encoder
+from .vae import VAE
 
 FAMILIES: dict[str, type[LatentModel]] = {"comod": CoMod, "dcgan": DCGAN, "vae": VAE}
 

@@ -4,37 +4,15 @@ It belongs to one generator and lives in the subfolder "encoder" of that model's
 start from random codes.
 """
 
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from .base import ModelError, PretrainedModel
-from .dcgan import check_shape
+from .base import PretrainedModel
+from .configs import EncoderConfig
 
 FOLDER = "encoder"  # inside the model's folder
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Configuration and training record of an encoder. Raises `ModelError` if it cannot be built."""
-
-    family: str = "encoder"
-    image_size: int = 64  # pixels; halved once per entry of `channels`, down to 4
-    latent_size: int = 100
-    latent_bound: float | None = 1.0  # largest absolute value of each coordinate; None: unbounded
-    channels: tuple[int, ...] = (48, 96, 192, 384)
-    training: dict = field(default_factory=dict)  # generator, data, steps, hours, ...
-
-    def __post_init__(self):
-        if self.family != "encoder":
-            raise ModelError(f"config: family is {self.family!r:.80}, expected 'encoder'.")
-        check_shape(self)
-        bound = self.latent_bound
-        number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
-        if bound is not None and not (number and 0 < bound <= 100):
-            raise ModelError(f"config: latent_bound is {bound!r:.80}, expected a number above 0, up to 100, or null.")
 
 
 class Encoder(PretrainedModel):
@@ -70,3 +48,13 @@ class Encoder(PretrainedModel):
         hole = hole[:, None]
         z = self.layers(torch.cat([pictures.masked_fill(hole, 0), hole.to(pictures.dtype)], dim=1))
         return z if self.config.latent_bound is None else self.config.latent_bound * z.tanh()
+
+    @torch.no_grad()
+    def propose(self, pictures: Tensor, hole: Tensor, truncation: float = 1) -> Tensor:
+        """Returns starting codes float32 (N, latent_size) that do not depend on the batch, clipped to the search's box.
+
+        Pictures and holes as for `forward`; `truncation` as for `inpainter.search.box`.
+        """
+        pairs = zip(pictures.split(1), hole.split(1), strict=True)  # one by one: rounding depends on the batch
+        codes, bound = torch.cat([self(*pair).float() for pair in pairs]), self.config.latent_bound
+        return codes if bound is None else codes.clamp(-truncation * bound, truncation * bound)

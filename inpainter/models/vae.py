@@ -1,21 +1,13 @@
 """VAE: DCGAN's generator as the decoder of a variational autoencoder, with a Gaussian prior (Fig. 2)."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .base import LatentModel
-from .dcgan import DCGANConfig, generator
-
-
-@dataclass(frozen=True)
-class VAEConfig(DCGANConfig):
-    """Configuration and training record of a VAE's decoder. Raises `ModelError` if it cannot be built."""
-
-    family: str = "vae"
-    latent_distribution: str = "normal"  # with mean 0 and standard deviation 1 in each coordinate
+from .configs import VAEConfig
+from .dcgan import generator
 
 
 class VAE(LatentModel):

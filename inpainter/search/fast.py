@@ -2,27 +2,23 @@
 
 The changes, each measured on its own on held-out faces (`benchmarks/search.py` measures them together):
 
-- It starts from an encoder's proposal, if the model has an encoder: for centre holes the proposal alone is as good
-  as a search from a random code. Since the proposal is close, the steps are small, and a penalty on the distance from
-  it (the anchor) preserves what the known pixels do not determine: with half of a face missing, a search on the
-  losses alone ends 1.3 dB lower.
+- It starts from an encoder's proposal, if the model has an encoder. Since the proposal is close, the steps are small,
+  and a penalty on the distance from it (the anchor) preserves what the known pixels do not determine: with half of a
+  face missing, a search on the losses alone ends 1.3 dB lower.
 - Without an encoder, or with a seed other than 0, it starts from the best of 64 random codes.
 - The step size decays linearly to zero, and Adam's second moment decays faster: 300 steps from a random code reach
   the loss of about 550 steps at the constant 0.03.
 - The discriminator, half the cost of a step, is evaluated every 8 steps. At the paper's weight the prior is less than
   a thousandth of the loss.
-
-Tried and rejected: more candidates, and dropping the worse of several starts along the way (successive halving), cost
-as much time as they saved. Early stopping is pointless with a step size that decays to zero.
 """
 
 import torch
 from torch import Tensor
 
-from ..models import Encoder, LatentModel
+from ..models import LatentModel
 from . import losses
 from .kernels import quick
-from .loop import Callback, Objective, SearchState, box, descend
+from .loop import SearchState, search
 
 STEPS = 150
 CONDITIONAL_STEPS = 20  # for a conditional generator, whose proposal is already close
@@ -48,10 +44,7 @@ def fast_search(
     learning_rate: float | None = None,
     proposed: Tensor | None = None,
     anchor: float = ANCHOR,
-    truncation: float = 1,
-    precision: str = "float32",
-    callback: Callback | None = None,
-    **objective,
+    **options,
 ) -> SearchState:
     """Like `loop.search`, but reaches about the same loss in fewer and cheaper steps.
 
@@ -59,6 +52,7 @@ def fast_search(
         learning_rate: constant step size for Adam; None: decays from 0.2 (0.05 from a proposal) to zero.
         proposed: bool (N,), which codes are proposals; None: none.
         anchor: weight of the squared distance from a proposal, added to the objective.
+        options: as for `loop.search`.
 
     The prior loss passed to a callback may be up to 8 steps old; that of the returned state is up to date.
     """
@@ -69,21 +63,8 @@ def fast_search(
     def step_size(step: int) -> float | Tensor:
         return first * (1 - step / steps) if learning_rate is None else learning_rate
 
-    evaluate = Objective(quick(model, precision), pictures, hole, **objective)
-    settings = {"betas": BETAS, "anchor": anchor * proposed, "prior_every": PRIOR_EVERY}
-    return descend(evaluate, z, steps, step_size, box(model, truncation), callback, **settings)
-
-
-@torch.no_grad()
-def propose(encoder: Encoder, pictures: Tensor, hole: Tensor, truncation: float = 1) -> Tensor:
-    """Returns an encoder's proposals: float32 (N, latent_size), clipped to the truncated box.
-
-    Pictures and holes as for `loop.search`.
-    """
-    pairs = zip(pictures.split(1), hole.split(1), strict=True)  # one by one: rounding depends on the batch
-    codes = torch.cat([encoder(*pair).float() for pair in pairs])
-    bound = box(encoder.config, truncation)
-    return codes if bound is None else codes.clamp(-bound, bound)
+    options |= {"betas": BETAS, "anchor": anchor * proposed, "prior_every": PRIOR_EVERY}
+    return search(model, pictures, hole, z, steps=steps, learning_rate=step_size, **options)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models import EncoderConfig, LatentModel
+from ..models import LatentModel
 from . import losses
 from .kernels import quick
 
@@ -18,30 +18,15 @@ LEARNING_RATE = 0.03
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Images G(z) (N, 3, H, W) in [-1, 1], losses (N,), prior loss unweighted, and the gradient of `loss` w.r.t. z."""
-
-    images: Tensor
-    context_loss: Tensor
-    prior_loss: Tensor
-    loss: Tensor
-    gradient: Tensor
-
-
-@dataclass(frozen=True)
 class SearchState:
-    """State of a search after `step` steps; all tensors belong to the same codes.
-
-    z (N, latent_size), images = G(z) (N, 3, H, W) in [-1, 1], context_loss (N,), prior_loss (N,) without its factor
-    lambda, loss (N,) the weighted total.
-    """
+    """State of a search after `step` steps; all tensors belong to the same codes."""
 
     step: int
-    z: Tensor
-    images: Tensor
-    context_loss: Tensor
-    prior_loss: Tensor
-    loss: Tensor
+    z: Tensor  # (N, latent_size)
+    images: Tensor  # G(z), (N, 3, H, W) in [-1, 1]
+    context_loss: Tensor  # (N,)
+    prior_loss: Tensor  # (N,), without its factor lambda
+    loss: Tensor  # (N,), the weighted total
 
 
 Callback = Callable[[int, SearchState], bool | None]
@@ -54,32 +39,33 @@ def search(
     z: Tensor,
     *,
     steps: int = STEPS,
-    learning_rate: float = LEARNING_RATE,
+    learning_rate: float | Callable[[int], float | Tensor] = LEARNING_RATE,
     truncation: float = 1,
     precision: str = "float32",
     callback: Callback | None = None,
-    **objective,
+    prior_weight: float | Tensor = PRIOR_WEIGHT,
+    window: int | str | None = "auto",
+    norm: str = "l1",
+    **schedule,
 ) -> SearchState:
-    """Minimises context loss + lambda * prior loss with Adam, clipping the code to its box after every step.
+    """Minimises context loss + lambda * prior loss with Adam, clipping the code to its box; returns the last state.
 
     Each row is an independent search: several pictures, or several starts of one, can share a batch.
 
     Args:
-        model, pictures, hole: as for `Objective`.
+        model, pictures, hole, prior_weight, window, norm: as for `Objective`.
         z: float32 (N, latent_size), the starting codes.
         steps: number of Adam steps; 0 only evaluates the starting codes.
-        learning_rate: Adam's step size.
+        learning_rate: Adam's step size, constant or a function of the step, see `descend`.
         truncation: as for `box`.
         precision: "float32" or "bfloat16" for the networks' features.
         callback: called as callback(step, state) before the first step and after each one; returning True ends the
             search.
-        objective: `prior_weight`, `window` and `norm` of the `Objective`.
-
-    Returns:
-        The last state.
+        schedule: `betas`, `anchor` and `prior_every` of `descend`.
     """
-    evaluate = Objective(quick(model, precision), pictures, hole, **objective)
-    return descend(evaluate, z, steps, lambda step: learning_rate, box(model, truncation), callback)
+    evaluate = Objective(quick(model, precision), pictures, hole, prior_weight, window, norm)
+    step_size = learning_rate if callable(learning_rate) else lambda step: learning_rate
+    return descend(evaluate, z, steps, step_size, box(model, truncation), callback, **schedule)
 
 
 class Objective:
@@ -98,9 +84,9 @@ class Objective:
         model: LatentModel,
         pictures: Tensor,
         hole: Tensor,
-        prior_weight: float | Tensor = PRIOR_WEIGHT,
-        window: int | str | None = "auto",
-        norm: str = "l1",
+        prior_weight: float | Tensor,
+        window: int | str | None,
+        norm: str,
     ):
         self.model, self.prior_weight, self.norm = model, prior_weight, norm
         self.weights = losses.importance_weights(hole, window)  # (N, 1, H, W)
@@ -108,8 +94,11 @@ class Objective:
         self.pull: Tensor | None = None  # gradient of the weighted prior w.r.t. the images (N, 3, H, W)
 
     @torch.enable_grad()
-    def __call__(self, z: Tensor, fresh: bool = True) -> Evaluation:
-        """Evaluates codes z (N, latent_size); unless `fresh`, reuses the loss and gradient of an image prior."""
+    def __call__(self, z: Tensor, step: int = 0, fresh: bool = True) -> tuple[SearchState, Tensor]:
+        """Returns the state at codes z (N, latent_size) and the gradient of its loss with respect to z.
+
+        Unless `fresh`, reuses the loss and gradient of an image prior.
+        """
         z = z.detach().requires_grad_()
         images = self.model.generate(z)
         context = losses.context_loss(images, self.pictures, self.weights, self.norm)
@@ -118,7 +107,7 @@ class Objective:
         (gradient,) = torch.autograd.grad([context.sum(), images][: 1 + len(pulls)], z, [None, *pulls])
         context = context.detach()
         loss = context + self.prior_weight * self.prior_loss
-        return Evaluation(images.detach(), context, self.prior_loss, loss, gradient + of_code)
+        return SearchState(step, z.detach(), images.detach(), context, self.prior_loss, loss), gradient + of_code
 
     def _judge(self, images: Tensor, z: Tensor) -> Tensor | float:
         """Updates the prior loss and its gradient w.r.t. the images; returns its direct gradient w.r.t. the codes."""
@@ -132,14 +121,11 @@ class Objective:
         return 0.0 if of_code is None else of_code
 
 
-def box(model: LatentModel | EncoderConfig, truncation: float) -> float | None:
+def box(model: LatentModel, truncation: float) -> float | None:
     """Returns the largest absolute value of a code's coordinates in a search; None if the model sets no bound.
 
-    Args:
-        truncation: fraction of the model's bound. 1 is the paper's box; less keeps the search away from its corners,
-            which training rarely sampled.
-
-    Source: after the truncation trick for samples in Brock et al., *Large Scale GAN Training*, ICLR 2019, section 3.1.
+    `truncation` is the fraction of the model's bound: 1 is the paper's box; less keeps the search away from the
+    corners, which training rarely sampled (after Brock et al., *Large Scale GAN Training*, ICLR 2019, section 3.1).
     """
     return model.latent_bound and truncation * model.latent_bound
 
@@ -167,15 +153,13 @@ def descend(
     start, adam = z, Adam(betas)
     for step in range(steps + 1):
         fresh = step == steps or step % prior_every == 0
-        found = evaluate(z, fresh)
-        state = SearchState(step, z, found.images, found.context_loss, found.prior_loss, found.loss)
+        state, gradient = evaluate(z, step, fresh)
         stopped = callback is not None and callback(step, state)
-        if stopped and not fresh:  # make the returned prior loss belong to the returned codes
-            found = evaluate(z)
-            state = SearchState(step, z, found.images, found.context_loss, found.prior_loss, found.loss)
+        if stopped and not fresh:
+            return evaluate(z, step)[0]  # whose prior loss belongs to these codes
         if stopped or step == steps:
             return state
-        z = z - step_size(step) * adam.direction(found.gradient + 2 * anchor * (z - start))
+        z = z - step_size(step) * adam.direction(gradient + 2 * anchor * (z - start))
         if bound is not None:
             z = z.clamp(-bound, bound)
 

@@ -1,4 +1,4 @@
-"""The objective of the latent search: importance weights, context loss and prior loss.
+"""The objective of the latent search: importance weights and context loss. The prior loss is the model's own.
 
 Source: Yeh et al., CVPR 2017, section 3; its first version (2016), section 3.
 """
@@ -6,8 +6,6 @@ Source: Yeh et al., CVPR 2017, section 3; its first version (2016), section 3.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from ..models.base import prior_loss as prior_loss  # re-exported; the models use it too
 
 WINDOW = 7  # pixels, for 64-pixel pictures; the paper's best window (CVPR section 4)
 NORMS = ("l1", "l2")
@@ -23,15 +21,12 @@ def importance_weights(hole: Tensor, window: int | str | None = "auto") -> Tenso
 
     Args:
         hole: bool (N, H, W), True = missing.
-        window: odd side of the neighbourhood in pixels; "auto": as `usual_window`; None: weight 1 for every known
-            pixel, as in the paper's first version.
+        window: odd side of the neighbourhood in pixels, at least 3 (else raises ValueError); "auto": as
+            `usual_window`; None: weight 1 for every known pixel, as in the paper's first version.
 
     Returns:
         float32 (N, 1, H, W) in [0, 1]: zero in the hole, largest at its rim, zero more than `window // 2` pixels
         away from it. Neighbours outside the image are not counted.
-
-    Raises:
-        ValueError: if `window` is not an odd number of at least 3.
     """
     if window is None:
         return (~hole)[:, None].float()

@@ -61,8 +61,10 @@ def refine(
         ModelError: if the model cannot be refined.
     """
     if isinstance(model, CoMod):
-        bound = model.bound(pictures, hole)
-        codes, exact, quick = bound.styles(z), bound.decode, Cast(Generating(bound.decode), precision).generate
+        vector, features = model.bound(pictures, hole).seen
+        codes = torch.stack(model.generator.styles(z, vector), 1)  # (N, sizes, 2 * style_size)
+        exact = lambda styles: model.generator.decode(styles.unbind(1), features)  # noqa: E731
+        quick = Cast(Generating(exact), precision).generate
         learning_rate, anchor = STYLE_LEARNING_RATE, STYLE_ANCHOR
     else:
         first = split(model)

@@ -1,4 +1,4 @@
-"""The event that fills: a scene comes in, and answers go out with the id of that scene.
+"""The events of a fill: a scene comes in, and answers go out with the id of that scene; a fill is stopped or replaced.
 
 The browser shows an answer only while its scene has that id, so a late answer is never shown for another scene. A
 newer request from the same visitor ends this one at its next step.
@@ -142,6 +142,26 @@ def remember(outcome: Outcome) -> None:
         EXAMPLES_FILLED[scene.key] = outcome
         while len(EXAMPLES_FILLED) > KEPT:
             EXAMPLES_FILLED.popitem(last=False)
+
+
+def stop_run(number: str, request: gr.Request) -> None:
+    """The Stop button: ends a visitor's search; what it found so far is its result."""
+    TURNS.stop(request.session_hash, _number(number))
+
+
+def supersede(number: str, request: gr.Request) -> None:
+    """The scene has changed and need not be filled yet: ends the search for the old one, without a result."""
+    TURNS.stop(request.session_hash, _number(number), superseded=True)
+
+
+def leave(request: gr.Request) -> None:
+    """The page was closed: ends the visitor's searches."""
+    TURNS.stop(request.session_hash, superseded=True)
+
+
+def _number(text: str) -> int:
+    """Parses a request's number; anything else becomes 0, which is below all numbers."""
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 16 else 0
 
 
 def first_fill(fields: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:

@@ -15,8 +15,7 @@ from inpainter.images import to_uint8
 
 from ..gpu import ZERO_GPU, on_gpu
 from ..models import model_named
-from .turns import TURNS
-from .visit import StopSwitch, Visit
+from .turns import TURNS, StopSwitch, Visit
 
 PREVIEWS = 40  # a search, however many steps it takes
 

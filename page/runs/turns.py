@@ -1,4 +1,8 @@
-"""Who is let in, and whose turn it is: one search at a time, whoever asks; nobody crowds out the others."""
+"""Who is let in, and whose turn it is: one search at a time, whoever asks; nobody crowds out the others.
+
+A request is a `Visit`. `Turns.visit` lets it in, or refuses it if too many are inside; `Turns.wait` waits until the
+`Line` serves it.
+"""
 
 import itertools
 import math
@@ -7,18 +11,123 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio as gr
 
 from ..memory import give_back
-from .line import Line
-from .visit import StopSwitch, Visit
 
 PER_SESSION, PER_ADDRESS, IN_ALL = 4, 32, 64  # requests that may wait or run at once
 SHORT = 300  # steps times rows of a search that need not give way to others: about three seconds of one core
+PATIENCE = 0.5  # seconds between two looks at the line; a client that has left is noticed at one
+SLICE = 3.0  # seconds that a long search may run while others wait
+LONG_AT_ONCE = 3  # long searches that may be begun and not finished, one an address: each holds 0.1 GB or more
+REMEMBERED = 10_000  # sessions and addresses of which it is known when they last had a turn
+
+
+class StopSwitch:
+    """Tells a search to end, even one in another process: it runs as long as a file is there."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.touch()
+
+    def is_set(self) -> bool:
+        return not self.path.exists()
+
+    def set(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(eq=False)
+class Visit:
+    """One request for a search. Of two numbered ones of a session, the one with the higher number supersedes."""
+
+    session: str | None
+    address: str
+    number: int | None
+    switch: StopSwitch
+    arrived: int
+    superseded: threading.Event = field(default_factory=threading.Event)
+    long: bool = False  # its search takes turns of `SLICE` seconds
+    begun: bool = False
+
+
+class Line:
+    """Those who wait, and the one who is served: of the address, then of the session, that has waited longest."""
+
+    def __init__(self, changed: threading.Condition, clock: Callable[[], float]):
+        self._changed = changed
+        self._clock = clock
+        self._waiting: list[Visit] = []
+        self._running: Visit | None = None
+        self._since = 0.0
+        self._served: Counter[str | None] = Counter()  # when a session or address last had its turn
+        self._turns = itertools.count(1)
+
+    def wait(self, visit: Visit) -> Iterator[int]:
+        """Yields how many are ahead, every now and then, until it is a visit's turn or it is superseded."""
+        with self._changed:
+            self._waiting.append(visit)
+        while True:
+            with self._changed:
+                if visit.superseded.is_set() or self._begin(visit):
+                    return
+                ahead = len(self._waiting) - 1 + (self._running is not None)
+                self._changed.wait(PATIENCE)
+            yield ahead
+
+    @contextmanager
+    def turn(self, visit: Visit) -> Iterator[bool]:
+        """A turn for the block, which is told whether to use it: not if the visit was superseded meanwhile."""
+        try:
+            for _ in self.wait(visit):
+                pass
+            yield not visit.superseded.is_set()
+        finally:
+            self.leave(visit)
+
+    def give_way(self, visit: Visit) -> None:
+        """Lets the others have their turns if a long search has run for a while; returns at its own, or to be ended."""
+        with self._changed:
+            used_up = visit.long and self._running is visit and self._clock() - self._since >= SLICE
+            if not used_up or not self._waiting:
+                return
+            self._running = None
+            self._waiting.append(visit)
+            self._changed.notify_all()
+            while not visit.switch.is_set() and not self._begin(visit):
+                self._changed.wait(PATIENCE)
+
+    def leave(self, visit: Visit) -> None:
+        """Ends a visit's turn, or its wait for one."""
+        with self._changed:
+            if visit in self._waiting:
+                self._waiting.remove(visit)
+            if self._running is visit:
+                self._running = None
+            self._changed.notify_all()
+
+    def _begin(self, visit: Visit) -> bool:
+        if self._running is not None or self._next() is not visit:
+            return False
+        self._waiting.remove(visit)
+        self._running, self._since, visit.begun = visit, self._clock(), True
+        if len(self._served) > REMEMBERED:
+            self._served.clear()
+        self._served[visit.address] = self._served[visit.session] = next(self._turns)
+        return True
+
+    def _next(self) -> Visit | None:
+        """The request of whoever has waited longest for a turn."""
+        held = [visit.address for visit in self._waiting if visit.long and visit.begun]
+        may_begin = len(held) < LONG_AT_ONCE
+        ready = [v for v in self._waiting if not v.long or v.begun or (may_begin and v.address not in held)]
+        return min(ready, key=lambda v: (self._served[v.address], self._served[v.session], v.arrived), default=None)
 
 
 class Turns:
@@ -102,23 +211,3 @@ def address_of(request: gr.Request) -> str:
     """A client's address; behind the proxy of a Space, the one that the proxy saw."""
     forwarded = request.headers.get("x-forwarded-for", "") if "SPACE_ID" in os.environ else ""
     return forwarded.split(",")[-1].strip() or (request.client.host if request.client else "")
-
-
-def stop_run(number: str, request: gr.Request) -> None:
-    """Stop was pressed: what was found so far is the result."""
-    TURNS.stop(request.session_hash, _number(number))
-
-
-def supersede(number: str, request: gr.Request) -> None:
-    """The scene has changed, and the new one is not to be filled yet: whatever runs is for nothing."""
-    TURNS.stop(request.session_hash, _number(number), superseded=True)
-
-
-def leave(request: gr.Request) -> None:
-    """The page was closed."""
-    TURNS.stop(request.session_hash, superseded=True)
-
-
-def _number(text: str) -> int:
-    """A request's number; 0, which is below all, for what is none."""
-    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 16 else 0

@@ -21,7 +21,7 @@ from inpainter import Inpainter, ModelError
 from inpainter import hub as models
 from inpainter.models import DCGAN, DCGANConfig, Encoder, EncoderConfig
 from inpainter.models.base import PretrainedModel
-from inpainter.models.dcgan import MAX_CHANNELS
+from inpainter.models.configs import MAX_CHANNELS
 
 resource = pytest.importorskip("resource")  # POSIX: the bound on memory
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from inpainter import Inpainter, ModelError, masks
 from inpainter.models import DCGAN, DCGANConfig
-from inpainter.models.comod import continued
+from inpainter.models.comod_networks import continued
 
 
 @pytest.fixture

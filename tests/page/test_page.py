@@ -578,6 +578,18 @@ def test_nothing_is_inaccessible_or_wider_than_the_window(page, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_the_tools_stand_on_one_line_of_a_small_laptop_and_within_the_stage_everywhere(page):
+    inside = "() => [...document.querySelectorAll('#stage .tools > *')].map(tool => tool.getBoundingClientRect())"
+    for width in (1280, 1024, 390):
+        page.set_viewport_size({"width": width, "height": 1000})
+        stage, tools = page.locator("#stage").bounding_box(), page.evaluate(inside)
+        left, right = stage["x"] - 1, stage["x"] + stage["width"] + 1
+        assert all(left <= tool["left"] and tool["right"] <= right for tool in tools)
+        middles = {round(tool["top"] + tool["height"] / 2) for tool in tools}
+        assert len(middles) == (1 if width == 1280 else 2)
+    page.set_viewport_size(SIZE)
+
+
 def test_on_a_phone_the_first_screen_can_be_drawn_on_and_shows_the_result(page):
     page.set_viewport_size({"width": 390, "height": 844})
     box = page.locator("#canvas").bounding_box()

@@ -33,10 +33,9 @@ from inpainter.blending import Square
 from page import errors, gpu, mailboxes, memory, models, pixels, storage
 from page.editor import presets, stage
 from page.photo import deliver, framing, store
-from page.runs import fill, line, scene, search, turns
+from page.runs import fill, scene, search, turns
 from page.runs.outcome import Outcome
 from page.runs.scene import Asked, Scene
-from page.runs.visit import StopSwitch
 from page.settings import Choice
 from page.tabs import details, methods, parts, snippets
 
@@ -165,9 +164,9 @@ def test_a_superseded_fill_of_somebody_else_goes_on(tiny_offer):
 def test_stop_keeps_what_was_found_and_spares_what_was_asked_for_later(tiny_offer):
     run = fill.fill(described(3, steps=1500, mode="paper"), visitor())
     next(run)
-    turns.stop_run("3", visitor())
+    fill.stop_run("3", visitor())
     next(run)
-    turns.stop_run("4", visitor())
+    fill.stop_run("4", visitor())
     told = [json.loads(item[0]) for item in run]
     assert told[-1]["state"] == "done" and "stopped after" in told[-1]["text"]
 
@@ -241,7 +240,7 @@ def served(*asked: tuple[str, str, int]) -> dict[str, list[int]]:
 
     def fill_one(session: str, address: str, seconds: int) -> None:
         with line_.visit(visitor(session, address)) as visit:
-            for _ in line_.wait(visit, math.inf if seconds > line.SLICE else 1):
+            for _ in line_.wait(visit, math.inf if seconds > turns.SLICE else 1):
                 pass
             all_there.wait()
             for _ in range(seconds):
@@ -310,13 +309,13 @@ def test_a_client_that_leaves_gives_up_its_place(tiny_offer):
     run = fill.fill(described(1, steps=1500, mode="paper"), visitor("leaver"))
     next(run)
     next(run)
-    turns.leave(visitor("leaver"))
+    fill.leave(visitor("leaver"))
     assert [item[0] for item in run] == [gr.skip()]
     assert not turns.TURNS._visits and turns.TURNS.searches._running is None
 
 
 def test_a_switch_is_seen_by_another_process(tmp_path):
-    switch = StopSwitch(tmp_path / "switch")
+    switch = turns.StopSwitch(tmp_path / "switch")
     copy = pickle.loads(pickle.dumps(switch))
     assert not copy.is_set()
     switch.set()

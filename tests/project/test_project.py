@@ -121,6 +121,27 @@ def test_imports_point_one_way(package):
             assert not {name.split(".")[0] for name in names} & FORBIDDEN[package], path
 
 
+WALKS = {"`model(image, hole)`": (8, 900), "`python -m train gan`": (7, None), "A click on Run": (6, None)}
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_walks_through_the_code_are_short_and_as_long_as_the_guide_says(walk):
+    guide = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    title, said, steps = re.search(rf"^### ({re.escape(walk)}): (.+)\n((?:.*\n)+?)(?=^#)", guide, re.MULTILINE).groups()
+    files = re.findall(r"^\d+\. `([\w./]+)`", steps, re.MULTILINE)
+    lines = sum(len((ROOT / file).read_text(encoding="utf-8").splitlines()) for file in files)
+    most_files, most_lines = WALKS[walk]
+    assert len(set(files)) == len(files) <= most_files
+    assert most_lines is None or lines <= most_lines
+    assert said == f"{len(files)} files" + (f", {lines} lines" if most_lines else ""), (title, lines)
+
+
+def test_no_file_is_longer_than_300_lines():
+    code = [path for folder in ("inpainter", "train", "page", "benchmarks") for path in (ROOT / folder).rglob("*")]
+    code = [ROOT / "app.py", *(path for path in code if path.suffix in (".py", ".js", ".css"))]
+    assert not [path for path in code if len(path.read_text(encoding="utf-8").splitlines()) > 300]
+
+
 @pytest.mark.parametrize(
     ("document", "columns"), [("README.md", list(COLUMNS)), ("docs/results.md", list(COLUMNS)[:3])]
 )

@@ -61,7 +61,17 @@ METHODS = (*SEARCHES, "no-blend", REFINED, *OF_STARTS, *baselines.BASELINES)
 
 # Parts of the library that cannot change the result of a search, or of a baseline.
 NOT_OF_SEARCHES = ("__main__.py", "hub", "batch", "baselines")
-NOT_OF_BASELINES = ("__main__.py", "hub", "batch", "search", "pipeline.py", "results.py", "settings.py")
+NOT_OF_BASELINES = (
+    "__main__.py",
+    "hub",
+    "batch",
+    "search",
+    "pipeline.py",
+    "pretrained.py",
+    "results.py",
+    "settings.py",
+    "checks.py",
+)
 
 Advance = Callable[[int], None]
 Distance = Callable[[NDArray[np.uint8]], NDArray[np.float64]]  # of filled pictures from the intact ones: (N,)

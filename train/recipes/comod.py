@@ -24,7 +24,7 @@ from torch import Tensor
 
 from inpainter import hub, masks, metrics
 from inpainter.models import CoMod, CoModConfig, ModelError
-from inpainter.models.comod import damaged
+from inpainter.models.comod_networks import damaged
 
 from ..data import holes
 from ..looks import sheets

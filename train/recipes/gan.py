@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpainter.models import DCGAN, DCGANConfig
-from inpainter.models.dcgan import D_NORMS
+from inpainter.models.configs import D_NORMS
 
 from ..data.augment import CHANGES, diff_augment
 from ..loop import options, run

@@ -1,0 +1,132 @@
+"""The networks of a CoMod: encoder, mapping network, modulated decoder and discriminator.
+
+Source: Zhao et al., *Large Scale Image Completion via Co-Modulated Generative Adversarial Networks*, ICLR 2021.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .configs import CoModConfig
+from .layers import GAIN, Conv, Linear, ModulatedConv, ModulatedUp, ToColour, leaky
+
+MAPPING_RATE = 0.01  # learning-rate multiplier of the mapping network, as in StyleGAN
+
+
+def damaged(pictures: Tensor, hole: Tensor, hide: bool = True) -> Tensor:
+    """Builds the networks' input (N, 4, H, W): pictures (N, 3, H, W), `continued` if `hide`, and their holes."""
+    shown = continued(pictures, hole) if hide else pictures
+    return torch.cat([shown, hole[:, None].to(shown.dtype) - 0.5], 1).contiguous(memory_format=torch.channels_last)
+
+
+def continued(pictures: Tensor, hole: Tensor) -> Tensor:
+    """Fills the holes of pictures (N, 3, H, W) with colours that continue the known pixels; grey if none is known.
+
+    Averages the known colours at every size down to one pixel; a pixel without any takes its colour from the next
+    smaller size. Without this, scattered known pixels would reach the encoder's coarser levels as grey.
+
+    Source: the pull-push algorithm of Gortler et al., *The Lumigraph*, SIGGRAPH 1996.
+    """
+    known = (~hole)[:, None].to(pictures.dtype)
+    levels = [(pictures.masked_fill(hole[:, None], 0), known)]  # sums of colours and of weights, up to a factor
+    while levels[-1][1].shape[-1] > 1:
+        levels.append(tuple(F.avg_pool2d(values, 2) for values in levels[-1]))
+    smooth = pictures.new_zeros(())
+    for colour, weight in levels[::-1]:
+        smooth = F.interpolate(smooth, scale_factor=2, mode="bilinear") if smooth.ndim else smooth
+        smooth = torch.where(weight > 0, colour / weight.clamp(min=1e-6), smooth)
+    return smooth
+
+
+class Generator(nn.Module):
+    """Encoder, mapping network and modulated decoder."""
+
+    def __init__(self, config: CoModConfig):
+        super().__init__()
+        seen, made = config.encoder_channels, config.decoder_channels[::-1]  # downwards; from 4x4 up
+        style = 2 * config.style_size
+        self.encoder = Pyramid(seen)
+        self.vector = Linear(seen[-1] * 4 * 4, config.style_size)
+        self.mapping = nn.ModuleList(
+            [Linear(wide, config.style_size, rate=MAPPING_RATE) for wide in (config.latent_size, config.style_size)]
+        )
+        self.first = ModulatedConv(seen[-1], made[0], style)
+        self.up = nn.ModuleList([ModulatedUp(wide, narrow, style) for wide, narrow in pairwise(made)])
+        self.skip = nn.ModuleList([Conv(a, b, 1) for a, b in zip(seen[-2::-1], made[1:], strict=True)])
+        self.second = nn.ModuleList([ModulatedConv(c, c, style) for c in made[1:]])
+        self.colour = nn.ModuleList([ToColour(c, style) for c in made])
+        self.layout = Linear(style, made[0] * 4 * 4)
+        nn.init.zeros_(self.layout.weight)  # without effect until trained
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """Maps damaged pictures (N, 4, H, W) and codes (N, latent_size) to images float32 (N, 3, H, W)."""
+        return self.fill(z, *self.look(x))
+
+    def look(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Encodes damaged pictures (N, 4, H, W): a vector (N, style_size), and features from 4x4 up."""
+        features = self.encoder(x)[::-1]
+        return leaky(self.vector(features[0].float().flatten(1))) * GAIN, features
+
+    def style(self, z: Tensor) -> Tensor:
+        """Maps codes (N, latent_size) to their half of the style (N, style_size)."""
+        w = z * math.sqrt(3)  # scale to unit standard deviation
+        for layer in self.mapping:
+            w = leaky(layer(w)) * GAIN
+        return w
+
+    def styles(self, z: Tensor, vector: Tensor) -> list[Tensor]:
+        """Maps codes and the vector of `look` to one style (N, 2 * style_size) per size."""
+        return [torch.cat([self.style(z), vector], 1)] * len(self.colour)
+
+    def fill(self, z: Tensor, vector: Tensor, features: list[Tensor]) -> Tensor:
+        """Maps codes and the output of `look` to images float32 (N, 3, H, W)."""
+        return self.decode(self.styles(z, vector), features)
+
+    def decode(self, styles: list[Tensor], features: list[Tensor]) -> Tensor:
+        """Maps one style (N, 2 * style_size) and features per size, from 4x4 up, to images float32 (N, 3, H, W)."""
+        layout = self.layout(styles[0]).unflatten(1, (-1, 4, 4))  # lets what is seen on one side affect the other
+        x = leaky(self.first(features[0], styles[0]) + layout) * GAIN
+        image = self.colour[0](x, styles[0]).float()  # (N, 3, 4, 4)
+        layers = zip(self.up, self.skip, self.second, self.colour[1:], styles[1:], features[1:], strict=True)
+        for up, skip, second, colour, w, seen in layers:
+            x = leaky(up(x, w) + skip(seen)) * GAIN
+            x = leaky(second(x, w)) * GAIN
+            image = F.interpolate(image, scale_factor=2, mode="bilinear") + colour(x, w).float()
+        return image
+
+
+class Discriminator(nn.Module):
+    """Judges composed pictures together with their holes. It has no batch norm, so rows are independent."""
+
+    def __init__(self, config: CoModConfig):
+        super().__init__()
+        channels = config.discriminator_channels
+        self.pyramid = Pyramid(channels)
+        self.last = Conv(channels[-1], channels[-1], 3, gain=GAIN)
+        self.hidden = Linear(channels[-1] * 4 * 4, channels[-1])
+        self.logit = Linear(channels[-1], 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Maps pictures and holes (N, 4, H, W) to logits float32 (N,) and the features (N, C, H, W) of each size."""
+        features = self.pyramid(x)
+        x = leaky(self.last(features[-1])).float()
+        return self.logit(leaky(self.hidden(x.flatten(1))) * GAIN).squeeze(1), features
+
+
+class Pyramid(nn.Module):
+    """Features at each size down to 4x4: strided convolutions that also take the downscaled picture at each size."""
+
+    def __init__(self, channels: tuple[int, ...]):
+        super().__init__()
+        self.look = nn.ModuleList([Conv(4, width, 3) for width in channels])
+        self.down = nn.ModuleList([Conv(wide, narrow, 4, stride=2, gain=GAIN) for wide, narrow in pairwise(channels)])
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        features = [leaky(self.look[0](x))]
+        for look, down in zip(self.look[1:], self.down, strict=True):
+            x = F.avg_pool2d(x, 2)
+            features.append(leaky(look(x) + down(features[-1])))
+        return features
