@@ -1,6 +1,8 @@
 """A visitor of the page as the server sees one: an address, a session, and its connections."""
 
+import contextlib
 import json
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -89,7 +91,13 @@ class Visitor:
         with self.http.stream("GET", f"/gradio_api/heartbeat/{self.session}") as heart:
             listener = threading.Thread(target=_drain, args=(heart,), daemon=True)
             listener.start()
-            yield
+            try:
+                yield
+            finally:
+                # A socket that is closed while another thread reads from it stays open until that thread has read.
+                with contextlib.suppress(OSError):  # the page has closed it
+                    heart.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+                listener.join()
 
 
 def _drain(stream: httpx.Response) -> None:
