@@ -14,8 +14,33 @@ SLOPE = 0.2  # of the leaky ReLUs
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # factor that preserves the variance through a leaky ReLU
 
 
-class Linear(nn.Module):
-    """A linear layer with an equalised learning rate (Karras et al., *Progressive Growing of GANs*, ICLR 2018)."""
+class Equalised(nn.Module):
+    """Base class of layers with an equalised learning rate: what they use is their weight times `scale`.
+
+    Source: Karras et al., *Progressive Growing of GANs*, ICLR 2018.
+    """
+
+    weight: nn.Parameter
+    scale: float
+
+    def prepared(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """Returns `prepare(dtype)`, once for every value of a weight that is not trained: a search has many steps."""
+        weight = self.weight
+        if weight.requires_grad or weight.is_meta or weight.is_inference() or torch.compiler.is_compiling():
+            return self.prepare(dtype)
+        kept = self.__dict__.get("_kept")
+        # The kept alias of the weight counts its changes, and keeps its memory from being given to another.
+        if not kept or kept[0].data_ptr() != weight.data_ptr() or kept[1:3] != (weight._version, dtype):
+            kept = self.__dict__["_kept"] = (weight.detach(), weight._version, dtype, self.prepare(dtype))
+        return kept[3]
+
+    def prepare(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """Returns what the layer computes of its weight alone."""
+        return ((self.weight * self.scale).to(dtype),)
+
+
+class Linear(Equalised):
+    """A linear layer."""
 
     def __init__(self, wide: int, narrow: int, bias: float = 0.0, rate: float = 1.0):
         super().__init__()
@@ -24,11 +49,12 @@ class Linear(nn.Module):
         self.scale, self.rate = rate / math.sqrt(wide), rate
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.scale, self.bias * self.rate)
+        (weight,) = self.prepared(self.weight.dtype)
+        return F.linear(x, weight, self.bias * self.rate)
 
 
-class Conv(nn.Module):
-    """A convolution with an equalised learning rate. `gain` multiplies the standard deviation of its output."""
+class Conv(Equalised):
+    """A convolution. `gain` multiplies the standard deviation of its output."""
 
     def __init__(self, wide: int, narrow: int, side: int, stride: int = 1, gain: float = 1.0):
         super().__init__()
@@ -37,11 +63,11 @@ class Conv(nn.Module):
         self.scale, self.stride, self.padding = gain / math.sqrt(wide * side * side), stride, (side - 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = (self.weight * self.scale).to(x.dtype), self.bias.to(x.dtype)
-        return F.conv2d(x, weight, bias, self.stride, self.padding)
+        (weight,) = self.prepared(x.dtype)
+        return F.conv2d(x, weight, self.bias.to(x.dtype), self.stride, self.padding)
 
 
-class Modulated(nn.Module):
+class Modulated(Equalised):
     """Base class of modulated convolutions.
 
     Modulates the input and demodulates the output. This is equivalent to modulating the weights, but needs only one
@@ -62,10 +88,13 @@ class ModulatedConv(Modulated):
     def __init__(self, wide: int, narrow: int, style: int):
         super().__init__((narrow, wide, 3, 3), wide, narrow, style, taps=9)
 
+    def prepare(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        weight = self.weight * self.scale
+        return weight.to(dtype), weight.square().sum((2, 3)).t()  # power (wide, narrow)
+
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        s, weight = self.affine(style), self.weight * self.scale
-        power = weight.square().sum((2, 3)).t()  # (wide, narrow)
-        x = F.conv2d(scaled(x, s), weight.to(x.dtype), padding=1)
+        s, (weight, power) = self.affine(style), self.prepared(x.dtype)
+        x = F.conv2d(scaled(x, s), weight, padding=1)
         return demodulated(x, s, power, self.bias)
 
 
@@ -75,10 +104,13 @@ class ModulatedUp(Modulated):
     def __init__(self, wide: int, narrow: int, style: int):
         super().__init__((wide, narrow, 4, 4), wide, narrow, style, taps=4)
 
+    def prepare(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        weight = self.weight * self.scale
+        return weight.to(dtype), weight.square().sum((2, 3)) / 4  # power; an output pixel sees a quarter of the taps
+
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        s, weight = self.affine(style), self.weight * self.scale
-        power = weight.square().sum((2, 3)) / 4  # (wide, narrow); each output pixel sees a quarter of the taps
-        x = F.conv_transpose2d(scaled(x, s), weight.to(x.dtype), stride=2, padding=1)
+        s, (weight, power) = self.affine(style), self.prepared(x.dtype)
+        x = F.conv_transpose2d(scaled(x, s), weight, stride=2, padding=1)
         return demodulated(blurred(x), s, power, self.bias)
 
 
@@ -89,7 +121,7 @@ class ToColour(Modulated):
         super().__init__((3, wide, 1, 1), wide, 3, style, taps=1)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        weight = (self.weight * self.scale).to(x.dtype)
+        (weight,) = self.prepared(x.dtype)
         return F.conv2d(scaled(x, self.affine(style)), weight, self.bias.to(x.dtype))
 
 

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from inpainter import Inpainter, ModelError, masks
 from inpainter.models import DCGAN, DCGANConfig
 from inpainter.models.comod_networks import continued
+from inpainter.models.layers import ModulatedUp
 
 
 @pytest.fixture
@@ -180,3 +181,33 @@ def test_holes_continue_the_known_colours_and_scattered_pixels_give_a_picture():
     for missing in (hole, torch.from_numpy(masks.half(32))[None]):
         assert torch.allclose(continued(flat, missing), flat)
     assert (continued(flat, torch.ones_like(hole)) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer, new: layer.load_state_dict({"weight": new}, strict=False),
+        lambda layer, new: layer.load_state_dict({"weight": new}, strict=False, assign=True),
+        lambda layer, new: layer.weight.mul_(0).add_(new),
+        lambda layer, new: setattr(layer.weight, "data", new),
+    ],
+    ids=["loaded", "assigned", "in place", "data"],
+)
+@torch.no_grad()
+def test_what_a_layer_keeps_of_its_weight_follows_the_weight(change):
+    layer, other = (ModulatedUp(8, 4, style=6).requires_grad_(False) for _ in range(2))
+    other.affine.load_state_dict(layer.affine.state_dict())
+    x, style = torch.randn(2, 8, 4, 4), torch.randn(2, 6)
+    before = layer(x, style)
+    assert layer.prepared(x.dtype)[0] is layer.prepared(x.dtype)[0]  # kept
+    change(layer, other.weight.clone())
+    assert torch.equal(layer(x, style), other(x, style))
+    assert not torch.equal(before, other(x, style))
+    assert "_kept" not in layer.state_dict()
+
+
+def test_a_layer_in_training_keeps_nothing():
+    layer = ModulatedUp(8, 4, style=6)
+    layer(torch.randn(2, 8, 4, 4), torch.randn(2, 6)).sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.prepared(torch.float32)[0] is not layer.prepared(torch.float32)[0]
