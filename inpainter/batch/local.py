@@ -126,7 +126,7 @@ def _replace(worker: Worker, work: Work, number: int, deaths: Counter[str]) -> W
     if worker.process.exitcode == UNGUARDED:
         raise EngineError(
             "the engine local starts processes that import your script, so the script must call `fill` below "
-            "`if __name__ == \"__main__\":`."
+            '`if __name__ == "__main__":`.'
         )
     deaths[culprit] += 1
     if worker.position < 0 and deaths[culprit] > DEATHS:

@@ -1,7 +1,7 @@
 """DiffAugment: differentiable random augmentation of the real and generated images that D sees.
 
-With few pictures, D memorises them; augmentation delays this. Real and generated images are both augmented, in the steps
-of D and of G, so the augmentation does not show up in G's images.
+With few pictures, D memorises them; augmentation delays this. Real and generated images are both augmented, in the
+steps of D and of G, so the augmentation does not show up in G's images.
 
 Source: Zhao et al., *Differentiable Augmentation for Data-Efficient GAN Training*, NeurIPS 2020.
 """

@@ -2,8 +2,8 @@
 
 Shards are tars in WebDataset's layout, at any place that fsspec supports, or Parquet files and Hub data sets, streamed
 by the package `datasets`. (It also streams tars, but as of version 5.2 not from S3.) Each process reads its own shards,
-in a new random order in every pass. It reads one block of pictures ahead while it returns batches from another, shuffled
-one, so only two blocks are in memory.
+in a new random order in every pass. It reads one block of pictures ahead while it returns batches from another,
+shuffled one, so only two blocks are in memory.
 
 All orders follow from the seed, and a checkpoint records the position of every process. A resumed run therefore sees
 the same pictures as one that was never stopped.
