@@ -1,12 +1,13 @@
-"""Filling many pictures, on one machine or many: `python -m inpainter batch photos/ -o filled/ --mask masks/`.
+"""Fills many pictures, on one machine or many: `python -m inpainter batch photos/ -o filled/ --mask masks/`.
 
-run        from listing the pictures to the summary; reads as the outline
-sources    folders, zips and Parquet, local or behind a URL (storage)
-holes      what is missing in each
-filling    one picture, from its file to the filled one's (pictures: formats)
-outputs    files or Parquet, and what is finished (manifest: of which run)
+run        the outline: lists the pictures, starts an engine, returns the summary
+sources    reads pictures from folders, zips and Parquet, local or at a URL (storage)
+holes      finds the mask of each picture
+filling    fills one picture, from file to file (pictures: formats)
+outputs    writes files or Parquet, and lists what is finished (manifest: checks that it belongs to this run)
+work       cuts the list into parts: what an engine reads, fills and writes at a time
 local      the engine for one machine: a pool of processes
-cluster    the engine for many: Ray Data
+cluster    the engine for many machines: Ray Data
 """
 
 from .filling import seed_of

@@ -1,4 +1,4 @@
-"""The command line of many pictures: `python -m inpainter batch photos/ -o filled/ --mask masks/`."""
+"""The command line for many pictures: `python -m inpainter batch photos/ -o filled/ --mask masks/`."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ from .work import PART
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m inpainter batch",
-        description="Fills many pictures, on one machine or many. Run again, it goes on where it stopped.",
+        description="Fills many pictures, on one machine or many. Run the same command again to resume.",
         argument_default=argparse.SUPPRESS,
     )
     p.add_argument("input", help="folder, glob, zip or Parquet; local, or a URL such as s3://bucket/photos")
@@ -25,44 +25,44 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--mask",
         required=True,
-        help=f"what is missing: {', '.join(masks.NAMES)}; a mask file for all; a folder of masks with the pictures' "
-        "names; or column:NAME of Parquet",
+        help=f"{', '.join(masks.NAMES)}; a mask file for all pictures; a folder of masks named like the pictures; "
+        "or column:NAME of Parquet",
     )
-    p.add_argument("--mask-seed", type=int, help="of pattern and random masks (default 0)")
+    p.add_argument("--mask-seed", type=int, help="seed of pattern and random masks (default 0)")
     p.add_argument("--model", help="bundled model, folder or Hub id (default dcgan-celeba)")
     p.add_argument("--revision", help="branch, tag or commit of a Hub model")
     p.add_argument("--engine", choices=ENGINES, help="local: processes on this machine; ray (default local)")
-    p.add_argument("--address", help="of a Ray cluster: ray://host:10001, host:6379 or auto (default: start one here)")
-    p.add_argument("--workers", type=int, help="models at work (default one a core, or a GPU)")
+    p.add_argument("--address", help="Ray cluster: ray://host:10001, host:6379 or auto (default: start one here)")
+    p.add_argument("--workers", type=int, help="copies of the model (default one per core, or per GPU)")
     p.add_argument("--find-faces", action="store_true", help="frame the largest face of each picture")
-    p.add_argument("--format", choices=FORMATS, help="of the pictures written (default lossless)")
-    p.add_argument("--write", dest="kind", choices=KINDS, help="picture files or Parquet (default: as the input)")
-    p.add_argument("--image-column", help="of Parquet (default image)")
-    p.add_argument("--key-column", dest="key_columns", action="append", help="of Parquet; may be given several times")
-    p.add_argument("--part-size", type=int, help=f"pictures that are written together (default {PART})")
+    p.add_argument("--format", choices=FORMATS, help="format of the filled pictures (default lossless)")
+    p.add_argument("--write", dest="kind", choices=KINDS, help="picture files or Parquet (default: like the input)")
+    p.add_argument("--image-column", help="Parquet column with the pictures (default image)")
+    p.add_argument("--key-column", dest="key_columns", action="append", help="Parquet column of the key; repeatable")
+    p.add_argument("--part-size", type=int, help=f"pictures written together (default {PART})")
     p.add_argument("--device", help="auto, cpu, cuda, ... (default auto)")
     p.add_argument(
         "--seed",
         type=_seed,
         metavar="N|key",
-        help="of every picture, or `key`: each has its own, from its key (default 0: start from what the model or its "
-        "encoder proposes for the picture, where it can)",
+        help="seed of every picture, or `key` to derive each picture's from its key (default 0: start from the "
+        "proposal of the model or its encoder, if there is one)",
     )
     p.add_argument("--mode", choices=MODES, help="(default fast)")
     p.add_argument("--steps", type=int, help="search steps")
     p.add_argument("--prior-weight", type=float, help="lambda; 0 = off")
     p.add_argument("--blend", choices=("poisson", "overlay"), help="(default poisson)")
-    p.add_argument("--starts", type=int, help="codes to start from; the best is kept")
-    p.add_argument("--truncation", type=float, help="share of the box of codes that is searched")
-    p.add_argument("--refine", type=int, metavar="N", help="steps that then fit G to each picture")
-    p.add_argument("--precision", choices=PRECISIONS, help="of the search (default auto)")
+    p.add_argument("--starts", type=int, help="starting codes per picture; the best result is kept")
+    p.add_argument("--truncation", type=float, help="fraction of the latent box to search")
+    p.add_argument("--refine", type=int, metavar="N", help="refinement steps after the search")
+    p.add_argument("--precision", choices=PRECISIONS, help="precision of the search (default auto)")
     p.add_argument("--both-ways", action="store_true", help="average with the result for the mirrored picture")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0; 1 when some pictures failed; 2 when the run could not begin or go on."""
+    """Returns 0; 1 if some pictures failed; 2 if the run could not start or continue."""
     arguments = vars(parser().parse_args(argv))
     quiet = arguments.pop("quiet", False)
     with tqdm(unit="picture", disable=quiet or None, smoothing=0.05) as bar:
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         except (ValueError, TypeError, OSError, EngineError) as error:
             return _complain(error)
         except KeyboardInterrupt:
-            return _complain("stopped; what is finished is kept, and the same command goes on from there")
+            return _complain("stopped; finished pictures are kept, and the same command resumes")
     for key, why in summary.errors:
         print(f"failed: {key}: {why}", file=sys.stderr)
     if summary.failed > len(summary.errors):

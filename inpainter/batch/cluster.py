@@ -1,4 +1,4 @@
-"""The engine for many machines: a Ray Data pipeline, read → fill → write. Ray places, paces and restarts."""
+"""The engine for many machines: a Ray Data pipeline, read → fill → write. Ray handles placement and restarts."""
 
 import logging
 import os
@@ -14,21 +14,22 @@ from .local import EngineError, default_workers
 from .sources import SCALE_EXTRA, Raw
 from .work import DEATHS, Advance, Done, Part, Work, refused
 
-FILLING = 0.45  # of a core, by Ray's books, so that cores that are left can take over those of a machine that died
-WAITING = 0.05  # of a core, for reading and writing
-ANSWER = 5  # seconds in which a cluster must answer
+# Cores reserved per actor. It keeps one busy, but this way the actors of a dead machine fit on the remaining ones.
+FILLING = 0.45
+WAITING = 0.05  # cores reserved for reading or writing
+ANSWER = 5  # seconds that a cluster has to answer
 
-Batch = dict[str, Any]  # one row: what a part is at this stage, pickled, so that it stays together
+Batch = dict[str, Any]  # one row: a part at some stage, pickled so that Ray does not split it
 
 
 class Attempts:
-    """An actor that outlives those that fill: knows what they had begun and not ended when they died."""
+    """An actor that counts attempts. It outlives the filling actors, so it knows what killed them."""
 
     def __init__(self, most: int):
         self.most, self.begun = most, Counter[str]()
 
     def begin(self, what: str) -> bool:
-        """Whether it may be tried, or was tried often enough."""
+        """Counts an attempt and returns whether it may be made."""
         self.begun[what] += 1
         return self.begun[what] <= self.most
 
@@ -37,7 +38,7 @@ class Attempts:
 
 
 class FillPart:
-    """The actor that holds the model and fills one part at a time. Ray restarts it for ever, so it counts itself."""
+    """The actor that holds the model and fills parts. Ray restarts it without limit, so it counts its own starts."""
 
     def __init__(self, job: Job, attempts: Any):
         import ray
@@ -60,16 +61,16 @@ class FillPart:
 
 
 def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | None, advance: Advance) -> None:
-    """Does all parts on a Ray cluster.
+    """Fills all parts on a Ray cluster.
 
     Args:
-        workers: actors that hold the model; None: one a core of the cluster, or one a GPU.
-        address: "host:port" or "auto" from a machine of the cluster, "ray://host:port" from elsewhere; None: a
-            cluster of this machine alone is started, and ended with the run.
-        advance: called with what was done, part by part.
+        workers: number of actors with the model; None: one per core of the cluster, or one per GPU.
+        address: "host:port" or "auto" on a machine of the cluster, "ray://host:port" elsewhere; None: start a cluster
+            on this machine for the run.
+        advance: called with the result of each finished part.
 
     Raises:
-        EngineError: when Ray is not installed, no cluster answers, or the run cannot go on.
+        EngineError: if Ray is not installed, no cluster answers, or the run cannot continue.
     """
     ray = connect(address, workers or default_workers(work.job.device))
     begin = stream if address is None or not address.startswith("ray://") else through_client
@@ -84,7 +85,7 @@ def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | N
 
 
 def connect(address: str | None, cores: int):
-    """Ray, connected to a cluster; raises `EngineError`."""
+    """Returns the module `ray`, connected to a cluster; raises `EngineError`."""
     try:
         import ray
         import ray.data
@@ -109,7 +110,7 @@ def connect(address: str | None, cores: int):
 
 
 def stream(ray, work: Work, parts: list[Part], workers: int | None) -> Iterator[Done]:
-    """Yields what was done, part by part, as it is."""
+    """Runs the pipeline and yields the result of each part when it is finished."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.issue_detectors_config.high_memory_detector_config.detection_time_interval_s = -1  # it only warns
@@ -130,7 +131,7 @@ def stream(ray, work: Work, parts: list[Part], workers: int | None) -> Iterator[
     )
     rows = rows.map_batches(lambda batch: _through(batch, work.write), **waiting)
     for row in rows.iter_rows():
-        yield pickle.loads(row["part"])  # of our own making, in this run
+        yield pickle.loads(row["part"])  # made by this run
 
 
 class Driver:
@@ -146,7 +147,7 @@ class Driver:
 
 
 def through_client(ray, work: Work, parts: list[Part], workers: int | None) -> Iterator[Done]:
-    """As `stream`, for Ray's client, which Ray Data supports only in part: here just the results pass through it."""
+    """Like `stream`, through Ray's client. Ray Data supports it only in part, so only the results pass through it."""
     driver = ray.remote(num_cpus=0)(Driver).remote(work, parts, workers)
     while (done := ray.get(driver.next.remote())) is not None:
         yield done
@@ -158,7 +159,7 @@ def _through(batch: Batch, step: Callable) -> Batch:
 
 
 def _cause(error: BaseException) -> str:
-    """What a task raised, without Ray's account of where."""
+    """Returns the message of the exception in a task, without Ray's traceback."""
     cause = getattr(error, "cause", None) or error.__cause__
     text = str(cause or "").strip() or str(error).strip() or type(error).__name__
     return text.splitlines()[-1].removeprefix(f"{EngineError.__module__}.{EngineError.__name__}: ")

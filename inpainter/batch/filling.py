@@ -1,4 +1,4 @@
-"""Filling a part of the pictures: the one function that every engine runs."""
+"""Fills one picture, from its file to the filled file: the function that every engine runs."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -24,13 +24,13 @@ DEFAULTS = Settings()
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done with every picture; travels to the processes and machines that do it."""
+    """How to fill every picture; sent to the worker processes and machines."""
 
     model: str
-    checksum: str  # of the model's files
+    checksum: str  # of the model, see `model_checksum`
     holes: Holes
     settings: Settings = DEFAULTS
-    own_seeds: bool = False  # each picture's from its key, in place of the settings'
+    own_seeds: bool = False  # derive each picture's seed from its key, instead of using the settings'
     find_faces: bool = False
     format: str = "lossless"
     device: str = "auto"
@@ -39,10 +39,10 @@ class Job:
 
 @dataclass(slots=True)
 class Row:
-    """What became of a picture."""
+    """The result for one picture."""
 
     key: str
-    image: bytes | None = None  # the file, None when `error` says why
+    image: bytes | None = None  # the filled file; None if there was an error
     seed: int | None = None
     context_loss: float | None = None
     prior_loss: float | None = None
@@ -50,18 +50,18 @@ class Row:
     error: str | None = None
 
     def record(self) -> dict:
-        """All of it but the picture."""
+        """Returns all fields except the picture."""
         return {name: value for name, value in asdict(self).items() if name != "image"}
 
 
 class Filler:
-    """Holds the model and fills pictures, one by one.
+    """Holds the model and fills pictures one at a time.
 
-    One by one because a batch's shape decides how its sums are rounded: a picture's bytes must not depend on
-    which others were in its batch, how many workers there were, or where an earlier run stopped.
+    The batch size affects how sums are rounded, and a picture's bytes must not depend on the other pictures, the number
+    of workers, or where an earlier run stopped.
 
     Raises:
-        ModelError: when there is no such model, or it is not the one with the job's checksum.
+        ModelError: if there is no such model, or its checksum is not the job's.
     """
 
     def __init__(self, job: Job):
@@ -74,7 +74,7 @@ class Filler:
             )
 
     def __call__(self, raw: Raw) -> Row:
-        """Fills one picture; whatever is wrong with it is said in the row."""
+        """Fills one picture; an error is reported in the row."""
         started = time.perf_counter()
         row = Row(raw.key, error=raw.error)
         if raw.error is None:
@@ -106,18 +106,18 @@ class Filler:
 
 
 def seed_of(key: str) -> int:
-    """A picture's seed, the same on every machine: from its key's SHA-256, 0 <= seed < 2**63."""
+    """Derives a picture's seed from the SHA-256 of its key: 0 <= seed < 2**63."""
     return int.from_bytes(sha256(key.encode()).digest()[:8], "big") % SEEDS
 
 
 def choose_square(photo: NDArray[np.uint8], hole: NDArray[np.bool_], find_face: bool) -> Square:
-    """The square of a photo (H, W, 3) that the model is to see.
+    """Returns the square of a photo (H, W, 3) that the model sees.
 
-    The largest one, in the middle, or as near to it as a hole of the photo's own size (H, W) lets it be; with
-    `find_face` the one that frames the largest face.
+    This is the largest centred square, shifted to contain the hole if that has the photo's size (H, W); with
+    `find_face`, the square that frames the largest face.
 
     Raises:
-        ValueError: when there is no face, or the hole does not fit into the square.
+        ValueError: if there is no face, or the hole does not fit into the square.
     """
     height, width = photo.shape[:2]
     own = hole.shape == (height, width)
@@ -141,7 +141,7 @@ def choose_square(photo: NDArray[np.uint8], hole: NDArray[np.bool_], find_face: 
 
 
 def model_checksum(name: str, revision: str | None = None) -> str:
-    """SHA-256 of a model's configuration and weights, its encoder's included."""
+    """Returns the SHA-256 of a model's configuration and weights, including its encoder's."""
     folder = hub.locate(name, revision=revision)
     digest = sha256()
     for file in sorted(path for kind in ("*.json", "*.safetensors") for path in folder.rglob(kind)):
@@ -150,7 +150,7 @@ def model_checksum(name: str, revision: str | None = None) -> str:
 
 
 def _placed(length: int, side: int, missing: NDArray[np.intp]) -> int:
-    """Where a span of `side` pixels begins on one of `length`: in the middle, or moved to cover what is missing."""
+    """Returns where a span of `side` out of `length` pixels starts: centred, or shifted to cover the missing ones."""
     start = (length - side) // 2
     if len(missing):
         start = min(start, int(missing[0]))
@@ -159,7 +159,7 @@ def _placed(length: int, side: int, missing: NDArray[np.intp]) -> int:
 
 
 def _smoothed(photo: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The photo with its hole filled from the rim inwards, so that what was under it decides nothing."""
+    """Fills the hole smoothly from its rim, so that the pixels under it do not affect where a face is found."""
     if not hole.any() or hole.all():
         return np.where(hole[..., None], 0, photo)
     rim = np.flatnonzero(binary_dilation(hole) & ~hole)

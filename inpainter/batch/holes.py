@@ -1,4 +1,4 @@
-"""What is missing: a named mask, one mask file for all, a folder of masks by name, or a column."""
+"""Finds the hole of each picture: a named mask, one mask file for all, a folder of masks, or a Parquet column."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -20,22 +20,22 @@ COLUMN = "column:"
 
 @dataclass(frozen=True)
 class Holes:
-    """How the hole of a picture is found; exactly one of the four is set."""
+    """Where holes come from; exactly one of name, file, folder and column is set."""
 
     name: str | None = None  # of `masks.NAMES`
-    seed: int = 0  # of named masks that are drawn
+    seed: int = 0  # of the masks "random" and "pattern"
     file: bytes | None = None
     folder: Store | None = None
     column: str | None = None
 
     def about(self) -> dict:
-        """What a manifest says of it."""
+        """Returns the entry in the run's manifest."""
         digest = sha256(self.file).hexdigest() if self.file is not None else None
         folder = self.folder.url if self.folder else None
         return {"name": self.name, "seed": self.seed, "file": digest, "folder": folder, "column": self.column}
 
     def matched(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, each with its file in the folder of masks; raises `StorageError` when some have none."""
+        """Adds to each item the name of its mask file; raises `StorageError` if any is missing."""
         if self.folder is None:
             yield from items
             return
@@ -53,7 +53,7 @@ class Holes:
             )
 
     def read(self, items: Iterable[Item], raws: list[Raw]) -> list[Raw]:
-        """Adds the bytes of their masks to pictures, where these are files in a folder."""
+        """Reads the pictures' masks if they come from a folder."""
         if self.folder is not None:
             for item, raw in zip(items, raws, strict=True):
                 try:
@@ -63,10 +63,10 @@ class Holes:
         return raws
 
     def hole(self, raw: Raw, size: int) -> NDArray[np.bool_]:
-        """The hole of a picture that was read: bool, of the model's size or that of the mask file.
+        """Returns a picture's hole: bool, of the model's size or that of the mask file.
 
         Raises:
-            ValueError: when the mask cannot be read.
+            ValueError: if the mask cannot be read.
         """
         if self.name is not None:
             return masks.named(self.name, size, self.seed)
@@ -74,10 +74,10 @@ class Holes:
 
 
 def holes_of(mask: str | os.PathLike, source: Source, seed: int = 0) -> Holes:
-    """The holes that a `--mask` stands for.
+    """Returns the holes that `--mask` specifies.
 
     Raises:
-        StorageError: when it is neither a name, a column, a file nor a folder.
+        StorageError: if it is neither a name, a column, a file nor a folder.
     """
     text = os.fspath(mask)
     if text in masks.NAMES:

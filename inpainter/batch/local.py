@@ -1,4 +1,4 @@
-"""The engine for one machine: a pool of processes, each with the model and one thread of its own."""
+"""The engine for one machine: a pool of processes, each with its own copy of the model and one thread."""
 
 import os
 import signal
@@ -16,33 +16,33 @@ import torch
 from .filling import Filler
 from .work import DEATHS, Advance, Done, Part, Work, refused
 
-UNGUARDED = 77  # exit status of a process that was asked for a pool while it was only being started for one
+UNGUARDED = 77  # exit status of a worker whose script calls `fill` again when it is imported
 
 
 class EngineError(RuntimeError):
-    """A run that cannot go on, and why, in one sentence."""
+    """Raised if a run cannot continue; says why in one sentence."""
 
 
 @dataclass
 class Worker:
-    """A process, the part that it is busy with, and how far it has come."""
+    """A process, the part it is working on, and its progress."""
 
     process: BaseProcess
     pipe: Connection
     part: Part = ()
-    position: int = -1  # of the picture it is at; -1 before the first
+    position: int = -1  # of the current picture in the part; -1 before the first
 
 
 def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | None, advance: Advance) -> None:
-    """Does all parts; a process that dies is replaced, and what it was busy with is done again.
+    """Fills all parts. If a process dies, it is replaced and its part is done again.
 
     Args:
-        workers: processes; None: one a usable core, or one a GPU.
-        address: None; there is only this machine.
-        advance: called with what was done, part by part.
+        workers: number of processes; None: one per usable core, or one per GPU.
+        address: not used by this engine.
+        advance: called with the result of each finished part.
 
     Raises:
-        EngineError: when the model cannot be loaded, or the output cannot be written to.
+        EngineError: if the model cannot be loaded, or the output cannot be written.
     """
     waiting = deque(parts)
     count = min(workers or default_workers(work.job.device), len(waiting))
@@ -75,8 +75,8 @@ def run(work: Work, parts: Iterable[Part], workers: int | None, address: str | N
 
 
 def leave_if_being_imported() -> None:
-    """Ends a process that was started for a pool, and is still importing a script that asks for another pool."""
-    if getattr(current_process(), "_inheriting", False):  # what multiprocessing itself looks at
+    """Exits a worker process that is importing a script which calls `fill` without a `__main__` guard."""
+    if getattr(current_process(), "_inheriting", False):  # the attribute that multiprocessing checks
         sys.exit(UNGUARDED)
 
 
@@ -96,7 +96,7 @@ def _start(work: Work, number: int) -> Worker:
 
 
 def _placed(work: Work, number: int) -> Work:
-    """Spreads the processes over the GPUs."""
+    """Assigns a GPU to each process."""
     if work.job.device not in ("auto", "cuda") or not torch.cuda.is_available():
         return work
     return replace(work, job=replace(work.job, device=f"cuda:{number % torch.cuda.device_count()}"))
@@ -106,27 +106,27 @@ def _give(worker: Worker, waiting: deque[Part], deaths: Counter[str]) -> None:
     worker.part, worker.position = (waiting.popleft(), -1) if waiting else ((), -1)
     if worker.part:
         deadly = frozenset(item.key for item in worker.part if deaths[item.key] >= DEATHS)
-        with suppress(OSError):  # dead already, which the next look at its pipe tells
+        with suppress(OSError):  # the process is dead; reading from its pipe will show it
             worker.pipe.send((worker.part, deadly))
 
 
 def _received(pipe: Connection) -> int | Done | str | None:
-    """What a process says: the position that it is at, what it has done, or its problem. None: it is dead."""
+    """Receives the position of the current picture, a finished part, or an error; None: the process is dead."""
     try:
         return pipe.recv()
-    except (EOFError, OSError):  # OSError: in the middle of saying so
+    except (EOFError, OSError):  # OSError: it died while sending
         return None
 
 
 def _replace(worker: Worker, work: Work, number: int, deaths: Counter[str]) -> Worker:
-    """A new process in the place of one that died; counts against the picture that it was at."""
+    """Starts a process to replace a dead one; the death counts against the picture it was working on."""
     worker.process.join()
     worker.pipe.close()
     culprit = worker.part[max(0, worker.position)].key
     if worker.process.exitcode == UNGUARDED:
         raise EngineError(
             "the engine local starts processes that import your script, so the script must call `fill` below "
-            "`if __name__ == \"__main__\":`."
+            '`if __name__ == "__main__":`.'
         )
     deaths[culprit] += 1
     if worker.position < 0 and deaths[culprit] > DEATHS:
@@ -135,8 +135,8 @@ def _replace(worker: Worker, work: Work, number: int, deaths: Counter[str]) -> W
 
 
 def _serve(work: Work, pipe: Connection) -> None:
-    """What a process does: fills parts until there are no more, saying which picture it is at."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    """Runs in a worker process: fills parts, and sends the position of each picture before starting on it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C, the parent kills this process
     try:
         fill = Filler(work.job)
         while True:

@@ -1,4 +1,4 @@
-"""What a run's output was made with, so that no two runs mix in one."""
+"""The manifest of a run, `run.json` in its output, so that two different runs never mix in one output."""
 
 import json
 from dataclasses import asdict
@@ -16,11 +16,11 @@ NAME = f"{OWN_FOLDER}/run.json"
 
 
 def manifest(job: Job, source: Source, kind: str) -> dict:
-    """Everything that decides the bytes of a picture, and where the pictures come from."""
+    """Returns everything that affects the bytes of a picture, and the input and output."""
     decided = asdict(job) | {"holes": job.holes.about()}
-    for name in ("model", "device", "revision"):  # the checksum says which model; any machine may go on
+    for name in ("model", "device", "revision"):  # the checksum identifies the model; another machine may resume
         del decided[name]
-    decided |= decided.pop("settings")  # side by side, so that a refusal names the one that differs
+    decided |= decided.pop("settings")  # flat, so that an error can name the setting that differs
     if decided.pop("own_seeds"):
         decided["seed"] = "each its own, from its key"
     versions = {"inpainter": inpainter.__version__, "torch": torch.__version__}
@@ -28,10 +28,10 @@ def manifest(job: Job, source: Source, kind: str) -> dict:
 
 
 def claim(output: Output, run: dict) -> None:
-    """Makes an output this run's own, or finds that it is.
+    """Claims an empty output for a run, or checks that it belongs to this run.
 
     Raises:
-        StorageError: when it holds another run, or anything else.
+        StorageError: if it holds another run or other files.
     """
     store = output.store
     if store.exists(NAME):
@@ -53,7 +53,7 @@ def claim(output: Output, run: dict) -> None:
 
 
 def check_apart(source: Source, store: Store) -> None:
-    """Raises `StorageError` when the output lies in the input, where a later run would find its own pictures."""
+    """Raises `StorageError` if the output lies in the input, where the next run would take it for input."""
     folder = source.url.partition("*")[0].rstrip("/")
     if f"{store.url}/".startswith(f"{folder}/"):
         raise StorageError(f"{store.url}: the output lies in the input {folder}; fill into a folder outside of it.")

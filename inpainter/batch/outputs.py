@@ -1,7 +1,7 @@
-"""Where filled pictures go: files under the same names, or Parquet. A part of the pictures is written at a time.
+"""Writes filled pictures, as files with the same names or as Parquet, one part at a time.
 
-A part is finished once the file with its rows is there: Parquet with the pictures in it, or JSON lines beside
-picture files. Its name comes from its keys, so that a part that is done again replaces itself.
+A part is finished once the file with its rows exists: Parquet that contains the pictures, or JSON lines next to the
+picture files. Its name is derived from its keys, so a repeated part replaces itself.
 """
 
 import json
@@ -18,17 +18,17 @@ from .sources import import_parquet
 from .storage import OWN_FOLDER, StorageError, Store, in_one_sentence
 
 KINDS = ("files", "parquet")
-READERS = 16  # threads that read the rows of earlier runs; each mostly waits for the storage
+READERS = 16  # threads that read the rows of earlier runs; they mostly wait for the storage
 
 
 class Output(Protocol):
     store: Store
 
     def target(self, key: str) -> str:
-        """What a picture is written as, which no two may share; raises `StorageError` where it cannot be."""
+        """Returns a picture's name in the output, unique per picture; raises `StorageError` for an invalid key."""
 
     def finished(self) -> set[str]:
-        """The keys of pictures that are filled; rows of pictures that failed are dropped, to be tried again."""
+        """Returns the keys of filled pictures, and deletes the rows of failed ones, so that they are tried again."""
 
     def write(self, rows: Sequence[Row]) -> None:
         """Writes a part; raises `StorageError`."""
@@ -36,7 +36,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Pictures under their relative names, and their rows as JSON lines in a folder of the run's own."""
+    """Picture files with their relative names; their rows are JSON lines in `_inpainter/rows`."""
 
     store: Store
     format: str  # as in `pictures.FORMATS`
@@ -98,7 +98,7 @@ class ParquetParts:
 
 
 def output_at(store: Store, kind: str, format: str) -> Output:
-    """The output of a kind, of `KINDS`."""
+    """Returns an output of one of `KINDS`."""
     if kind == "parquet":
         import_parquet()
         return ParquetParts(store)
@@ -106,7 +106,7 @@ def output_at(store: Store, kind: str, format: str) -> Output:
 
 
 def _over_parts(store: Store, suffix: str, keys_of) -> set[str]:
-    """All keys in the parts of a folder."""
+    """Returns all keys in the parts of a folder."""
     if not store.exists():
         return set()
     names = [name for name, _ in store.sizes() if name.endswith(suffix)]

@@ -1,4 +1,4 @@
-"""Picture files in and out: the pixels a viewer would show, and what else the file says of them."""
+"""Decodes and encodes picture files, and keeps their colour profile, EXIF data and resolution."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,13 +9,13 @@ from PIL import Image
 
 from ..reading import open_image, read_image
 
-# EXIF tags that are not kept: the orientation, as what is written is upright, and those that say how a TIFF lays out
-# its pixels, from its size and compression to its strips, tiles and tables.
+# EXIF tags that are dropped: the orientation, because pictures are written upright, and those that describe the layout
+# of a TIFF: size, compression, strips, tiles and tables.
 DROPPED = {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 318, 319, 320}
 DROPPED |= {*range(322, 348), 512, 513, 514, 529, 530, 531, 532, 34675}
-KEPT_MODES = {"RGB", "RGBA", "P", "L", "1"}  # whose colour profile still fits what is written
+KEPT_MODES = {"RGB", "RGBA", "P", "L", "1"}  # modes whose colour profile still applies to the RGB output
 
-# Encoders by format; all but JPEG's keep every pixel.
+# Encoder options by format. All but JPEG are lossless.
 LOSSLESS = {
     "PNG": {"compress_level": 6},
     "BMP": {},
@@ -24,22 +24,22 @@ LOSSLESS = {
 }
 LOSSY = {"JPEG": {"quality": 95, "subsampling": 0}}
 SUFFIXES = {"PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "JPEG": ".jpg"}
-FORMATS = ("lossless", "original", "png", "webp", "tiff")  # that a run can be asked for
-# By suffix, because the name of an output file is known before its input is opened.
+FORMATS = ("lossless", "original", "png", "webp", "tiff")  # choices of `--format`
+# The format follows from the suffix, because output names are needed before inputs are opened.
 BY_SUFFIX = {".tiff": "TIFF", ".jpeg": "JPEG"} | {suffix: name for name, suffix in SUFFIXES.items()}
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a picture's file says beside its pixels."""
+    """A picture file's format and metadata."""
 
     format: str  # Pillow's name
     grey: bool
-    about: dict  # what Pillow writes again: colour profile, EXIF data, resolution
+    about: dict  # options for Pillow's encoder: colour profile, EXIF data, resolution
 
 
 def decode(data: bytes) -> tuple[NDArray[np.uint8], Form]:
-    """Reads a picture's file: uint8 (H, W, 3), upright, and its form. Raises ValueError like `read_image`."""
+    """Decodes a picture file: uint8 (H, W, 3), upright, and its form. Raises ValueError like `read_image`."""
     pixels = np.asarray(read_image(BytesIO(data)))
     with open_image(BytesIO(data)) as image:
         about = {}
@@ -56,7 +56,7 @@ def decode(data: bytes) -> tuple[NDArray[np.uint8], Form]:
 
 
 def encode(pixels: NDArray[np.uint8], form: Form, format: str) -> bytes:
-    """Writes pixels uint8 (H, W, 3) in a format of Pillow's, with what the original file said of them."""
+    """Encodes pixels uint8 (H, W, 3) in one of Pillow's formats, with the original file's metadata."""
     image = Image.fromarray(pixels)
     if form.grey and (pixels[..., :1] == pixels).all():
         image = image.convert("L")  # exact for grey pixels
@@ -66,11 +66,12 @@ def encode(pixels: NDArray[np.uint8], form: Form, format: str) -> bytes:
 
 
 def written_format(name: str, wanted: str) -> str:
-    """The format in which the picture of a file name is written.
+    """Returns the format in which a picture is written.
 
     Args:
-        wanted: "lossless" (the original's format, or PNG where that would lose something), "original" (JPEG
-            as well, at quality 95), or the name of a format.
+        name: the picture's file name.
+        wanted: "lossless" (the original's format, or PNG if that is lossy), "original" (JPEG stays JPEG, at quality
+            95), or the name of a format.
     """
     if wanted not in ("lossless", "original"):
         return wanted.upper()
@@ -79,7 +80,7 @@ def written_format(name: str, wanted: str) -> str:
 
 
 def written_name(name: str, wanted: str) -> str:
-    """The name under which the picture of a file name is written: the same, with the suffix of its format."""
+    """Returns the file name under which a picture is written: the same, with the suffix of its format."""
     format, suffix = written_format(name, wanted), _suffix(name)
     if BY_SUFFIX.get(suffix) == format:
         return name

@@ -1,4 +1,4 @@
-"""A run over many pictures, from listing them to the summary."""
+"""A run over many pictures: lists them, starts the engine and returns the summary."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -18,19 +18,19 @@ from .storage import StorageError, store_at
 from .work import PART, Done, Work, parts_of
 
 ENGINES = {"local": local.run, "ray": cluster.run}
-FROM_KEY = "key"  # as the seed: each picture has its own
+FROM_KEY = "key"  # value of `seed`: derive each picture's from its key
 SHOWN_ERRORS = 20  # kept for the summary; all of them are in the output
 
 
 @dataclass
 class Summary:
-    """How a run stands, and in the end how it went."""
+    """The progress of a run, or its result."""
 
     total: int  # pictures in the input
     skipped: int = 0  # filled by an earlier run
     filled: int = 0
     failed: int = 0
-    errors: list[tuple[str, str]] = field(default_factory=list)  # the first of them: (key, why)
+    errors: list[tuple[str, str]] = field(default_factory=list)  # the first few: (key, message)
 
     def add(self, done: Done) -> None:
         self.filled += done.filled
@@ -64,43 +64,42 @@ def fill(
     settings: Settings = DEFAULTS,
     **fields: Any,
 ) -> Summary:
-    """Fills every picture of a folder, zip or Parquet; what an earlier run into the same output filled is skipped.
+    """Fills every picture of a folder, zip or Parquet; skips those that an earlier run into the same output filled.
 
-    A picture's bytes depend on the picture, its hole, its key and the settings; not on the engine, the number of
-    workers, the order, or how often the run was stopped and started again.
+    A picture's bytes depend on the picture, its hole, its key and the settings, but not on the engine, the number of
+    workers, the order, or how often the run was stopped and resumed.
 
-    The engine local starts processes that import the script which calls this, so the call must stand below
-    `if __name__ == "__main__":` there, as for any pool of `multiprocessing`.
+    The local engine starts processes that import the calling script, so the script must call this below
+    `if __name__ == "__main__":`, as for any `multiprocessing` pool.
 
     Args:
-        input: a folder (with all below it), a glob, a zip, or Parquet; local, or any URL that fsspec knows.
+        input: a folder (searched recursively), a glob, a zip, or Parquet; local, or any URL that fsspec supports.
         output: a folder or URL; empty, or that of an earlier run with the same input and settings.
-        mask: one of `masks.NAMES`, a mask file for all, a folder of masks with the pictures' names, or
+        mask: one of `masks.NAMES`, a mask file for all pictures, a folder of masks named like the pictures, or
             "column:NAME" of a Parquet input.
         model, device, revision: as in `Inpainter.from_pretrained`.
-        engine: "local", processes on this machine, or "ray", a Ray cluster.
-        workers: None: as many as there are cores, or GPUs.
-        address: of a Ray cluster; None: one is started on this machine for the run.
+        engine: "local" (processes on this machine) or "ray" (a Ray cluster).
+        workers: number of copies of the model; None: one per core, or one per GPU.
+        address: of a Ray cluster; None: start one on this machine for the run.
         mask_seed: of the masks "random" and "pattern".
-        seed: of every picture; None: that of `settings`, by default 0, which in fast mode starts from what the model
-            or its encoder proposes for the picture. "key": each picture has its own, from its key (`seed_of`), so
-            that pictures of which nothing is left do not all get the same filling.
-        find_faces: the model sees the largest face in a picture instead of its middle.
-        format: "lossless": the original's, PNG for JPEG and GIF; "original"; or "png", "webp", "tiff".
-        kind: "files" or "parquet"; None: as the input.
-        image_column, key_columns: of a Parquet input; without key columns, a row's file and number are its key.
-        part_size: pictures that are read, filled and written together; those of a file of Parquet output.
-        progress: called with the summary as it stands, at the start and after every part.
-        settings, fields: as in `Inpainter.__call__`, with one value for all pictures; a photo cannot be filled with
-            blend "none".
+        seed: of every picture; None: that of `settings`, by default 0, with which a fast search starts from the
+            proposal of the model or its encoder. "key": derive each picture's from its key (`seed_of`), so that
+            pictures that are missing entirely do not all get the same filling.
+        find_faces: the model sees the largest face in a picture instead of its centre.
+        format: "lossless" (the original's format; PNG for JPEG and GIF), "original", "png", "webp" or "tiff".
+        kind: "files" or "parquet"; None: like the input.
+        image_column, key_columns: of a Parquet input; without key columns, a row's key is its file and number.
+        part_size: number of pictures that are read, filled and written together.
+        progress: called with the current summary at the start and after every part.
+        settings, fields: as in `Inpainter.__call__`, with one value for all pictures; blend cannot be "none".
 
     Returns:
-        The `Summary`: pictures that could not be filled are counted there, with the reasons, and are rows with an
-        error in the output. They are tried again by the next run.
+        The `Summary`. It counts the pictures that failed and has the first errors; the output has a row with an error
+        for each. The next run tries them again.
 
     Raises:
-        StorageError, ValueError: when nothing can be filled; in one sentence.
-        EngineError: when the run cannot go on; what is finished is kept.
+        StorageError, ValueError: if nothing can be filled; one sentence.
+        EngineError: if the run cannot continue; finished pictures are kept.
     """
     local.leave_if_being_imported()
     if isinstance(seed, str) and seed != FROM_KEY:
@@ -137,7 +136,7 @@ def fill(
 
 
 def checked(items: Iterator[Item], output: Output) -> Iterator[Item]:
-    """The items, after all have been checked to have an output of their own; raises `StorageError`."""
+    """Yields the items; raises `StorageError` if two would have the same name in the output."""
     targets: dict[str, str] = {}
     for item in items:
         target = output.target(item.key)

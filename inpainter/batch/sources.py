@@ -1,6 +1,6 @@
-"""Where pictures come from: a folder or glob, a zip, or Parquet files, local or behind a URL.
+"""Reads pictures from a folder or glob, a zip, or Parquet files, local or at a URL.
 
-A source lists its pictures without reading them, and reads some of them later, wherever the engine runs it.
+A source first lists its pictures without reading them. The workers then read them, part by part.
 """
 
 import os
@@ -20,18 +20,18 @@ SCALE_EXTRA = "pip install 'inpainter[scale]'"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A picture that is to be filled: its key, where the source keeps it, and how large it is there."""
+    """A picture to fill: its key, its place in the source, and its size there."""
 
     key: str
     size: int  # bytes, as stored
     group: Any = None  # items of different groups (Parquet row groups) are read separately
     row: int = 0  # in its group
-    mask: str | None = None  # its file in the folder of masks
+    mask: str | None = None  # name of its mask file, if masks come from a folder
 
 
 @dataclass(slots=True)
 class Raw:
-    """A picture's file as it was read, or why it could not be."""
+    """The bytes of a picture file, or an error."""
 
     key: str
     data: bytes | None = None
@@ -46,15 +46,15 @@ class Source(Protocol):
         """Lists all pictures in a fixed order; raises `StorageError`."""
 
     def read(self, items: Sequence[Item]) -> list[Raw]:
-        """Reads pictures of one group; what cannot be read is said in `Raw.error`."""
+        """Reads pictures of one group; errors are reported in `Raw.error`."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """The picture files in a folder and those below it; the key is the relative name."""
+    """The picture files in a folder and its subfolders; the key is the relative path."""
 
     store: Store
-    pattern: str = "*"  # of relative names; "*" also stands for "/"
+    pattern: str = "*"  # of relative paths; "*" also matches "/"
 
     @property
     def url(self) -> str:
@@ -71,7 +71,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Zip:
-    """The picture files in a zip; the key is the name in it."""
+    """The picture files in a zip; the key is the name in the zip."""
 
     store: Store  # the zip itself
 
@@ -100,8 +100,8 @@ class Zip:
 class Table:
     """The rows of a Parquet file or a folder of them.
 
-    The image column holds files as bytes, or structs with a field `bytes` as the Hub's data sets do. The
-    key of a row is what its key columns say, joined by "/", or else its file and number.
+    The image column holds files as bytes, or structs with a field `bytes`, as in the Hub's data sets. A row's key is
+    the values of its key columns, joined by "/", or else its file and number.
     """
 
     store: Store
@@ -168,10 +168,10 @@ class Table:
 
 
 def source_at(place: str | os.PathLike, image: str = "image", key: Sequence[str] = ()) -> Source:
-    """The source that a path or URL stands for; the columns are those of Parquet files.
+    """Returns the source at a path or URL; `image` and `key` are columns of Parquet files.
 
     Raises:
-        StorageError: when there is nothing there.
+        StorageError: if there is nothing there.
     """
     store = store_at(place)
     if "*" in store.url:
@@ -190,7 +190,7 @@ def source_at(place: str | os.PathLike, image: str = "image", key: Sequence[str]
 
 
 def import_parquet():
-    """pyarrow.parquet; raises `StorageError` where it is not installed."""
+    """Returns pyarrow.parquet; raises `StorageError` if it is not installed."""
     try:
         import pyarrow.parquet
     except ImportError as error:
@@ -222,7 +222,7 @@ def _open_parquet(store: Store, name: str):
 
 @lru_cache(maxsize=1)
 def _read_group(store: Store, name: str, group: int, columns: tuple[str, ...]):
-    """One row group; the next part usually comes from the same."""
+    """Reads a row group; cached because the next part usually comes from the same one."""
     return _open_parquet(store, name).read_row_group(group, columns=list(columns))
 
 

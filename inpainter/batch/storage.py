@@ -1,4 +1,4 @@
-"""Folders and files wherever they are: local paths, and the URLs that fsspec knows (s3://, hf://, ...)."""
+"""Folders and files at local paths or at URLs that fsspec supports (s3://, hf://, ...)."""
 
 import errno
 import os
@@ -13,17 +13,17 @@ import fsspec
 
 from ..files import read_bounded, write_bytes
 
-MAX_BYTES = 1 << 30  # of one picture's file
-OWN_FOLDER = "_inpainter"  # in an output, what is not pictures
+MAX_BYTES = 1 << 30  # of a picture file
+OWN_FOLDER = "_inpainter"  # in an output: the manifest and the rows
 
 
 class StorageError(ValueError):
-    """A place that cannot be read from or written to, in one sentence."""
+    """Raised if a place cannot be read or written; says why in one sentence."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A folder, or a single file: `name` is a path below `url`, "" the place itself."""
+    """A folder or a single file. Names are paths below `url`; "" is the place itself."""
 
     url: str
 
@@ -32,7 +32,7 @@ class Store:
         return "://" not in self.url
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Every file below, as (name, bytes), without hidden ones and those of runs; sorted by name."""
+        """Lists all files below as (name, bytes), sorted by name, except hidden ones and those in `OWN_FOLDER`."""
         with in_one_sentence(self.url):
             found = self._local_sizes() if self.local else self._remote_sizes()
             yield from sorted(entry for entry in found if not _hidden(entry[0]))
@@ -48,7 +48,7 @@ class Store:
             return fs.exists(_join(root, name))
 
     def read(self, name: str = "") -> bytes:
-        """A file's bytes; raises `StorageError`, also for more than `MAX_BYTES`."""
+        """Reads a file; raises `StorageError`, also if it is larger than `MAX_BYTES`."""
         with in_one_sentence(self._where(name)):
             fs, root = self._open()
             path = _join(root, name)
@@ -61,13 +61,13 @@ class Store:
             return data
 
     def open(self, name: str = "") -> BinaryIO:
-        """A file to read from anywhere in it."""
+        """Opens a file for reading at any position."""
         with in_one_sentence(self._where(name)):
             fs, root = self._open()
             return fs.open(_join(root, name), "rb")
 
     def write(self, name: str, data: bytes) -> None:
-        """Writes a file whole or not at all, with the folders above it; raises `StorageError`."""
+        """Writes a file atomically, creating its parent folders; raises `StorageError`."""
         with in_one_sentence(self._where(name), writing=True):
             fs, root = self._open()
             path = _join(root, name)
@@ -75,7 +75,7 @@ class Store:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 write_bytes(path, data)
             else:
-                fs.pipe_file(path, data)  # object stores show an object once all of it has arrived
+                fs.pipe_file(path, data)  # object stores show an object only once it is complete
 
     def remove(self, name: str) -> None:
         with in_one_sentence(self._where(name), writing=True):
@@ -89,7 +89,7 @@ class Store:
         return _filesystem(self.url)
 
     def _local_sizes(self) -> Iterator[tuple[str, int]]:
-        for folder, _, files in os.walk(self.url):  # follows no link to a folder, so that it ends
+        for folder, _, files in os.walk(self.url):  # does not follow links to folders, which could form a loop
             for file in files:
                 path = os.path.join(folder, file)
                 if os.path.isfile(path):
@@ -102,14 +102,14 @@ class Store:
 
 
 def store_at(place: str | os.PathLike) -> Store:
-    """A place as it was given: a URL, or a local path, which becomes absolute."""
+    """Returns the store at a URL or a local path, which becomes absolute."""
     text = os.fspath(place)
     return Store(text.rstrip("/") if "://" in text else os.path.abspath(text))
 
 
 @contextmanager
 def in_one_sentence(where: str, writing: bool = False) -> Iterator[None]:
-    """Turns whatever a file system raises into a `StorageError` that names the place."""
+    """Converts any error of a file system to a `StorageError` that names the place."""
     try:
         yield
     except ValueError:
@@ -125,7 +125,7 @@ def in_one_sentence(where: str, writing: bool = False) -> Iterator[None]:
         raise StorageError(f"{where}: cannot be {verb} ({_first_line(error)}).") from error
     except ImportError as error:
         raise StorageError(f"{where}: this needs another package ({_first_line(error)}).") from error
-    except Exception as error:  # each kind of storage has errors of its own, such as botocore's for credentials
+    except Exception as error:  # each kind of storage has its own errors, such as botocore's for credentials
         raise StorageError(f"{where}: cannot be reached ({_first_line(error)}).") from error
 
 

@@ -1,4 +1,4 @@
-"""What every engine does with a part of the pictures: read it, fill it, write it."""
+"""Parts of the list of pictures: what every engine reads, fills and writes at a time."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from .outputs import Output
 from .sources import Item, Raw, Source
 
 Part = tuple[Item, ...]
-Advance = Callable[["Done"], None]  # told what was done, part by part
+Advance = Callable[["Done"], None]  # called with the result of each part
 
-DEATHS = 3  # of the process that fills a picture, after which the picture is a failure
-PART = 32  # pictures; what a killed worker has to do again
-PART_BYTES = 64 << 20  # of their files, so that a part of large photos fits into memory
+DEATHS = 3  # a picture that has killed this many processes has failed
+PART = 32  # pictures; a killed worker loses at most one part
+PART_BYTES = 64 << 20  # of the pictures' files, so that a part of large photos fits into memory
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a part: how many pictures were filled, and why the others were not."""
+    """The result of a part: how many pictures were filled, and the errors of the others."""
 
     filled: int
-    errors: tuple[tuple[str, str], ...]  # (key, why)
+    errors: tuple[tuple[str, str], ...]  # (key, message)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done, from where to where; travels to the processes and machines that do it."""
+    """The job with its input and output; sent to the worker processes and machines."""
 
     job: Job
     source: Source
@@ -43,14 +43,14 @@ class Work:
 
 
 def refused(raw: Raw) -> Raw:
-    """In place of a picture that has killed `DEATHS` processes, one with an error."""
+    """Replaces a picture that has killed `DEATHS` processes by an error."""
     return Raw(raw.key, error="the process that was filling it died, again and again.")
 
 
 def parts_of(items: Iterable[Item], size: int, finished: set[str]) -> Iterator[Part]:
-    """Cuts a list of pictures into parts of one group, then leaves out what is finished.
+    """Cuts a list of pictures into parts of at most `size` from the same group, without the finished pictures.
 
-    Where the cuts are does not depend on what is finished: a part that a killed run had begun is the same part again.
+    The cuts do not depend on what is finished, so a resumed run has the same parts.
     """
     for _, group in groupby(items, key=lambda item: item.group):
         part: list[Item] = []

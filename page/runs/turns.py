@@ -1,7 +1,7 @@
-"""Who is let in, and whose turn it is: one search at a time, whoever asks; nobody crowds out the others.
+"""Admission and turns: one search runs at a time, and no visitor can crowd out the others.
 
-A request is a `Visit`. `Turns.visit` lets it in, or refuses it if too many are inside; `Turns.wait` waits until the
-`Line` serves it.
+A request is a `Visit`. `Turns.visit` admits it, or refuses it if there are too many; `Turns.wait` waits until it is
+first in the `Line`.
 """
 
 import itertools
@@ -23,14 +23,14 @@ from ..memory import give_back
 
 PER_SESSION, PER_ADDRESS, IN_ALL = 4, 32, 64  # requests that may wait or run at once
 SHORT = 300  # steps times rows of a search that need not give way to others: about three seconds of one core
-PATIENCE = 0.5  # seconds between two looks at the line; a client that has left is noticed at one
+PATIENCE = 0.5  # seconds between two checks of the line, at which a client that has left is noticed
 SLICE = 3.0  # seconds that a long search may run while others wait
-LONG_AT_ONCE = 3  # long searches that may be begun and not finished, one an address: each holds 0.1 GB or more
-REMEMBERED = 10_000  # sessions and addresses of which it is known when they last had a turn
+LONG_AT_ONCE = 3  # long searches in progress, one per address; each takes 0.1 GB or more
+REMEMBERED = 10_000  # sessions and addresses whose last turn is remembered
 
 
 class StopSwitch:
-    """Tells a search to end, even one in another process: it runs as long as a file is there."""
+    """Tells a search to end, also in another process: it runs as long as a file exists."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -58,7 +58,7 @@ class Visit:
 
 
 class Line:
-    """Those who wait, and the one who is served: of the address, then of the session, that has waited longest."""
+    """The waiting visits and the running one. The next is of the address, then the session, that waited longest."""
 
     def __init__(self, changed: threading.Condition, clock: Callable[[], float]):
         self._changed = changed
@@ -66,11 +66,11 @@ class Line:
         self._waiting: list[Visit] = []
         self._running: Visit | None = None
         self._since = 0.0
-        self._served: Counter[str | None] = Counter()  # when a session or address last had its turn
+        self._served: Counter[str | None] = Counter()  # number of the last turn of each session and address
         self._turns = itertools.count(1)
 
     def wait(self, visit: Visit) -> Iterator[int]:
-        """Yields how many are ahead, every now and then, until it is a visit's turn or it is superseded."""
+        """Yields now and then how many visits are ahead, until it is the visit's turn or it is superseded."""
         with self._changed:
             self._waiting.append(visit)
         while True:
@@ -83,7 +83,7 @@ class Line:
 
     @contextmanager
     def turn(self, visit: Visit) -> Iterator[bool]:
-        """A turn for the block, which is told whether to use it: not if the visit was superseded meanwhile."""
+        """Waits for a turn and holds it during the block; yields False if the visit was superseded meanwhile."""
         try:
             for _ in self.wait(visit):
                 pass
@@ -92,7 +92,7 @@ class Line:
             self.leave(visit)
 
     def give_way(self, visit: Visit) -> None:
-        """Lets the others have their turns if a long search has run for a while; returns at its own, or to be ended."""
+        """Lets others run if a long search has used up its slice; returns at its next turn, or when it must end."""
         with self._changed:
             used_up = visit.long and self._running is visit and self._clock() - self._since >= SLICE
             if not used_up or not self._waiting:
@@ -104,7 +104,7 @@ class Line:
                 self._changed.wait(PATIENCE)
 
     def leave(self, visit: Visit) -> None:
-        """Ends a visit's turn, or its wait for one."""
+        """Ends a visit's turn or its wait."""
         with self._changed:
             if visit in self._waiting:
                 self._waiting.remove(visit)
@@ -123,7 +123,7 @@ class Line:
         return True
 
     def _next(self) -> Visit | None:
-        """The request of whoever has waited longest for a turn."""
+        """Returns the visit whose turn is next."""
         held = [visit.address for visit in self._waiting if visit.long and visit.begun]
         may_begin = len(held) < LONG_AT_ONCE
         ready = [v for v in self._waiting if not v.long or v.begun or (may_begin and v.address not in held)]
@@ -131,21 +131,21 @@ class Line:
 
 
 class Turns:
-    """Requests for searches: who is let in, who searches, and who is shown a first proposal."""
+    """Admits requests, and gives turns: one line for searches, one for first proposals."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._changed = threading.Condition()
-        self._visits: list[Visit] = []  # all that are inside `visit`
+        self._visits: list[Visit] = []  # all that were admitted
         self.searches, self.proposals = Line(self._changed, clock), Line(self._changed, clock)
         self._arrivals = itertools.count(1)
         self._folder = tempfile.TemporaryDirectory(prefix="switches-", dir=os.environ.get("GRADIO_TEMP_DIR"))
 
     @contextmanager
     def visit(self, request: gr.Request | None, number: int | None = None) -> Iterator[Visit]:
-        """Lets a request in; leaving the block gives its turn to the next one.
+        """Admits a request for the duration of the block.
 
         Raises:
-            ValueError: when too many of the same session or address, or too many in all, are inside.
+            ValueError: if there are too many of the same session or address, or too many in all.
         """
         session, address = (request.session_hash, address_of(request)) if request else (None, "")
         visit = Visit(session, address, number, StopSwitch(self._switch()), next(self._arrivals))
@@ -158,20 +158,20 @@ class Turns:
         finally:
             visit.switch.set()
             with self._changed:
-                if visit in self._visits:  # else it was not let in
+                if visit in self._visits:  # else it was refused
                     self._visits.remove(visit)
                 self.searches.leave(visit)
             give_back()
 
     def wait(self, visit: Visit, work: float) -> Iterator[int]:
-        """As `Line.wait`, for a search whose steps times rows are `work`."""
+        """Like `Line.wait`, for a search of `work` steps times rows."""
         visit.long = work > SHORT
         return self.searches.wait(visit)
 
     def stop(self, session: str | None, below: float = math.inf, *, superseded: bool = False) -> None:
-        """Ends a session's searches with a number `below` the given one, and those without, at their next step.
+        """Ends a session's searches whose number is below the given one, or that have none, at their next step.
 
-        What they found so far is their result, unless they are `superseded`.
+        Their result is what they found so far, unless they are `superseded`.
         """
         with self._changed:
             for visit in self._visits:
@@ -183,7 +183,7 @@ class Turns:
         return Path(self._folder.name, uuid.uuid4().hex)
 
     def _supersede(self, visit: Visit) -> None:
-        """The newest numbered request of a session ends the older ones, or itself if a newer one came first."""
+        """Ends a session's older numbered requests, or this one if a newer one came first."""
         if visit.number is None:
             return
         numbered = [v for v in self._visits if v.session == visit.session and v.number is not None]
@@ -208,6 +208,6 @@ TURNS = Turns()
 
 
 def address_of(request: gr.Request) -> str:
-    """A client's address; behind the proxy of a Space, the one that the proxy saw."""
+    """Returns a client's address; in a Space, the one that the proxy reports."""
     forwarded = request.headers.get("x-forwarded-for", "") if "SPACE_ID" in os.environ else ""
     return forwarded.split(",")[-1].strip() or (request.client.host if request.client else "")

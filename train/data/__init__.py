@@ -1,1 +1,1 @@
-"""Training pictures: where they come from, how they are loaded, and what is done to them."""
+"""Training data: sources, loading, streaming, caching, holes and augmentation."""

@@ -1,7 +1,7 @@
-"""DiffAugment: random changes to what D sees, real and generated alike, through which gradients flow.
+"""DiffAugment: differentiable random augmentation of the real and generated images that D sees.
 
-With few pictures D learns them by heart; changed at every look, they last longer. Applied to both
-sides of D and in both steps, the changes do not leak into what G makes.
+With few pictures, D memorises them; augmentation delays this. Real and generated images are both augmented, in the
+steps of D and of G, so the augmentation does not show up in G's images.
 
 Source: Zhao et al., *Differentiable Augmentation for Data-Efficient GAN Training*, NeurIPS 2020.
 """
@@ -17,12 +17,12 @@ CUTOUT = 1 / 2  # of the side
 
 
 def diff_augment(images: Tensor, policy: tuple[str, ...], random: torch.Generator) -> Tensor:
-    """Applies the named changes, drawn anew for each image.
+    """Applies the named augmentations, with independent draws for each image.
 
     Args:
-        images: (N, 3, H, W) in [-1, 1]; colour changes may leave that range.
-        policy: names out of `CHANGES`, applied in this order.
-        random: where the draws come from (on the CPU, so that they do not depend on the device).
+        images: (N, 3, H, W) in [-1, 1]; the result may exceed this range.
+        policy: names from `CHANGES`, applied in this order.
+        random: a generator on the CPU, so that the draws do not depend on the device.
     """
     for name in policy:
         images = CHANGES[name](images, random)
@@ -42,7 +42,7 @@ def colour(images: Tensor, random: torch.Generator) -> Tensor:
 
 
 def translation(images: Tensor, random: torch.Generator) -> Tensor:
-    """Moves each image by up to `SHIFT` of its side; what comes in at the edge is zero."""
+    """Shifts each image by up to `SHIFT` of its side, padding with zeros."""
     count, _, height, width = images.shape
     most = round(max(height, width) * SHIFT)
     padded = F.pad(images, (most, most, most, most))

@@ -1,4 +1,4 @@
-"""Arrays kept between runs as .npy files: decoded pictures and their features, mapped into memory when read again."""
+"""Arrays cached between runs as .npy files (decoded pictures, features), memory-mapped when they are read."""
 
 import contextlib
 import hashlib
@@ -15,29 +15,29 @@ from numpy.typing import NDArray
 
 from inpainter import files
 
-ABANDONED = 24 * 3600  # seconds after which an unfinished file is what a kill has left
-VERSION = 2  # of what the pictures went through
+ABANDONED = 24 * 3600  # seconds after which an unfinished file is deleted: its process must have been killed
+VERSION = 2  # of the preprocessing; a new number invalidates the cache
 
 
 def directory() -> Path:
-    """`inpainter` in the user's cache directory: $XDG_CACHE_HOME, or ~/.cache."""
+    """Returns `inpainter` in the user's cache directory, $XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inpainter"
 
 
 def path_of(kind: str, *facts: Any) -> Path:
-    """Where the array that follows from `facts` (anything that JSON can hold) is kept."""
+    """Returns the path of the array that is determined by `facts` (values that JSON can hold)."""
     digest = hashlib.sha256(json.dumps([VERSION, kind, *facts]).encode()).hexdigest()
     return directory() / f"{kind}-{digest[:32]}.npy"
 
 
 def write_rows(path: Path, rows: Iterable[NDArray]) -> int:
-    """Writes an array row by row, without holding it, whole or not at all; returns the number of rows.
+    """Writes an array atomically, row by row, without holding it in memory; returns the number of rows.
 
-    All rows have one shape and type. Nothing is written if there are none.
+    All rows have the same shape and type. Without rows, nothing is written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for unfinished in path.parent.glob(".*.partial"):
-        with contextlib.suppress(FileNotFoundError):  # another process has just finished it
+        with contextlib.suppress(FileNotFoundError):  # another process has just renamed it
             if time.time() - unfinished.stat().st_mtime > ABANDONED:
                 unfinished.unlink()
     rows, count = iter(rows), 0
@@ -50,14 +50,14 @@ def write_rows(path: Path, rows: Iterable[NDArray]) -> int:
             file.write(np.ascontiguousarray(row).data)
             count += 1
         file.seek(0)
-        _write_header(file, first, count)  # of the same length: the format leaves room for the first axis
+        _write_header(file, first, count)  # the same length: the format reserves room for the first axis
     return count
 
 
 def read_rows(path: Path) -> NDArray | None:
-    """The array of a file; None if there is none, or it is not a whole one.
+    """Returns the array in a file, or None if it is missing or incomplete.
 
-    It is mapped into memory: what is not looked at takes none, and changes to it stay there.
+    The array is memory-mapped (copy on write): only the parts in use take memory, and changes do not reach the file.
     """
     try:
         return np.load(path, mmap_mode="c")

@@ -1,4 +1,4 @@
-"""Holes to train on: the paper's four kinds, and brush strokes as people draw them."""
+"""Holes for training: the paper's four kinds, brush strokes, boxes, and everything missing."""
 
 import numpy as np
 import torch
@@ -11,11 +11,11 @@ from inpainter import masks
 
 PAPER = masks.NAMES
 DRAWN = (*PAPER, "strokes")
-FINE = 2  # strokes are drawn on a canvas so many times as fine
+FINE = 2  # strokes are drawn at this multiple of the resolution
 
 
 def draw(count: int, size: int, random: torch.Generator, kinds: tuple[str, ...] = PAPER) -> Tensor:
-    """Holes of the kinds named, drawn anew for every picture: bool (count, size, size)."""
+    """Draws a hole of a random kind for each picture: bool (count, size, size)."""
     chosen = torch.randint(len(kinds), (count,), generator=random).tolist()
     seeds = torch.randint(2**31, (count,), generator=random).tolist()
     holes = [one(kinds[kind], size, seed) for kind, seed in zip(chosen, seeds, strict=True)]
@@ -23,7 +23,7 @@ def draw(count: int, size: int, random: torch.Generator, kinds: tuple[str, ...] 
 
 
 def draw_shares(count: int, size: int, random: torch.Generator, shares: dict[str, float]) -> NDArray[np.bool_]:
-    """Holes whose kinds come with the shares given: bool (count, size, size)."""
+    """Draws holes whose kinds have the given probabilities: bool (count, size, size)."""
     kinds = list(shares)
     chosen = torch.multinomial(torch.tensor(list(shares.values())), count, replacement=True, generator=random).tolist()
     seeds = torch.randint(2**31, (count,), generator=random).tolist()
@@ -31,7 +31,7 @@ def draw_shares(count: int, size: int, random: torch.Generator, shares: dict[str
 
 
 def boxes(size: int, seed: int = 0) -> NDArray[np.bool_]:
-    """One to three boxes of 10 to 60 % of the side each: bool (size, size)."""
+    """Draws one to three boxes, each 10 to 60 % of the side high and wide: bool (size, size)."""
     random = np.random.default_rng(seed)
     hole = np.zeros((size, size), dtype=bool)
     for _ in range(random.integers(1, 4)):
@@ -42,7 +42,7 @@ def boxes(size: int, seed: int = 0) -> NDArray[np.bool_]:
 
 
 def one(kind: str, size: int, seed: int) -> NDArray[np.bool_]:
-    """A hole of the kind named: bool (size, size)."""
+    """Draws a hole of the named kind: bool (size, size)."""
     if kind == "strokes":
         return strokes(size, seed)
     if kind == "boxes":
@@ -55,7 +55,7 @@ def one(kind: str, size: int, seed: int) -> NDArray[np.bool_]:
 
 
 def strokes(size: int, seed: int = 0) -> NDArray[np.bool_]:
-    """One to four strokes of a round brush that wanders: bool (size, size)."""
+    """Draws one to four random strokes of a round brush: bool (size, size)."""
     random = np.random.default_rng(seed)
     canvas = Image.new("1", (FINE * size, FINE * size))
     pencil = ImageDraw.Draw(canvas)
@@ -74,14 +74,14 @@ def strokes(size: int, seed: int = 0) -> NDArray[np.bool_]:
 
 
 class HoleBank:
-    """Holes drawn once, which training then takes at random and mirrors, with how far the truth in them counts.
+    """A fixed set of holes with their `trust`, from which training samples at random, mirroring half of them.
 
     Args:
-        size: pixels a side.
-        seed: of the drawing.
-        shares: how often each kind comes.
-        discount: see `trust`.
-        count: how many holes are drawn.
+        size: side in pixels.
+        seed: determines the holes.
+        shares: probability of each kind.
+        discount: as for `trust`.
+        count: number of holes.
     """
 
     def __init__(self, size: int, seed: int, shares: dict[str, float], discount: float, count: int):
@@ -90,7 +90,7 @@ class HoleBank:
         self.trust = torch.stack([trust(hole, discount) for hole in self.holes])[:, None]  # float16 (K, 1, H, W)
 
     def draw(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Holes bool (count, H, W), and trust float32 (count, 1, H, W)."""
+        """Samples holes bool (count, H, W) and their trust float32 (count, 1, H, W)."""
         which = torch.randint(len(self.holes), (count,), generator=random)
         flip = torch.rand(count, generator=random) < 0.5
         hole, trusted = self.holes[which], self.trust[which].float()
@@ -99,9 +99,10 @@ class HoleBank:
 
 
 def trust(hole: Tensor, discount: float) -> Tensor:
-    """`discount` to the power of each missing pixel's distance from the known ones, in 64ths of the side.
+    """Returns the weight of each missing pixel's original in the loss: float16 (H, W), for a hole bool (H, W).
 
-    0 for known pixels, and everywhere if nothing is known. float16 (H, W), of a hole bool (H, W).
+    This is `discount` to the power of the distance to the nearest known pixel, in 64ths of the side. Known pixels have
+    weight 0, as has every pixel if nothing is known.
 
     Source: Yu et al., *Generative Image Inpainting with Contextual Attention*, CVPR 2018, section 3.2.
     """

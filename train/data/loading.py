@@ -1,7 +1,7 @@
-"""Pictures decoded once to one uint8 tensor, from whatever `sources` recognises, and the batches of a training.
+"""Loads the pictures of any source in `sources` into one uint8 tensor, and selects the batches of a training run.
 
-Which images a step sees, and what it draws, are functions of the seed and the step alone: a resumed run goes on
-exactly where it stopped, and each of several processes can tell its own share of a batch.
+The images and random draws of a step depend only on the seed and the step. A resumed run therefore continues exactly
+where it stopped, and each of several processes knows its own share of a batch.
 """
 
 import logging
@@ -25,27 +25,26 @@ logger = logging.getLogger(__name__)
 
 CACHE_ABOVE = 2**30  # bytes; 87,000 pictures of 64x64
 CHUNK = 1024  # pictures decoded ahead
-BAR_FROM = 5000  # pictures; fewer take a few seconds
+BAR_FROM = 5000  # pictures; below this there is no progress bar, as decoding takes only seconds
 
 
 def load_images(path: str | Path, size: int, *, cache_above: int = CACHE_ABOVE) -> Tensor:
-    """Reads every picture, in order of name: see `sources.find` for what `path` can be.
+    """Reads all pictures, sorted by name.
 
-    Pictures are cut (to their centre square, where the data has no convention of its own) and resized
-    (bicubic). What cannot be decoded, or has less than half of `size` a side, is left out, counted
-    and named in the log. Decoding uses all cores.
+    Pictures are cropped (to the centre square, unless the data set has its own convention) and resized (bicubic). Those
+    that cannot be decoded, or are smaller than half of `size`, are skipped and named in the log. Decoding uses all
+    cores.
 
     Args:
-        path: folder, file, or name of a Hugging Face dataset.
-        size: pixels a side.
-        cache_above: bytes; a larger result is kept in the user's cache directory, and mapped into
-            memory from there, now and next time.
+        path: folder, file, or name of a Hugging Face dataset; see `sources.find`.
+        size: side in pixels.
+        cache_above: bytes; a larger result is kept in the user's cache directory and memory-mapped.
 
     Returns:
         uint8 (N, 3, size, size).
 
     Raises:
-        ValueError: when the path is nothing of the kind, or no picture of it can be used.
+        ValueError: if there are no pictures at `path`, or none that can be used.
     """
     source = sources.find(path)
     unused: list[str] = []
@@ -84,9 +83,9 @@ def split(images: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Share:
-    """What is a process's own of every batch."""
+    """The share of one process in every batch."""
 
-    batch_size: int  # pictures of this process
+    batch_size: int  # pictures per process
     seed: int
     index: int = 0  # of the process
     count: int = 1  # processes
@@ -94,9 +93,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pictures in memory, as the batches of one process. Raises ValueError when they are fewer than one batch."""
+    """The batches of one process, from pictures in memory. Raises ValueError if there are fewer than one batch."""
 
-    images: Tensor  # uint8 (N, 3, size, size), of all processes
+    images: Tensor  # uint8 (N, 3, size, size), the same in all processes
     held_out: Tensor
     share: Share
 
@@ -105,17 +104,17 @@ class Decoded:
             raise ValueError(f"{len(self.images)} training images are fewer than one batch of {batch}.")
 
     def about(self) -> dict[str, int]:
-        """What else decides the batches; a resumed run has to repeat it."""
+        """Returns what else determines the batches; it must be the same when a run is resumed."""
         return {"training_images": len(self.images)}
 
     def batch(self, step: int) -> Tensor:
-        """The pictures of a step: uint8 (batch_size, 3, size, size)."""
+        """Returns the pictures of a step: uint8 (batch_size, 3, size, size)."""
         size, index = self.share.batch_size, self.share.index
         indices = batch_indices(step, size * self.share.count, len(self.images), self.share.seed)
         return self.images[indices[index * size :][:size]]
 
     def position(self) -> list[int]:
-        """Nothing: the step says where it is."""
+        """Returns an empty list: the step alone determines the batch."""
         return []
 
     def close(self) -> None:
@@ -134,7 +133,7 @@ def decoded(source: sources.Source, size: int, unused: list[str], title: str) ->
             reason = str(error).removeprefix("the picture: ").rstrip(".")
             return f"{source.names[index]} ({reason:.150})"
 
-    # Threads, not processes: Pillow decodes and resizes outside of Python's lock.
+    # Threads suffice: Pillow releases the GIL while it decodes and resizes.
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(total=count, desc=title, unit="img", disable=count < BAR_FROM) as bar,
@@ -149,12 +148,12 @@ def decoded(source: sources.Source, size: int, unused: list[str], title: str) ->
 
 
 def cut(image: Image.Image, box: sources.Box, size: int) -> NDArray[np.uint8]:
-    """A picture in RGB, cut and resized: (3, size, size). Raises ValueError when it is too small."""
+    """Crops and resizes an RGB picture: uint8 (3, size, size). Raises ValueError if it is too small."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
     if min(width, height) * 2 < size:
         raise ValueError(f"{width}x{height} pixels are too few, at least half of {size} a side are needed")
-    image = image.crop(box)  # first, so that nothing outside of it is mixed in
+    image = image.crop(box)  # before resizing, so that pixels outside the box do not leak in
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(image).transpose(2, 0, 1)
@@ -162,26 +161,26 @@ def cut(image: Image.Image, box: sources.Box, size: int) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=2)
 def epoch_order(epoch: int, count: int, seed: int) -> Tensor:
-    """The order in which an epoch goes through the images: a permutation, int64 (count,)."""
+    """Returns the order of the images in an epoch: a permutation, int64 (count,)."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
 
 
 def batch_indices(step: int, batch_size: int, count: int, seed: int) -> Tensor:
-    """Which images a step sees: int64 (batch_size,), every image at most once an epoch.
+    """Returns the indices of a step's images: int64 (batch_size,), each image at most once per epoch.
 
-    What is left of an epoch after its last whole batch is not seen; the next epoch leaves out others.
+    The images that remain after the last full batch of an epoch are skipped; they differ from epoch to epoch.
     """
     epoch, position = divmod(step, count // batch_size)
     return epoch_order(epoch, count, seed)[position * batch_size : (position + 1) * batch_size]
 
 
 def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
-    """A generator (on the CPU, whatever the device) for the draws of one process in one step."""
+    """Returns a generator on the CPU for the random draws of one process in one step."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, step, process)).generate_state(1)[0]))
 
 
 def prepare(images: Tensor, flips: bool, random: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 (N, 3, H, W) to float32 in [-1, 1] on the device, half of the images mirrored when `flips`."""
+    """Converts uint8 (N, 3, H, W) to float32 in [-1, 1] on the device; `flips` mirrors each image at random."""
     real = images.to(device).float() / 127.5 - 1
     if flips:
         mirrored = (torch.rand(len(real), generator=random) < 0.5).to(device)

@@ -1,7 +1,7 @@
-"""Where training pictures come from: what a path or name holds, and how each picture is cut.
+"""Sources of training pictures, and how each picture is cropped.
 
-Folders and zips of images, Hugging Face datasets, and the releases of CelebA, SVHN and Stanford Cars
-as they are downloaded, recognised by what is in them.
+These are folders and zips of images, Hugging Face datasets, and the official releases of CelebA, SVHN and Stanford
+Cars, which are recognised by their contents.
 """
 
 import io
@@ -24,7 +24,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 CELEBA_FOLDER, CELEBA_SIZE, CELEBA_SIDE = "img_align_celeba", (178, 218), 108
 CARS_FIELDS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
-# Stanford Cars: annotations, the field with the picture's path, and the folder it starts from.
+# Stanford Cars: annotation file, the field with a picture's path, and the folder it is relative to.
 CARS_LAYOUTS = (
     ("devkit/cars_train_annos.mat", "fname", "cars_train"),
     ("cars_annos.mat", "relative_im_path", "."),
@@ -38,23 +38,23 @@ class Source:
     """Pictures that can be read in any order, from several threads at once."""
 
     names: Sequence[str]  # of the pictures, for messages
-    read: Callable[[int], Image.Image]  # one picture in RGB; raises what a damaged file makes it raise
-    box: Callable[[int, int, int], Box]  # what to keep of a picture, by index, width and height
+    read: Callable[[int], Image.Image]  # reads a picture in RGB; a damaged file can raise anything
+    box: Callable[[int, int, int], Box]  # returns the crop of a picture from its index, width and height
     stamp: list  # changes when the pictures do
 
 
 def find(path: str | Path) -> Source:
-    """Recognises what `path` is: one of
+    """Returns the source at a path or name, which is one of:
 
-    - a folder or zip of images, cut to their centre squares;
-    - CelebA's `img_align_celeba`, as zip or folder: the centre 108x108 pixels (the DCGAN convention);
+    - a folder or zip of images, cropped to their centre squares;
+    - CelebA's `img_align_celeba`, as zip or folder: cropped to the centre 108x108 pixels (the DCGAN convention);
     - SVHN's `train_32x32.mat`;
-    - Stanford Cars, a folder with `cars_train` and `devkit`, or `car_ims` and `cars_annos.mat`: training
-      pictures cut to their boxes, aspect not kept;
+    - Stanford Cars, a folder with `cars_train` and `devkit`, or `car_ims` and `cars_annos.mat`: the training pictures,
+      cropped to their boxes, which become squares regardless of their aspect ratio;
     - a Hugging Face dataset, `user/name` or `user/name:split`, or a folder of its Parquet files.
 
     Raises:
-        ValueError: when it is none of these, or not what it seems to be.
+        ValueError: if it is none of these, or its contents are invalid.
     """
     file = Path(path)
     if file.is_dir():
@@ -130,7 +130,7 @@ def _cars(path: Path, field: str, folder: Path) -> Source:
     if lacking:
         raise ValueError(f"{path}: expected `annotations` with {', '.join(fields)}; {lacking[0]} is missing.")
     rows = np.atleast_1d(rows)
-    if "test" in rows.dtype.names:  # the single archive holds the test pictures too
+    if "test" in rows.dtype.names:  # the single archive also holds the test pictures
         rows = rows[[not int(value) for value in rows["test"]]]
     if not len(rows):
         raise ValueError(f"{path}: lists no training picture.")
@@ -138,17 +138,17 @@ def _cars(path: Path, field: str, folder: Path) -> Source:
     boxes = [[int(row[name]) for name in CARS_FIELDS] for row in rows]
 
     def box(index: int, width: int, height: int) -> Box:
-        left, top, right, bottom = boxes[index]  # counted from 1, the last pixel included
+        left, top, right, bottom = boxes[index]  # counted from 1, including the last pixel
         return max(left - 1, 0), max(top - 1, 0), min(right, width), min(bottom, height)
 
     return Source(names, lambda index: _decode((folder / names[index]).read_bytes()), box, _stamp(path))
 
 
 def load_dataset(shown: str, name: str, split: str = "", streaming: bool = False, **options: Any):
-    """A dataset of the package `datasets`; without a split, that for training, or the first.
+    """Loads a dataset with the package `datasets`; the default split is "train", or else the first one.
 
     Raises:
-        ValueError: when it cannot be loaded, with what was `shown` to ask for it.
+        ValueError: if it cannot be loaded; the message begins with `shown`, the name that the user gave.
     """
     known = options or "://" in shown or Path(name).exists()
     prefix = shown if known else f"{shown}: no such folder or file; as a Hugging Face dataset"
@@ -161,13 +161,13 @@ def load_dataset(shown: str, name: str, split: str = "", streaming: bool = False
             splits = datasets.get_dataset_split_names(name, **options)
             split = "train" if "train" in splits else splits[0]
         return datasets.load_dataset(name, split=split, streaming=streaming, **options)
-    except Exception as error:  # of the library's many kinds: network, access, layout, damaged files
+    except Exception as error:  # the library raises many kinds: network, access, layout, damaged files
         reason = " ".join(str(error).split())
         raise ValueError(f"{prefix}: cannot be loaded ({reason:.200}).") from error
 
 
 def only_pictures(dataset: Any, shown: str) -> tuple[Any, str]:
-    """A dataset with nothing but its first column of pictures, not decoded; and the name of that."""
+    """Reduces a dataset to its first column of pictures, not decoded; returns it with the column's name."""
     import datasets
 
     columns = [key for key, feature in dataset.features.items() if isinstance(feature, datasets.Image)]
@@ -178,7 +178,7 @@ def only_pictures(dataset: Any, shown: str) -> tuple[Any, str]:
 
 
 def picture_of(cell: dict[str, Any]) -> Image.Image:
-    """The picture in a cell of such a column, which holds the file or says where it is."""
+    """Decodes the picture in a cell of such a column, which holds the file's bytes or its path."""
     if cell["bytes"] is not None:
         return _decode(cell["bytes"])
     with fsspec.open(cell["path"], "rb") as file:
@@ -196,12 +196,12 @@ def _hugging_face(shown: str, name: str, split: str = "", **options: Any) -> Sou
 
 
 def _pictures(names: Sequence[str]) -> list[str]:
-    """The images among names of files, in order."""
+    """Returns the picture files among the names, sorted."""
     return sorted(filter(is_picture, names))
 
 
 def is_picture(name: str) -> bool:
-    """Whether a name is that of a picture file; hidden files and what macOS adds are not."""
+    """Returns whether a name is that of a picture file; excludes hidden files and those that macOS adds to zips."""
     path = PurePosixPath(name)
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
     return path.suffix.lower() in SUFFIXES and not hidden

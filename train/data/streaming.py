@@ -1,12 +1,12 @@
-"""Training pictures streamed from shards, for sets that are too large to be decoded into memory.
+"""Streams training pictures from shards, for data sets that are too large for memory.
 
-Shards are tars in WebDataset's layout, wherever fsspec finds them; or what the package `datasets` streams, Parquet and
-the Hub's data sets. (It streams tars as well, but, as of its version 5.2, not from S3.) Each of several processes has
-shards of its own. It goes through them in an order drawn anew for every pass, and reads a block of pictures ahead while
-it deals out another one, shuffled: two blocks are all that is in memory.
+Shards are tars in WebDataset's layout, at any place that fsspec supports, or Parquet files and Hub data sets, streamed
+by the package `datasets`. (It also streams tars, but as of version 5.2 not from S3.) Each process reads its own shards,
+in a new random order in every pass. It reads one block of pictures ahead while it returns batches from another,
+shuffled one, so only two blocks are in memory.
 
-The seed decides all orders, and a checkpoint records where every process was: a resumed run sees the pictures that
-it would have seen had it never stopped.
+All orders follow from the seed, and a checkpoint records the position of every process. A resumed run therefore sees
+the same pictures as one that was never stopped.
 """
 
 import logging
@@ -40,21 +40,21 @@ CHUNK = 64  # rows decoded at once
 
 
 def is_stream(path: str) -> bool:
-    """Whether `--data` names shards: tars, a pattern of Parquet files, or anything behind a URL."""
+    """Returns whether `--data` names shards: tars, a pattern of Parquet files, or any URL."""
     return "://" in path or path.endswith(".tar") or ("*" in path and path.endswith(".parquet"))
 
 
 class Shards(Protocol):
-    """Pictures in files that can be read one beside the other."""
+    """Files of pictures that can be read independently."""
 
     number: int
 
     def read(self, shard: int, first: int) -> Iterator[dict]:
-        """The pictures of a shard from a row on, in cells as `sources.picture_of` takes them."""
+        """Yields the pictures of a shard from row `first` on, as cells for `sources.picture_of`."""
 
 
 class Tars:
-    """Tars in WebDataset's layout: the picture files in them, whatever lies beside them."""
+    """Tars in WebDataset's layout; files other than pictures are ignored."""
 
     def __init__(self, path: str):
         self.files = fsspec.open_files(expanded(path), "rb")
@@ -68,7 +68,7 @@ class Tars:
 
 
 class Rows:
-    """A dataset of the package `datasets`, of Parquet or from the Hub."""
+    """A dataset streamed by the package `datasets`: Parquet files, or a data set on the Hub."""
 
     def __init__(self, path: str):
         hub = HUB.fullmatch(path)
@@ -84,14 +84,14 @@ class Rows:
 
 
 def shards_at(path: str) -> Shards:
-    """The shards that `--data` names.
+    """Opens the shards that `--data` names.
 
     Args:
-        path: a URL or local name of tars or Parquet files, with * or {000..099} in it for several; or a data set
-            of the Hub, hf://datasets/user/name or hf://datasets/user/name:split.
+        path: a URL or local path of tars or Parquet files, with * or {000..099} for several; or a data set on the Hub,
+            hf://datasets/user/name or hf://datasets/user/name:split.
 
     Raises:
-        ValueError: when it is none of these, or nothing is there.
+        ValueError: if it is none of these, or there is nothing.
     """
     kinds = [kind for suffix, kind in {".tar": Tars, ".parquet": Rows}.items() if path.endswith(suffix)]
     if not kinds and not HUB.fullmatch(path):
@@ -104,7 +104,7 @@ def shards_at(path: str) -> Shards:
 
 
 def expanded(path: str) -> list[str]:
-    """The names that a range of numbers in braces stands for: a-{08..10}.tar is a-08.tar, a-09.tar, a-10.tar."""
+    """Expands ranges of numbers in braces: a-{08..10}.tar becomes a-08.tar, a-09.tar, a-10.tar."""
     if not (found := RANGE.search(path)):
         return [path]
     first, last = found.groups()
@@ -113,7 +113,7 @@ def expanded(path: str) -> list[str]:
 
 
 class Place(NamedTuple):
-    """Where a process is in its shards: passes done, shards of this pass done, rows of the next shard done."""
+    """A process's position in its shards: finished passes, finished shards of this pass, rows read of the next."""
 
     passes: int = 0
     shards: int = 0
@@ -122,26 +122,26 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """Pictures that are shuffled among each other, between two places."""
+    """The pictures between two places, which are shuffled together."""
 
     start: Place
     end: Place
     images: Tensor  # uint8 (N, 3, size, size)
-    order: Tensor  # in which they are dealt out: a permutation, int64 (N,)
+    order: Tensor  # shuffled: a permutation, int64 (N,)
 
 
 class Stream:
-    """One process's share of the pictures in shards, as batches.
+    """The batches of one process, from its share of the shards.
 
     Args:
-        path: as `shards_at` takes it.
-        size: pixels a side; pictures are cut to their centre squares and resized.
-        held_out: how many pictures are kept for validation, the first ones of the first shards.
-        buffer: pictures in a block.
-        share: of the process.
+        path: as for `shards_at`.
+        size: side in pixels; pictures are cropped to the centre square and resized.
+        held_out: number of pictures to hold out for validation, the first ones of the first shards.
+        buffer: pictures per block.
+        share: the process's share.
 
     Raises:
-        ValueError: as `shards_at`, and when not even the pictures held out are there.
+        ValueError: as for `shards_at`, and if there are too few pictures to hold out.
     """
 
     def __init__(self, path: str, size: int, held_out: int, buffer: int, share: Share):
@@ -149,29 +149,29 @@ class Stream:
         self.size, self.buffer, self.share = size, buffer, share
         self.decoders, self.reader = ThreadPoolExecutor(os.cpu_count()), ThreadPoolExecutor(1)
         self.closed = False
-        self.held: Counter[int] = Counter()  # rows of each shard that are not trained on
+        self.held: Counter[int] = Counter()  # number of held-out rows of each shard
         self.held_out = self._hold_out(held_out)
-        self.block: Block | None = None  # the one that is dealt out
-        self.used = 0  # pictures of it
-        self.rows: tuple[Place, Iterator[tuple[Place, dict]]] | None = None  # where the last block ends, what follows
+        self.block: Block | None = None  # the current one
+        self.used = 0  # pictures of the block that were returned
+        self.rows: tuple[Place, Iterator[tuple[Place, dict]]] | None = None  # end of the last block, rows after it
         self.coming: Future[Block] | None = None
         if share.index == 0 and self.shards.number % share.count:
             logger.warning(
-                "%s: %d shards cannot be dealt out evenly to %d processes, so some pictures are seen more often",
+                "%s: %d shards cannot be divided evenly among %d processes, so some pictures are seen more often",
                 *(path, self.shards.number, share.count),
             )
 
     @property
     def images(self) -> Tensor:
-        """Some pictures that are trained on: uint8 (N, 3, size, size)."""
+        """Returns some of the training pictures: uint8 (N, 3, size, size)."""
         return self._block().images
 
     def about(self) -> dict[str, int]:
-        """What else decides the batches; a resumed run has to repeat it."""
+        """Returns what else determines the batches; it must be the same when a run is resumed."""
         return {"shards": self.shards.number, "shuffle_buffer": self.buffer, "held_out": len(self.held_out)}
 
     def batch(self, step: int) -> Tensor:
-        """The next pictures, uint8 (batch_size, 3, size, size); a stream only goes on, whatever the step."""
+        """Returns the next pictures, uint8 (batch_size, 3, size, size), regardless of the step."""
         parts, missing = [], self.share.batch_size
         while missing:
             if self.used == len(self._block().images):
@@ -184,11 +184,11 @@ class Stream:
         return torch.cat(parts)
 
     def position(self) -> list[int]:
-        """Where this process is: the start of its block, and how much of that it has dealt out."""
+        """Returns this process's position: the start of its block, and how many of its pictures were returned."""
         return [*self._block().start, self.used]
 
     def go_to(self, position: list[int]) -> None:
-        """Goes on from a position of an earlier run."""
+        """Continues from the position of an earlier run."""
         *start, used = position
         self.block = self._read(Place(*start))
         self.used = used
@@ -200,7 +200,7 @@ class Stream:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _block(self) -> Block:
-        """The block that is being dealt out; the one after it is read meanwhile."""
+        """Returns the current block, and starts reading the next one in the background."""
         if self.block is None:
             self.block = self.coming.result() if self.coming else self._read(Place())
             self.coming, self.used = None, 0
@@ -209,7 +209,7 @@ class Stream:
         return self.block
 
     def _read(self, start: Place) -> Block:
-        """Reads the next block of pictures that can be used; it ends with the pass, if not before."""
+        """Reads the next block of usable pictures; a block never extends beyond the end of a pass."""
         images = np.empty((self.buffer, 3, self.size, self.size), np.uint8)
         count, place = 0, start
         while not count and place.passes < start.passes + 2:
@@ -229,9 +229,9 @@ class Stream:
         return Block(start, place, torch.from_numpy(images[:count]), torch.from_numpy(order))
 
     def _rows(self, place: Place) -> Iterator[tuple[Place, dict]]:
-        """What is left of a pass: pictures as they are in the shards, each with the place after it."""
+        """Yields the remaining pictures of a pass, not decoded, each with the place after it."""
         index, count = self.share.index, self.share.count
-        shared = self.shards.number < count  # then all processes read all shards, and each takes rows of its own
+        shared = self.shards.number < count  # then every process reads all shards, and takes its own rows
         mine = np.arange(self.shards.number) if shared else np.arange(index, self.shards.number, count)
         np.random.default_rng((self.share.seed, index, place.passes)).shuffle(mine)
         for turn in range(place.shards, len(mine)):
@@ -244,7 +244,7 @@ class Stream:
                     yield Place(place.passes, turn, row + 1), cell
 
     def _hold_out(self, count: int) -> Tensor:
-        """Takes the first readable pictures, and notes the rows that it went through."""
+        """Holds out the first readable pictures, and counts the rows they take up."""
         images: list[NDArray[np.uint8]] = []
         for shard in range(self.shards.number):
             for cell in self._read_shard(shard, 0):
@@ -258,12 +258,12 @@ class Stream:
         raise ValueError(f"{self.path}: cannot hold out {count} of {len(images)}; choose a smaller --held-out.")
 
     def _read_shard(self, shard: int, first: int) -> Iterator[dict]:
-        """The pictures of a shard from a row on; raises ValueError where it cannot be read."""
+        """Yields the pictures of a shard from a row on; raises ValueError if it cannot be read."""
         with in_one_sentence(f"{self.path}: shard {shard}"):
             yield from self.shards.read(shard, first)
 
     def _decoded(self, cell: dict) -> NDArray[np.uint8] | None:
-        """A picture cut and resized: (3, size, size); None if it cannot be used."""
+        """Decodes, crops and resizes a picture: (3, size, size); None if it cannot be used."""
         try:
             image = sources.picture_of(cell)
             return cut(image, centre_square(*image.size), self.size)
