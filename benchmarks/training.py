@@ -21,8 +21,10 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
+from inpainter.devices import device_from_name
 from inpainter.models import DCGAN, CoMod, CoModConfig, DCGANConfig
 from train.data.loading import batch_indices, prepare, step_generator
+from train.loop.options import mixed_precision
 from train.loop.trainer import Trainer, initialise, keep_freed_memory
 from train.recipes.comod import CoModTrainer
 from train.recipes.gan import GANTrainer
@@ -104,8 +106,9 @@ def main() -> None:
 
     if not arguments.usual_allocator:
         keep_freed_memory()
-    accelerator = Accelerator(cpu=arguments.device == "cpu", mixed_precision="bf16")
-    device, batch = accelerator.device, arguments.batch_size
+    device = device_from_name(arguments.device)
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=mixed_precision(device))
+    batch = arguments.batch_size
     steps = arguments.steps or (50 if device.type == "cuda" else 3)
     draws = torch.Generator().manual_seed(SEED)
     images = {s: torch.randint(0, 256, (batch * 8, 3, s, s), dtype=torch.uint8, generator=draws) for s in (64, 128)}

@@ -1,12 +1,19 @@
 """What several files of tests call: small models, problems, and comparisons."""
 
 import torch
+from accelerate import Accelerator
 
 from inpainter import masks
 from inpainter.models import VAE, CoMod, CoModConfig, VAEConfig
+from train.loop.options import mixed_precision
 
 SHAPE = {"image_size": 16, "latent_size": 8, "channels": (16, 8)}
 TINY = ("--channels", 16, 8, "--latent-size", 8)  # of a training
+
+
+def accelerator() -> Accelerator:
+    """Of the precision of a training that is not told another: accelerate allows one a process."""
+    return Accelerator(cpu=True, mixed_precision=mixed_precision(torch.device("cpu")))
 
 
 def tiny_vae() -> VAE:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
+from helpers import accelerator
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -126,8 +126,7 @@ def test_the_error_counts_missing_pixels_alone_and_every_picture_alike():
 
 
 def test_training_lowers_the_error_in_the_hole():
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
-    trainer = context_encoder.ContextEncoderTrainer(ContextEncoder(TINY), accelerator, 2e-4)
+    trainer = context_encoder.ContextEncoderTrainer(ContextEncoder(TINY), accelerator(), 2e-4)
     random = torch.Generator().manual_seed(0)
     real = torch.rand(16, 3, 1, 1, generator=random).expand(16, 3, 16, 16) * 2 - 1  # plain colours
     errors = [trainer.train_step(real, random)["hole_loss"].item() for _ in range(60)]

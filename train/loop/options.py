@@ -12,6 +12,7 @@ from inpainter.devices import device_from_name, quick_precision
 from inpainter.models import DCGANConfig
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
@@ -137,6 +138,11 @@ def recipe(arguments: argparse.Namespace) -> dict[str, float]:
     return {name: getattr(arguments, name) for name in ("learning_rate", "beta1", "ema", "seed")}
 
 
+def mixed_precision(device: "torch.device") -> str:
+    """Returns accelerate's name for the fastest precision of a device: "bf16" if it has the instructions, else "no"."""
+    return "bf16" if quick_precision(device) == "bfloat16" else "no"
+
+
 def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
     """Sets up the device, the precision and the other processes, if any; replaces an `arguments.precision` of "auto".
 
@@ -156,7 +162,7 @@ def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
         raise ValueError(f"--tracker {arguments.tracker}: its package is not installed.")
     device = device_from_name(arguments.device)
     if arguments.precision == "auto":
-        arguments.precision = "bf16" if quick_precision(device) == "bfloat16" else "no"
+        arguments.precision = mixed_precision(device)
     accelerator = accelerate.Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=arguments.precision,

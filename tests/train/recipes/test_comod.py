@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from conftest import ROOT
-from helpers import assert_identical, state
+from helpers import accelerator, assert_identical, state
 from PIL import Image
 
 from benchmarks.serving import free_port
@@ -38,8 +37,7 @@ def tiny(**changes) -> CoMod:
 
 
 def trainer(model: CoMod | None = None, **options) -> CoModTrainer:
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
-    return CoModTrainer(model or tiny(), accelerator, **(WITHOUT_PRETRAINED | options))
+    return CoModTrainer(model or tiny(), accelerator(), **(WITHOUT_PRETRAINED | options))
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 import torch
 from accelerate import Accelerator
+from helpers import accelerator
 
 from inpainter import ModelError, hub
 from inpainter.models import DCGAN, DCGANConfig
@@ -19,9 +20,7 @@ TINY = DCGANConfig(image_size=16, latent_size=8, channels=(16, 8))
 
 
 def trainer(config: DCGANConfig = TINY, **options) -> GANTrainer:
-    return GANTrainer(
-        DCGAN(config), Accelerator(cpu=True, mixed_precision="bf16"), **{"learning_rate": 2e-3, **options}
-    )
+    return GANTrainer(DCGAN(config), accelerator(), **{"learning_rate": 2e-3, **options})
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
-from helpers import SHAPE, TINY, assert_identical, state, tiny_vae
+from helpers import SHAPE, TINY, accelerator, assert_identical, state, tiny_vae
 from safetensors.torch import load_file, save_file
 
 from inpainter import Inpainter, ModelError
@@ -114,7 +113,7 @@ def test_the_losses_are_those_of_gaussians():
 
 def test_training_lowers_the_bound():
     """Images of one brightness each: one number to encode, so much is to be gained."""
-    trainer = vae.VAETrainer(tiny_vae().requires_grad_(), Accelerator(cpu=True, mixed_precision="bf16"), 2e-3, 0.9)
+    trainer = vae.VAETrainer(tiny_vae().requires_grad_(), accelerator(), 2e-3, 0.9)
     bounds = []
     for step in range(60):
         random = step_generator(0, step)
