@@ -24,9 +24,13 @@ class Equalised(nn.Module):
     scale: float
 
     def prepared(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """Returns `prepare(dtype)`, once for every value of a weight that is not trained: a search has many steps."""
+        """Returns `prepare(dtype)`; in evaluation mode it is computed once, as a search runs each layer at every step.
+
+        Not in training mode, even where gradients are not needed: torch does not count the changes that its fused
+        optimisers make.
+        """
         weight = self.weight
-        if weight.requires_grad or weight.is_meta or weight.is_inference() or torch.compiler.is_compiling():
+        if self.training or weight.requires_grad or weight.is_inference() or torch.compiler.is_compiling():
             return self.prepare(dtype)
         kept = self.__dict__.get("_kept")
         # The kept alias of the weight counts its changes, and keeps its memory from being given to another.
