@@ -109,6 +109,14 @@ class Objective:
         loss = context + self.prior_weight * self.prior_loss
         return SearchState(step, z.detach(), images.detach(), context, self.prior_loss, loss), gradient + of_code
 
+    @torch.no_grad()
+    def state(self, z: Tensor, step: int) -> SearchState:
+        """Returns the state at codes z with a fresh prior loss, and no gradient."""
+        images = self.model.generate(z)
+        context = losses.context_loss(images, self.pictures, self.weights, self.norm)
+        prior = self.model.prior_loss(images, z)
+        return SearchState(step, z, images, context, prior, context + self.prior_weight * prior)
+
     def _judge(self, images: Tensor, z: Tensor) -> Tensor | float:
         """Updates the prior loss and its gradient w.r.t. the images; returns its direct gradient w.r.t. the codes."""
         images, z = images.requires_grad_(), z.requires_grad_()
@@ -151,17 +159,18 @@ def descend(
         prior_every: steps between evaluations of the prior; its last loss and gradient are reused in between.
     """
     start, adam = z, Adam(betas)
-    for step in range(steps + 1):
-        fresh = step == steps or step % prior_every == 0
+    for step in range(steps):
+        fresh = step % prior_every == 0
         state, gradient = evaluate(z, step, fresh)
-        stopped = callback is not None and callback(step, state)
-        if stopped and not fresh:
-            return evaluate(z, step)[0]  # whose prior loss belongs to these codes
-        if stopped or step == steps:
-            return state
+        if callback is not None and callback(step, state):
+            return state if fresh else evaluate.state(z, step)  # whose prior loss belongs to these codes
         z = z - step_size(step) * adam.direction(gradient + 2 * anchor * (z - start))
         if bound is not None:
             z = z.clamp(-bound, bound)
+    state = evaluate.state(z, steps)
+    if callback is not None:
+        callback(steps, state)
+    return state
 
 
 class Adam:
