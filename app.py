@@ -12,7 +12,7 @@ FILES = storage.own_files()  # before Gradio is imported
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
-from page import api, server  # noqa: E402
+from page import api, server, sessions  # noqa: E402
 from page import settings as st  # noqa: E402
 from page.editor import stage  # noqa: E402
 from page.gpu import ZERO_GPU  # noqa: E402
@@ -133,6 +133,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         "max_file_size": "64mb",
         "max_threads": 96,
+        "state_session_capacity": sessions.MOST,
         "allowed_paths": [str(FOLDER), str(PORTRAIT)],
         "app_kwargs": {
             "middleware": [Middleware(server.Gate)],

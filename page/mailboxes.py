@@ -9,6 +9,7 @@ from typing import Any
 from gradio.queueing import Queue
 
 from .runs.turns import address_of
+from .sessions import forget_unused
 
 SESSION_MOST = 200  # unread messages, beyond which a session's searches end; four fills are told in about 160
 ADDRESS_MOST = 400  # unread messages, beyond which the sessions of an address that listen least are forgotten
@@ -24,9 +25,10 @@ class Mailboxes:
         queue.push, queue.send_message = self.push, self.send_message
 
     async def push(self, body: Any, request: Any, username: str | None) -> tuple:
-        """As `Queue.push`; what its address has left unread is bounded first."""
+        """As `Queue.push`; what is left of others, and unread by its address, is bounded first."""
         address = address_of(request)
         await self._forget_old()
+        forget_unused(self._queue)
         await self._forget_of(address)
         answer = await self._push(body, request, username)
         self._owners[body.session_hash] = address, time.monotonic()

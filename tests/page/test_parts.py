@@ -1,6 +1,7 @@
 """The parts that the page is made of, without a browser."""
 
 import asyncio
+import datetime
 import io
 import json
 import math
@@ -25,12 +26,13 @@ from PIL import Image
 pytest.importorskip("gradio", reason="Gradio is not installed")
 
 import gradio as gr
+from gradio.state_holder import StateHolder
 
 from inpainter import Inpainter, Result, masks
 from inpainter.__main__ import parser
 from inpainter.baselines.context_encoder import ContextEncoder, ContextEncoderConfig
 from inpainter.blending import Square
-from page import errors, gpu, mailboxes, memory, models, pixels, storage
+from page import errors, gpu, mailboxes, memory, models, pixels, sessions, storage
 from page.editor import presets, stage
 from page.photo import deliver, framing, store
 from page.runs import fill, line, scene, search, turns
@@ -656,6 +658,8 @@ def test_a_visit_that_is_not_let_in_leaves_no_file():
 
 def test_what_an_address_leaves_unread_is_bounded_and_those_who_listen_are_kept():
     class FakeQueue:
+        blocks = SimpleNamespace(state_holder=StateHolder())
+
         def __init__(self):
             self.pending_messages_per_session, self.pending_event_ids_session = {}, {}
 
@@ -688,6 +692,26 @@ def test_what_an_address_leaves_unread_is_bounded_and_those_who_listen_are_kept(
     for _ in range(2 * mailboxes.SESSION_MOST):
         queue.send_message(event, "told")
     assert boxes["listens"].qsize() == mailboxes.SESSION_MOST and not event.alive
+
+
+def test_a_session_is_forgotten_when_nobody_comes_back_to_it_and_not_before():
+    with gr.Blocks() as page:
+        outcome = gr.State()
+    queue = page._queue
+    holder = StateHolder()
+    holder.set_blocks(page)
+    hours = {"closed": 0.2, "just closed": 0.1, "open": 20, "forgotten tab": 30, "program": 0.2, "busy": 0.2}
+    for session in hours:
+        state = holder[session]
+        if session != "program":  # it has stored nothing
+            state[outcome._id] = "a fill"
+        state.is_closed = "closed" in session or session == "busy"
+    for session, ago in hours.items():
+        holder.time_last_used[session] -= datetime.timedelta(hours=ago)
+    queue.pending_event_ids_session = {"busy": {"a search"}, "closed": set()}
+    sessions.forget_unused(queue)
+    assert set(holder.session_data) == set(holder.time_last_used) == {"just closed", "open", "busy"}
+    assert holder["open"][outcome._id] == "a fill"
 
 
 def test_pictures_handed_to_gradio_never_share_a_file():
