@@ -96,6 +96,15 @@ def test_one_hole_is_factored_once():
     assert blending.harmonic_solver.cache_info().misses == 1
 
 
+def test_holes_that_many_visitors_drew_leave_bounded_memory():
+    """A factored system of 128 pixels is up to 9 MB, which a page keeps for each of the last holes."""
+    blending.harmonic_solver.cache_clear()
+    pictures, generated = random_pair(1)
+    for seed in range(100):
+        blending.poisson(pictures, generated, torch.from_numpy(masks.random(12, seed=seed))[None])
+    assert blending.harmonic_solver.cache_info().currsize * 9 < 150
+
+
 def test_empty_and_full_holes():
     pictures, generated = random_pair(2)
     hole = torch.zeros(2, 12, 12, dtype=torch.bool)
