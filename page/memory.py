@@ -1,7 +1,7 @@
 """Memory that is free goes back to the system.
 
 What outlives a search (a hole's factorised system, a photo's pixels) lies in the heap behind what the search needed,
-and glibc gives back only what is free at the heap's end: without this the page grew by 3 to 5 MB with every fill.
+and glibc gives back only what is free at the heap's end.
 """
 
 import contextlib
