@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..images import enlarge_hole
-from .poisson import harmonic_solver
+from .harmonic import harmonic_solver
 
 # (largest side in pixels, sweeps) per level of the coarse-to-fine solver. Finer levels need fewer: they only correct
 # what coarser levels could not represent, which dies out within a few pixels.

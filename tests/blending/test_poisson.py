@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from inpainter import masks
+from inpainter.blending import harmonic
 from inpainter.blending import poisson as blending
 
 
@@ -93,10 +94,10 @@ def test_images_that_share_a_hole_are_solved_together_and_each_as_if_alone():
 def test_one_hole_is_factored_once():
     pictures, generated = random_pair(3)
     hole = torch.from_numpy(masks.pattern(12, seed=99)).expand(3, 12, 12)
-    blending.harmonic_solver.cache_clear()
+    harmonic.harmonic_solver.cache_clear()
     blending.poisson(pictures, generated, hole)
     blending.poisson(pictures, generated, hole)
-    assert blending.harmonic_solver.cache_info().misses == 1
+    assert harmonic.harmonic_solver.cache_info().misses == 1
 
 
 def test_holes_that_many_threads_filled_leave_bounded_memory():
@@ -111,13 +112,13 @@ def test_holes_that_many_threads_filled_leave_bounded_memory():
         thread.start()
         thread.join()
 
-    blending.harmonic_solver.cache_clear()
+    harmonic.harmonic_solver.cache_clear()
     fill_another(0)
     before = allocated_mb()
     for seed in range(1, 25):
         fill_another(seed)
     assert allocated_mb() - before < 8 * 5  # of 24 factors, of which each takes 2.3 MB, eight are kept
-    blending.harmonic_solver.cache_clear()
+    harmonic.harmonic_solver.cache_clear()
     assert allocated_mb() - before < 5
 
 
@@ -142,8 +143,8 @@ def test_the_solution_is_harmonic_whatever_the_shape(shape):
     """Every missing pixel is the mean of its neighbours."""
     hole = np.random.default_rng(0).random(shape) < 0.7
     values = np.random.default_rng(1).random((hole.size, 2))
-    values[hole.ravel()] = blending.harmonic_solver(hole.tobytes(), shape)(values[~hole.ravel()])
-    laplacian = blending.grid_laplacian(*shape) @ values
+    values[hole.ravel()] = harmonic.harmonic_solver(hole.tobytes(), shape)(values[~hole.ravel()])
+    laplacian = harmonic.grid_laplacian(*shape) @ values
     assert abs(laplacian[hole.ravel()]).max() < 1e-9
 
 
