@@ -25,7 +25,7 @@ class Mailboxes:
         queue.push, queue.send_message = self.push, self.send_message
 
     async def push(self, body: Any, request: Any, username: str | None) -> tuple:
-        """As `Queue.push`; what is left of others, and unread by its address, is bounded first."""
+        """As `Queue.push`, after forgetting unused sessions and bounding what the address has left unread."""
         address = address_of(request)
         await self._forget_old()
         forget_unused(self._queue)

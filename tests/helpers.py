@@ -12,7 +12,7 @@ TINY = ("--channels", 16, 8, "--latent-size", 8)  # of a training
 
 
 def accelerator() -> Accelerator:
-    """Of the precision of a training that is not told another: accelerate allows one a process."""
+    """An accelerator with the default precision of a training; accelerate allows only one precision per process."""
     return Accelerator(cpu=True, mixed_precision=mixed_precision(torch.device("cpu")))
 
 

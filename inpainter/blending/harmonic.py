@@ -15,8 +15,8 @@ KEPT = 8  # factored systems in the cache; one of 128 pixels takes 2 to 17 MB, a
 def harmonic_solver(hole_bytes: bytes, shape: tuple[int, int]) -> Callable[[NDArray], NDArray]:
     """Factors one hole's Poisson system, which is symmetric, positive definite and banded.
 
-    Not with `scipy.sparse.linalg.splu`: the memory of its factors is lost when another thread than the one that made
-    them drops them (scipy issue 15921), and here a search that is a thread of its own makes what later ones drop.
+    `scipy.sparse.linalg.splu` would leak memory: only the thread that made its factors can free them (scipy issue
+    15921), and on the page every search is a thread of its own.
 
     Args:
         hole_bytes: the bytes of a bool (H, W) array with both known and missing pixels.

@@ -23,10 +23,7 @@ class DCGANConfig:
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
-        for name in ("family", "latent_distribution"):  # a family supports only its default
-            value, expected = getattr(self, name), getattr(type(self), name)
-            if value != expected:
-                raise ModelError(f"config: {name} is {value!r:.80}, expected {expected!r}.")
+        check_fixed(self, "family", "latent_distribution")
         if self.d_norm not in D_NORMS:
             raise ModelError(f"config: d_norm is {self.d_norm!r:.80}, expected one of {', '.join(D_NORMS)}.")
         check_shape(self)
@@ -59,10 +56,7 @@ class CoModConfig:
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
-        for name in ("family", "latent_distribution"):  # only the default is supported
-            value, expected = getattr(self, name), getattr(type(self), name)
-            if value != expected:
-                raise ModelError(f"config: {name} is {value!r:.80}, expected {expected!r}.")
+        check_fixed(self, "family", "latent_distribution")
         check_size("latent_size", self.latent_size, MAX_LATENT_SIZE)
         check_size("style_size", self.style_size, MAX_CHANNELS)
         check_size("image_size", self.image_size, LARGEST_SIZE)
@@ -78,8 +72,7 @@ class CoModConfig:
                     f"pixels; expected a power of two from {LEAST_SIZE} to {LARGEST_SIZE}."
                 )
             object.__setattr__(self, name, tuple(widths))
-        if not isinstance(self.training, dict):
-            raise ModelError(f"config: training is {self.training!r:.80}, expected an object.")
+        check_training(self)
 
 
 @dataclass(frozen=True)
@@ -94,13 +87,26 @@ class EncoderConfig:
     training: dict = field(default_factory=dict)  # generator, data, steps, hours, ...
 
     def __post_init__(self):
-        if self.family != "encoder":
-            raise ModelError(f"config: family is {self.family!r:.80}, expected 'encoder'.")
+        check_fixed(self, "family")
         check_shape(self)
         bound = self.latent_bound
         number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
         if bound is not None and not (number and 0 < bound <= 100):
             raise ModelError(f"config: latent_bound is {bound!r:.80}, expected a number above 0, up to 100, or null.")
+
+
+def check_fixed(config: Any, *names: str) -> None:
+    """Raises `ModelError` unless these fields have the defaults of their family, the only values it supports."""
+    for name in names:
+        value, expected = getattr(config, name), getattr(type(config), name)
+        if value != expected:
+            raise ModelError(f"config: {name} is {value!r:.80}, expected {expected!r}.")
+
+
+def check_training(config: Any) -> None:
+    """Raises `ModelError` unless a configuration's training record is an object."""
+    if not isinstance(config.training, dict):
+        raise ModelError(f"config: training is {config.training!r:.80}, expected an object.")
 
 
 def check_shape(config: Any) -> None:
@@ -117,8 +123,7 @@ def check_shape(config: Any) -> None:
             f"config: image_size is {config.image_size}, but {len(config.channels)} channel widths give "
             f"{4 * 2 ** len(config.channels)} pixels."
         )
-    if not isinstance(config.training, dict):
-        raise ModelError(f"config: training is {config.training!r:.80}, expected an object.")
+    check_training(config)
 
 
 def check_size(name: str, value: object, largest: int) -> None:

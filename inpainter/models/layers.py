@@ -15,31 +15,28 @@ GAIN = math.sqrt(2 / (1 + SLOPE**2))  # factor that preserves the variance throu
 
 
 class Equalised(nn.Module):
-    """Base class of layers with an equalised learning rate: what they use is their weight times `scale`.
-
-    Source: Karras et al., *Progressive Growing of GANs*, ICLR 2018.
-    """
+    """Base class of layers with an equalised learning rate: the weight is multiplied by `scale` when it is used."""
 
     weight: nn.Parameter
     scale: float
 
     def prepared(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """Returns `prepare(dtype)`; in evaluation mode it is computed once, as a search runs each layer at every step.
+        """Returns `prepare(dtype)`, computed once in evaluation mode: a search runs each layer at every step.
 
-        Not in training mode, even where gradients are not needed: torch does not count the changes that its fused
-        optimisers make.
+        In training mode nothing is kept, even for weights without gradients: torch's fused optimisers change a weight
+        without raising its version.
         """
         weight = self.weight
         if self.training or weight.requires_grad or weight.is_inference() or torch.compiler.is_compiling():
             return self.prepare(dtype)
         kept = self.__dict__.get("_kept")
-        # The kept alias of the weight counts its changes, and keeps its memory from being given to another.
+        # Holding on to the weight's memory makes its address a safe key: no other tensor can be given it.
         if not kept or kept[0].data_ptr() != weight.data_ptr() or kept[1:3] != (weight._version, dtype):
             kept = self.__dict__["_kept"] = (weight.detach(), weight._version, dtype, self.prepare(dtype))
         return kept[3]
 
     def prepare(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """Returns what the layer computes of its weight alone."""
+        """Returns everything that the layer computes from its weight alone."""
         return ((self.weight * self.scale).to(dtype),)
 
 
