@@ -7,7 +7,8 @@ known, two fillings of one picture are pushed apart.
 
 `--start` continues from a trained model, or grows one of half the size, with new optimisers. `--fade` then phases in
 the pictures' finer detail: otherwise D could at first recognise a grown G's fillings by the lack of it alone, and would
-forget everything else it had learnt.
+forget everything else it had learnt. `--warm-up` first trains G alone, on the losses that need no discriminator: a G
+that starts from other pictures first learns where things are in these, at half the time per image.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from ..looks.measure import proposals
 from ..loop import options, run
 from ..loop.options import number
 from ..loop.trainer import GeneratorTrainer, Trainer
+from .comod_losses import PAIRS, Batch, alike, feature_match
 from .gan import R1_STEPS, accuracy, gradient_penalty
 from .growing import detailed, grown
 from .pretrained import JUDGED, Judge, Pretrained, distance, touched
@@ -43,9 +45,7 @@ if TYPE_CHECKING:
 KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "scattered": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
 HOLES = 4096  # drawn once, in advance
 DISCOUNT = 0.93  # factor by which the truth counts less, per pixel (of 64) away from known pixels
-PAIRS = 8  # one in this many rows of a batch is a second filling of another row
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
-PAIR_DIFFERENCE = 0.2  # target mean absolute difference in the hole between two fillings of a picture, in [-1, 1]
 LOOKED_AT, SHOWN = 96, 12  # held-out pictures filled at every save, and how many of them are on the sheet
 NUMBERS = {  # options, and fields of the trainer
     "learning_rate": "for Adam",
@@ -73,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start with pictures at half resolution and reach full detail after so many images (%(default)s)",
     )
     parser.add_argument(
+        "--warm-up",
+        type=number(int, 0),
+        default=0,
+        metavar="IMAGES",
+        help="train G without its discriminators for so many images (%(default)s)",
+    )
+    parser.add_argument(
         "--looks-every",
         type=number(int, 1),
         metavar="IMAGES",
@@ -91,9 +98,10 @@ def main(arguments: argparse.Namespace) -> None:
     def make_trainer(accelerator: "Accelerator") -> CoModTrainer:
         batch = arguments.batch_size * accelerator.num_processes
         every = arguments.looks_every and arguments.looks_every // batch
-        return CoModTrainer(model, accelerator, **recipe, fade=arguments.fade // batch, looks_every=every)
+        phases = {name: getattr(arguments, name) // batch for name in ("fade", "warm_up")}
+        return CoModTrainer(model, accelerator, **recipe, **phases, looks_every=every)
 
-    run.train(arguments, make_trainer, ("ema", "r1", "start", "fade"))
+    run.train(arguments, make_trainer, ("ema", "r1", "start", "fade", "warm_up"))
 
 
 def starting_model(arguments: argparse.Namespace) -> CoMod:
@@ -112,30 +120,6 @@ def starting_model(arguments: argparse.Namespace) -> CoMod:
     return grown(before, *(widths[0] for widths in shape.values()))
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Pictures and their holes; the last rows, one in `PAIRS`, repeat the first ones."""
-
-    real: Tensor  # (N, 3, H, W) in [-1, 1]
-    hole: Tensor  # bool (N, H, W)
-    trust: Tensor  # (N, 1, H, W), weight of the truth in the hole, see `holes.trust`
-    z: Tensor  # (N, latent_size)
-
-    @property
-    def gone(self) -> Tensor:
-        """The hole as float (N, 1, H, W), 1 = missing."""
-        return self.hole[:, None].float()
-
-    @property
-    def sure(self) -> Tensor:
-        """How well the known pixels determine the filling, in [0, 1]: mean trust in the hole, (N,)."""
-        return self.trust.sum((1, 2, 3)) / self.gone.sum((1, 2, 3)).clamp(min=1)
-
-    def seen(self, pictures: Tensor) -> Tensor:
-        """Returns D's input: the pictures with their holes (N, 4, H, W)."""
-        return damaged(pictures, self.hole, hide=False)
-
-
 @dataclass
 class CoModTrainer(GeneratorTrainer):
     """Trains G and D adversarially; publishes the moving average of G."""
@@ -150,6 +134,7 @@ class CoModTrainer(GeneratorTrainer):
     perceptual_weight: float = 1.0
     judge_weight: float = 1.0
     fade: int = 0  # steps until pictures reach full detail, after growing
+    warm_up: int = 0  # steps without D and judge
     looks_every: int | None = None  # steps
 
     def __post_init__(self):
@@ -177,21 +162,23 @@ class CoModTrainer(GeneratorTrainer):
         with self.accelerator.autocast():
             images = self.model.generator(damaged(batch.real, batch.hole), batch.z)
         composed = torch.where(batch.hole[:, None], images, batch.real)
-        measured, real_features = self.train_discriminator(batch, composed.detach())
-        losses = {}  # by name: weight and value
+        losses = self.truth_losses(batch, images)  # by name: weight and value
+        rival, measured = self.step >= self.warm_up, {}
+        if rival:
+            measured, real_features = self.train_discriminator(batch, composed.detach())
+            losses |= self.adversarial_losses(batch, composed, real_features)
         if self.perceptual_weight or self.judge_weight:
             # Shift the pictures randomly, or the features' strides leave a grid in the fillings.
             shift = torch.randint(-1, 3, (2,), generator=random).tolist()
             real, made, gone = (t.roll(shift, (2, 3)) for t in (batch.real, composed, batch.gone))
             wanted, found = self.pretrained(real), self.pretrained(made)
             losses["perceptual_loss"] = self.perceptual_weight, (distance(found, wanted) * batch.sure.square()).mean()
-            if self.judge_weight:
+            if self.judge_weight and rival:
                 where = touched(gone, found[JUDGED])
                 measured["judge_loss"] = self.train_judge(found[JUDGED], wanted[JUDGED], where)
                 judge = self.judge.requires_grad_(False)
                 losses["judged_loss"] = self.judge_weight, judge.loss(found[JUDGED], where, -1)
                 judge.requires_grad_(True)
-        losses |= self.generator_losses(batch, images, composed, real_features)
         self.update(self.g_optimizer, sum(weight * loss for weight, loss in losses.values()))
         self.follow()
         return measured | {name: loss.detach() for name, (_, loss) in losses.items()}
@@ -227,25 +214,28 @@ class CoModTrainer(GeneratorTrainer):
         self.update(self.j_optimizer, loss + penalty)
         return loss.detach()
 
-    def generator_losses(
-        self, batch: Batch, images: Tensor, composed: Tensor, real_features: list[Tensor]
+    def adversarial_losses(
+        self, batch: Batch, composed: Tensor, real_features: list[Tensor]
     ) -> dict[str, tuple[float, Tensor]]:
-        """Returns G's losses that need no pretrained network: (weight, value) by name.
+        """Returns G's losses from D on composed pictures (N, 3, H, W): (weight, value) by name.
 
-        Args:
-            images, composed: G's images, and the pictures filled with them: (N, 3, H, W).
-            real_features: D's features of the intact pictures.
+        `real_features` are D's features of the intact pictures.
         """
         D = self.model.discriminator.requires_grad_(False)  # its gradients are not needed
         with self.accelerator.autocast():
             logits, features = D(batch.seen(composed))
         D.requires_grad_(True)
-        error = (images - batch.real).abs()
         return {
             "g_loss": (1.0, F.softplus(-logits).mean()),
+            "match_loss": (FEATURE_WEIGHT, feature_match(features, real_features, batch.sure.square())),
+        }
+
+    def truth_losses(self, batch: Batch, images: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Returns the losses of G's images (N, 3, H, W) that need no network: (weight, value) by name."""
+        error = (images - batch.real).abs()
+        return {
             "known_loss": (KNOWN_WEIGHT, (error * (1 - batch.gone)).mean()),
             "pixel_loss": (self.pixel_weight, (error * batch.trust).mean()),
-            "match_loss": (FEATURE_WEIGHT, feature_match(features, real_features, batch.sure.square())),
             "alike_loss": (PAIR_WEIGHT, alike(images, batch.gone, batch.sure)),
         }
 
@@ -276,20 +266,3 @@ class CoModTrainer(GeneratorTrainer):
         started = self.model.config.training  # of the model that training started from, if any
         before = started.get("images_seen", 0) + started.get("images_seen_before", 0)
         return {"holes": list(KINDS)} | ({"images_seen_before": before} if before else {})
-
-
-def feature_match(features: list[Tensor], real_features: list[Tensor], sure: Tensor) -> Tensor:
-    """Mean difference between D's features (N, C, h, w) of composed and intact pictures, weighted by `sure` (N,)."""
-    pairs = zip(features, real_features, strict=True)
-    return sum(((a.float() - b.float()).abs().mean((1, 2, 3)) * sure).mean() for a, b in pairs) / len(features)
-
-
-def alike(images: Tensor, gone: Tensor, sure: Tensor) -> Tensor:
-    """Penalises two fillings of one hole that differ less than they should, where little is known.
-
-    After Mao et al., *Mode Seeking Generative Adversarial Networks for Diverse Image Synthesis*, CVPR 2019.
-    """
-    pairs = len(images) // PAIRS
-    difference = ((images[-pairs:] - images[:pairs]).abs() * gone[:pairs]).mean((1, 2, 3))
-    difference = difference / gone[:pairs].mean((1, 2, 3)).clamp(min=1e-3)  # mean over the hole
-    return F.relu(PAIR_DIFFERENCE * (1 - sure[:pairs]) - difference).mean()

@@ -20,7 +20,7 @@ from inpainter.models import CoMod, CoModConfig
 from train import __main__
 from train.data import holes
 from train.data.loading import batch_indices, load_images, prepare, step_generator
-from train.recipes import comod
+from train.recipes import comod, comod_losses
 from train.recipes.comod import CoModTrainer
 from train.recipes.growing import detailed, grown
 
@@ -173,6 +173,18 @@ def test_pictures_gain_their_detail_over_the_steps_of_the_transition(real):
         assert torch.equal(images, detailed(real, share))
 
 
+def test_in_the_warm_up_only_g_learns(real):
+    one = trainer(warm_up=2)
+    before = [p.clone() for p in one.model.discriminator.parameters()]
+    unchanged = []
+    for step in range(3):
+        row = one.train_step(real, step_generator(0, step))
+        unchanged.append(all(map(torch.equal, before, one.model.discriminator.parameters())))
+        assert ("g_loss" in row) == ("d_loss" in row) == (step == 2)
+    assert unchanged == [True, True, False]
+    assert row.keys() >= {"known_loss", "pixel_loss", "alike_loss"}
+
+
 def test_a_run_goes_on_from_a_trained_model_or_grows_it(pictures, tmp_path, capsys):
     assert train(pictures, tmp_path / "small", 16, *PLAIN) == 0
     start = [*PLAIN, "--start", tmp_path / "small" / "model"]
@@ -181,7 +193,7 @@ def test_a_run_goes_on_from_a_trained_model_or_grows_it(pictures, tmp_path, caps
     assert more.size == SIZE and more.model.config.training["images_seen_before"] == 16
     for name in ("encoder", "decoder", "discriminator"):
         start += [f"--{name}-channels", 8]
-    assert train(pictures, tmp_path / "large", 8, *start, "--fade", 16) == 0
+    assert train(pictures, tmp_path / "large", 8, *start, "--fade", 16, "--warm-up", 8) == 0
     assert Inpainter.from_pretrained(tmp_path / "large" / "model").size == 2 * SIZE
 
 
@@ -198,10 +210,10 @@ def test_holes_come_in_their_shares_with_trust_that_falls_from_the_rim():
 
 def test_fillings_of_one_hole_that_are_alike_cost_where_little_is_known_and_not_where_much_is():
     images, gone = torch.zeros(8, 3, 4, 4), torch.ones(8, 1, 4, 4)
-    assert comod.alike(images, gone, torch.zeros(8)) == pytest.approx(comod.PAIR_DIFFERENCE)
-    assert comod.alike(images, gone, torch.ones(8)) == 0
+    assert comod_losses.alike(images, gone, torch.zeros(8)) == pytest.approx(comod_losses.PAIR_DIFFERENCE)
+    assert comod_losses.alike(images, gone, torch.ones(8)) == 0
     images[-1] = 1  # the second filling of the first hole
-    assert comod.alike(images, gone, torch.zeros(8)) == 0
+    assert comod_losses.alike(images, gone, torch.zeros(8)) == 0
 
 
 def test_two_processes_take_the_steps_of_one_that_averages_their_gradients(pictures, tmp_path, monkeypatch):
