@@ -28,9 +28,11 @@ from ..looks.features import Network
 from . import cells, figures, perceptual, report
 from .appearance import Appearance
 from .methods import (
+    OTHER_MODELS,
     FillingRun,
     baseline_run,
     labels,
+    model_of,
     origin_of,
     refined_run,
     result_of,
@@ -93,11 +95,13 @@ def open_models(arguments: argparse.Namespace, index: int) -> dict[str, Inpainte
     """Opens the models for a data set, by option."""
     models: dict[str, Inpainter | ContextEncoder] = {
         option: Inpainter.from_pretrained(getattr(arguments, option)[index], device=arguments.device)
-        for option in ("model", "vae")
+        for option in ("model", *OTHER_MODELS)
         if getattr(arguments, option)
     }
-    if arguments.vae and (family := models["vae"].model.config.family) != "vae":
-        raise ValueError(f"--vae {arguments.vae[index]}: family is {family!r}, expected 'vae'.")
+    for option in models.keys() & OTHER_MODELS:
+        if (family := models[option].model.config.family) != option:
+            given = getattr(arguments, option)[index]
+            raise ValueError(f"--{option} {given}: family is {family!r}, expected {option!r}.")
     if arguments.context_encoder:
         device = device_from_name(arguments.device)
         models["context_encoder"] = ContextEncoder.load(arguments.context_encoder[index], device)
@@ -134,7 +138,7 @@ def prepare(
             runs[run] = baseline_run(run, {"device": str(device)} if run == "tv" else {}, "")
         else:
             make = refined_run if origin_of(run) else search_run
-            runs[run] = make(run, models["vae" if run == "vae" else "model"], settings)
+            runs[run] = make(run, models[model_of(run)], settings)
     folder = arguments.out / "cells" if arguments.out else None
     distance = FeatureDistance(network, images, folder) if network else None
     appearance = Appearance(images, others[:count], folder, device) if arguments.looks else None

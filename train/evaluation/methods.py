@@ -45,7 +45,11 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "default": FAST,
     "both-ways": FAST | {"both_ways": True},
     "vae": {},
+    "comod-proposal": FAST | {"steps": 0},
+    "comod": FAST,
+    "comod-both-ways": FAST | {"both_ways": True},
 }
+OTHER_MODELS = ("vae", "comod")  # option and family of the model of the searches that are named after it
 REFINED = "refined"  # refines the codes found by "ours"
 # Methods with several starts, and the run behind each; the first start uses the command's seed.
 OF_STARTS = {
@@ -55,8 +59,9 @@ OF_STARTS = {
     "best": REFINED,
     "average-of-proposals": "proposal",
     "average-of-defaults": "default",
+    "average-of-comods": "comod",
 }
-AVERAGES = ("average-of-starts", "best", "average-of-proposals", "average-of-defaults")
+AVERAGES = ("average-of-starts", "best", "average-of-proposals", "average-of-defaults", "average-of-comods")
 METHODS = (*SEARCHES, "no-blend", REFINED, *OF_STARTS, *baselines.BASELINES)
 
 # Parts of the library that cannot change the result of a search, or of a baseline.
@@ -110,6 +115,11 @@ def labels(methods: list[str], starts: list[int]) -> dict[str, tuple[str, int]]:
             several = method in OF_STARTS and len(starts) > 1
             rows[f"{method} ({number})" if several else method] = (method, number)
     return rows
+
+
+def model_of(run: str) -> str:
+    """Returns the option that gives the model of a search: "model" for all but those of `OTHER_MODELS`."""
+    return next((family for family in OTHER_MODELS if run.startswith(family)), "model")
 
 
 def runs_of(method: str, starts: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from inpainter import masks
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS
 from inpainter.settings import PRECISIONS
 
-from .methods import METHODS, OF_STARTS, SEARCHES, labels, runs_of, with_origins
+from .methods import METHODS, OF_STARTS, OTHER_MODELS, SEARCHES, labels, model_of, runs_of, with_origins
 
 CPU_IMAGES = 100
 
@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods", nargs="+", choices=METHODS, default=["ours"], metavar="METHOD", help=f"of {', '.join(METHODS)}"
     )
-    parser.add_argument("--vae", nargs="+", default=[], help="model for the method vae, one per data set")
+    for family in OTHER_MODELS:
+        about = f"model for the methods that start with {family}, one per data set"
+        parser.add_argument(f"--{family}", nargs="+", default=[], help=about)
     parser.add_argument(
         "--context-encoder", nargs="+", default=[], help="model for the method context_encoder, one per data set"
     )
@@ -58,9 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Raises `ValueError` if the options are inconsistent."""
     needed = needed_runs(arguments)
-    wants = {
-        "model": bool(set(needed) & (SEARCHES.keys() - {"vae"})),
-        "vae": "vae" in needed,
+    used = {model_of(run) for run in needed if run in SEARCHES}
+    wants = {option: option in used for option in ("model", *OTHER_MODELS)} | {
         "context_encoder": "context_encoder" in needed,
         "bank": "nearest" in needed,
     }

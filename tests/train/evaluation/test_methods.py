@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_dcgan
+from helpers import tiny_comod
 from PIL import Image
 
 import inpainter
@@ -15,7 +16,7 @@ from inpainter import Inpainter, baselines, masks, metrics
 from inpainter.models.vae import VAE, VAEConfig
 from inpainter.results import compose
 from train import __main__
-from train.evaluation import cells, figures, methods, perceptual, report, request
+from train.evaluation import cells, evaluate, figures, methods, perceptual, report, request
 
 
 @pytest.fixture
@@ -214,6 +215,22 @@ def test_the_vae_is_a_method_with_a_model_of_its_own(folder, capsys):
     assert found == pytest.approx(metrics.psnr(filled, images, np.stack([masks.center(16)] * 5)), abs=0.05)
     assert run(folder, *both, "--vae", folder / "model") == 1
     assert "family is 'dcgan', expected 'vae'" in capsys.readouterr().err
+
+
+def test_a_conditional_generator_has_rows_of_its_own(folder, capsys):
+    tiny_comod().save_pretrained(folder / "comod")
+    rows = ("--methods", "comod-proposal", "comod", "average-of-comods", "--starts", 2, "--masks", "half")
+    assert run(folder, *rows, "--comod", folder / "comod", model=False) == 0
+    model = Inpainter.from_pretrained(folder / "comod")
+    images = evaluate.load(folder / "celeba-tiny", model.size)
+    hole = masks.half(model.size)
+    for method, changes in (("comod-proposal", {"steps": 0}), ("comod", {})):
+        found = [float(row["psnr_hole"]) for row in rows_of(folder) if row["method"] == method]
+        filled = model(images, hole, **changes).images
+        assert found == pytest.approx(metrics.psnr(filled, images, np.stack([hole] * 5)), abs=0.05)
+    assert len(rows_of(folder)) == 3 * 5
+    assert run(folder, *rows, "--comod", folder / "model", model=False) == 1
+    assert "family is 'dcgan', expected 'comod'" in capsys.readouterr().err
 
 
 def test_results_do_not_outlive_the_code_that_made_them(tmp_path, monkeypatch):
