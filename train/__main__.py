@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from .evaluation import evaluate, looks, scores, select
+from .evaluation import evaluate, gallery, looks, scores, select
 from .recipes import average, comod, context_encoder, encoder, gan, vae
 
 COMMANDS = {
@@ -15,6 +15,7 @@ COMMANDS = {
     "context-encoder": context_encoder,
     "evaluate": evaluate,
     "looks": looks,
+    "gallery": gallery,
     "score": scores,
     "select": select,
     "average": average,
