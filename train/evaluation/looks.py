@@ -30,6 +30,7 @@ from .methods import weights_digest
 
 SMALL = 64  # pixels a side, of the papers' pictures
 SHOWN = 12  # pictures on a sheet
+DRAWN = 1000  # seeds of codes reserved for each seed of a measurement, one per picture
 VARIED = 16  # pictures filled several times, to measure diversity
 RECORDED = ("psnr_hole", "psnr_image", "ssim", "kid", "c2st")
 
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--last", action="store_true", help="take the last pictures, not the first (validation)")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the filling, such as steps=30"
+    )
+    parser.add_argument(
+        "--seed", type=number(int, 0), default=0, help="0: start from proposals; others: from codes drawn per picture"
     )
     parser.add_argument(
         "--proposal", action="store_true", help="no search: paste a conditional generator's first proposal"
@@ -71,11 +75,12 @@ def main(arguments: argparse.Namespace) -> None:
     intact = {side: Intact.of(some[:count], some[count:], network) for side, (some, _) in sides.items()}
     floors = {side: each.floor() for side, each in intact.items()}
 
+    seeded = arguments.seed > 0
     about = {
         "data": Path(arguments.data).name,
         "model": str(arguments.model),
         "images_seen": inpainter.model.config.training.get("images_seen", ""),
-        "settings": "proposal " * arguments.proposal + " ".join(arguments.set),
+        "settings": " ".join(["proposal"] * arguments.proposal + arguments.set + [f"seed={arguments.seed}"] * seeded),
         "pictures": count,
     }
     done, recorded = read_rows(arguments.out), {}
@@ -85,7 +90,7 @@ def main(arguments: argparse.Namespace) -> None:
         if not rows:
             holes = np.stack([masks.named(mask, inpainter.size, seed=index) for index in range(count)])
             started = time.perf_counter()
-            filled = fill(images[:count], holes, 0)
+            filled = fill(images[:count], holes, arguments.seed)
             seconds = (time.perf_counter() - started) / count
             varied = diversity(fill, images[:VARIED], holes[:VARIED], network)
             for side, (_, reduce) in sides.items():
@@ -100,7 +105,9 @@ def main(arguments: argparse.Namespace) -> None:
         recorded[mask] = {name: float(rows[0][name]) for name in RECORDED}
         if arguments.sheets:
             arguments.sheets.mkdir(parents=True, exist_ok=True)
-            sheet(fill, images[:SHOWN], mask).save(arguments.sheets / f"{Path(arguments.model).name}-{mask}.png")
+            sheet(fill, images[:SHOWN], mask, arguments.seed).save(
+                arguments.sheets / f"{Path(arguments.model).name}-{mask}.png"
+            )
         for row in rows:
             print("  ".join(f"{name} {value}" for name, value in row.items() if name not in ("key", "data", "model")))
     if arguments.record:
@@ -109,17 +116,22 @@ def main(arguments: argparse.Namespace) -> None:
         amend_training(hub.locate(arguments.model), evaluation=[entry])
 
 
-def sheet(fill: Fill, images: NDArray[np.uint8], mask: str) -> Image.Image:
+def sheet(fill: Fill, images: NDArray[np.uint8], mask: str, seed: int) -> Image.Image:
     """Lays out pictures (N, H, W, 3) intact, with white holes, and filled."""
     holes = np.stack([masks.named(mask, images.shape[1], seed=index) for index in range(len(images))])
     damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
-    return sheets.labelled({"intact": images, "damaged": damaged, "filled": fill(images, holes, 0)})
+    return sheets.labelled({"intact": images, "damaged": damaged, "filled": fill(images, holes, seed)})
 
 
 def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fill:
     """Returns a `Fill` with the given settings; or of proposals only, which use no setting but `blend`."""
+
+    def fill(images: NDArray[np.uint8], holes: NDArray[np.bool_], seed: int) -> NDArray[np.uint8]:
+        seeds = [bool(seed) * (DRAWN * seed + index) for index in range(len(images))]
+        return inpainter(images, holes, seed=seeds, **settings).images
+
     if not proposal:
-        return lambda images, holes, seed: inpainter(images, holes, seed=seed, **settings).images
+        return fill
     if not inpainter.model.conditional:
         raise ValueError("--proposal needs a conditional model; for an encoder's proposal, give --set steps=0.")
     return proposals(inpainter.model, inpainter.device, settings.get("blend", "overlay"))

@@ -13,7 +13,7 @@ that starts from other pictures first learns where things are in these, at half 
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,11 +159,13 @@ class CoModTrainer(GeneratorTrainer):
     def train_step(self, real: Tensor, random: torch.Generator) -> dict[str, Tensor]:
         """Updates D and the judge, then G, all on the same fillings, which are generated once."""
         batch = self.draw(detailed(real, self.step / self.fade) if self.step < self.fade else real, random)
+        rival, measured = self.step >= self.warm_up, {}
+        if not rival:  # the truth counts throughout the hole: what is likely there, though blurred, is a good start
+            batch = replace(batch, trust=batch.gone)
         with self.accelerator.autocast():
             images = self.model.generator(damaged(batch.real, batch.hole), batch.z)
         composed = torch.where(batch.hole[:, None], images, batch.real)
         losses = self.truth_losses(batch, images)  # by name: weight and value
-        rival, measured = self.step >= self.warm_up, {}
         if rival:
             measured, real_features = self.train_discriminator(batch, composed.detach())
             losses |= self.adversarial_losses(batch, composed, real_features)

@@ -10,7 +10,7 @@ import torch
 from conftest import tiny_dcgan
 from PIL import Image
 
-from inpainter import hub
+from inpainter import Inpainter, hub
 from inpainter.hub import cards
 from inpainter.models import CoMod, CoModConfig
 from train import __main__
@@ -140,6 +140,17 @@ def test_the_command_measures_each_mask_once_and_goes_on_where_it_stopped(run, m
     assert run(tiny_comod(), "--proposal", "--masks", "center", "half") == [first, second]
 
 
+def test_each_picture_has_its_own_drawn_code_unless_the_seed_is_zero():
+    model = Inpainter(tiny_comod(), device="cpu")
+    fill = looks.filler(model, {"steps": 0}, proposal=False)
+    picture, hole = np.zeros((1, 32, 32, 3), np.uint8), np.ones((1, 32, 32), bool)
+    hole[:, 0] = False
+    twice = picture.repeat(2, 0), hole.repeat(2, 0)
+    assert (fill(*twice, 0)[0] == fill(*twice, 0)[1]).all()
+    first, second = fill(*twice, 1)
+    assert (first != second).any() and (fill(*twice, 2)[0] != first).any()
+
+
 def test_recorded_figures_are_those_of_the_table_and_stand_on_the_models_card(run, tmp_path):
     (row,) = run(tiny_comod(), "--proposal", "--record")
     (entry,) = json.loads((tmp_path / "model" / "config.json").read_text())["training"]["evaluation"]
@@ -152,6 +163,8 @@ def test_recorded_figures_are_those_of_the_table_and_stand_on_the_models_card(ru
 def test_settings_are_those_of_the_library(run, capsys):
     (row,) = run(tiny_dcgan(), "--set", "steps=1", "blend=overlay")
     assert row["settings"] == "steps=1 blend=overlay"
+    (drawn,) = run(tiny_dcgan(), "--set", "steps=1", "blend=overlay", "--seed", 1)[1:]
+    assert drawn["settings"] == "steps=1 blend=overlay seed=1" and drawn["psnr_hole"] != row["psnr_hole"]
     arguments = ["looks", "--model", "dcgan-celeba", "--data", "x"]
     assert __main__.main([*arguments, "--set", "steps"]) == 1
     assert "expected NAME=VALUE, got 'steps'" in capsys.readouterr().err
