@@ -1,12 +1,9 @@
 """What the README promises, and which way the imports point."""
 
 import ast
-import csv
-import json
 import re
 import shutil
 import tomllib
-from functools import cache
 
 import pytest
 from conftest import BUNDLED, ROOT
@@ -15,16 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from PIL import Image
 
-COLUMNS = {"psnr_hole": 2, "kid": 1, "c2st": 2, "eyes": 2, "eye_height": 3}  # and their digits
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-@cache
-def measured() -> dict[tuple[str, str], dict[str, str]]:
-    """The rows of docs/results/looks.csv by model and mask, those of fillings at the model's own size."""
-    with open(ROOT / "docs" / "results" / "looks.csv", newline="", encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: int(row["side"]))
-    return {(row["model"], row["mask"]): row for row in rows}  # the larger side comes last
 
 
 def blocks(language: str) -> list[str]:
@@ -140,29 +128,3 @@ def test_no_file_is_longer_than_300_lines():
     code = [path for folder in ("inpainter", "train", "page", "benchmarks") for path in (ROOT / folder).rglob("*")]
     code = [ROOT / "app.py", *(path for path in code if path.suffix in (".py", ".js", ".css"))]
     assert not [path for path in code if len(path.read_text(encoding="utf-8").splitlines()) > 300]
-
-
-@pytest.mark.parametrize(
-    ("document", "columns"), [("README.md", list(COLUMNS)), ("docs/results.md", list(COLUMNS)[:3])]
-)
-def test_the_figures_of_looks_are_those_of_the_measurements(document, columns):
-    """The rows `| model, mask | PSNR | kid | c2st | ... |` against docs/results/looks.csv, each at the model's size."""
-    names = {"centre": "center"}
-    shown = re.findall(
-        r"^\| `([\w-]+)`, (\w+) \| (.*) \|$", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert len(shown) >= 6
-    for model, mask, figures in shown:
-        found = measured()[model, names.get(mask, mask)]
-        assert figures.split(" | ") == [f"{float(found[name]):.{COLUMNS[name]}f}" for name in columns], (model, mask)
-
-
-@pytest.mark.parametrize("model", sorted({model for model, _ in measured()}))
-def test_cards_carry_the_figures_of_the_measurements_and_of_the_weights_that_are_there(model):
-    config = json.loads((ROOT / "hub_models" / model / "config.json").read_text(encoding="utf-8"))
-    (evaluation,) = config["training"]["evaluation"]
-    assert evaluation["settings"] == "default"
-    for mask, scores in evaluation["masks"].items():
-        row = measured()[model, mask]
-        assert {name: float(row[name]) for name in scores} == scores
-        assert int(row["images_seen"]) == config["training"]["images_seen"]

@@ -7,13 +7,15 @@ from PIL import Image, ImageDraw, ImageFont
 from inpainter.images import image_grid
 
 SHOWN = 6  # pictures per row; each takes about 10 kB
-SCALE = 2  # enlargement, for visibility
+SIDE = 128  # pixels; smaller pictures are enlarged by a whole factor up to this
 GAP = 4
 
 
 def labelled(rows: dict[str, NDArray[np.uint8]]) -> Image.Image:
-    """Lays out rows of pictures uint8 (N, H, W, 3), enlarged, each with its name on the left."""
-    stacked = np.concatenate(list(rows.values())).repeat(SCALE, axis=1).repeat(SCALE, axis=2)
+    """Lays out rows of square pictures uint8 (N, H, W, 3), each with its name on the left."""
+    stacked = np.concatenate(list(rows.values()))
+    scale = max(1, SIDE // stacked.shape[1])
+    stacked = stacked.repeat(scale, axis=1).repeat(scale, axis=2)
     pictures = image_grid(stacked, columns=len(next(iter(rows.values()))), gap=GAP)
     font = ImageFont.load_default(size=14)
     margin = max(int(font.getlength(name)) for name in rows) + 2 * GAP

@@ -29,8 +29,8 @@ def test_the_command_draws_both_sheets_and_says_if_there_are_too_few_pictures(tm
     assert draw(tmp_path, images) == 0
     rows = 2 * len(masks.NAMES)
     sheet = Image.open(tmp_path / "out" / "tiny-fillings.jpg")
-    assert sheet.height == rows * (sheets.SCALE * 32 + sheets.GAP) - sheets.GAP
-    assert Image.open(tmp_path / "out" / "tiny-search.png").height > 4 * sheets.SCALE * 32
+    assert sheet.height == rows * (sheets.SIDE + sheets.GAP) - sheets.GAP
+    assert Image.open(tmp_path / "out" / "tiny-search.png").height > 4 * sheets.SIDE
     (tmp_path / "few").mkdir()
     assert draw(tmp_path / "few", images[:20]) == 1
     assert "the sheet needs 48 pictures, got 20" in capsys.readouterr().err

@@ -1,0 +1,97 @@
+"""Figures in the README, the docs and the model cards are those of the committed measurements."""
+
+import csv
+import json
+import re
+from collections import defaultdict
+from functools import cache
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from inpainter import masks
+
+RESULTS = ROOT / "docs" / "results"
+LOOKS = {"psnr_hole": 2, "kid": 1, "c2st": 2, "eyes": 2, "eye_height": 3}  # columns and their digits
+SETS = {"CelebA": "celeba64-test", "SVHN": "svhn32-test", "Stanford Cars": "cars64-test"}
+ROWS = {"default": "default", "both ways": "both-ways", "the paper's search, 100 steps": "ours"}
+
+
+def text(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with open(RESULTS / name, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
+def measured() -> dict[tuple[str, str], dict[str, str]]:
+    """The rows of looks.csv by model and mask: default settings, fillings at the model's own size."""
+    found = sorted((row for row in rows("looks.csv") if not row["settings"]), key=lambda row: int(row["side"]))
+    return {(row["model"], row["mask"]): row for row in found}  # the larger side comes last
+
+
+@cache
+def psnr() -> dict[tuple[str, str, str], str]:
+    """Mean PSNR in the hole by data set, method and mask, from images.csv."""
+    values = defaultdict(list)
+    for row in rows("images.csv"):
+        values[row["data"], row["method"], row["mask"]].append(float(row["psnr_hole"]))
+    return {key: f"{np.mean(each):.2f}" for key, each in values.items()}
+
+
+@pytest.mark.parametrize(("document", "columns"), [("README.md", list(LOOKS)), ("docs/results.md", list(LOOKS)[:3])])
+def test_looks_are_those_of_the_measurements(document, columns):
+    """The rows `| model, mask | PSNR | kid | c2st | ... |`."""
+    shown = re.findall(r"^\| `([\w-]+)`, (\w+) \| (.*) \|$", text(document), re.MULTILINE)
+    assert len(shown) >= 6
+    for model, mask, figures in shown:
+        found = measured()[model, {"centre": "center"}.get(mask, mask)]
+        assert figures.split(" | ") == [f"{float(found[name]):.{LOOKS[name]}f}" for name in columns], (model, mask)
+
+
+def test_psnr_in_the_results_is_that_of_the_pictures():
+    """The rows `| method | centre | pattern | random | half | ... |` below the heading of each data set."""
+    document = text("docs/results.md")
+    for title, data in SETS.items():
+        (section,) = re.findall(rf"^### [^\n]*{title}[^\n]*\n(.*?)^(?=#|\[table)", document, re.MULTILINE | re.DOTALL)
+        shown = re.findall(r"^\| ([a-z][\w-]*) \| (.*) \|$", section, re.MULTILINE)
+        shown = [(method, cells.replace("*", "").split(" | ")) for method, cells in shown if method != "method"]
+        assert len(shown) >= 21
+        for method, cells in shown:
+            assert cells[:4] == [psnr().get((data, method, mask), "-") for mask in masks.NAMES], (data, method)
+
+
+def test_psnr_in_the_readme_is_that_of_the_pictures():
+    data, seen = None, 0
+    for title, name, cells in re.findall(r"^\| (?:\*\*([\w ]+)\*\*, )?([\w ,']+) \| (.*) \|$", text("README.md"), re.M):
+        data = SETS.get(title, data)
+        if data and name in ROWS:
+            assert cells.split(" | ") == [psnr()[data, ROWS[name], mask] for mask in masks.NAMES], (data, name)
+            seen += 1
+    assert seen == 7
+
+
+def test_seconds_per_picture_are_those_of_the_measurements():
+    """The rows ``| `model`, search | 1 thread, 1 picture | 1 thread, 8 | 2 threads, 1 | 2 threads, 8 |``."""
+    found = {(row["model"], row["way"], row["threads"], row["pictures"]): row["seconds"] for row in rows("speed.csv")}
+    shown = re.findall(r"^\| `([\w-]+)`, ([\w, ]+) \| (.*) \|$", text("docs/speed.md"), re.MULTILINE)
+    assert len(shown) >= 9
+    for model, way, cells in shown:
+        seconds = [float(found[model, way, threads, pictures]) for threads in "12" for pictures in "18"]
+        digits = 1 if seconds[0] > 1 else 3
+        assert cells.split(" | ") == [f"{value:.{digits}f}" for value in seconds], (model, way)
+
+
+@pytest.mark.parametrize("model", sorted({model for model, _ in measured()}))
+def test_cards_carry_the_figures_of_the_measurements_and_of_the_weights_that_are_there(model):
+    config = json.loads(text(f"hub_models/{model}/config.json"))
+    (evaluation,) = config["training"]["evaluation"]
+    assert evaluation["settings"] == "default"
+    for mask, scores in evaluation["masks"].items():
+        row = measured()[model, mask]
+        assert {name: float(row[name]) for name in scores} == scores
+        assert int(row["images_seen"]) == config["training"]["images_seen"]
