@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         default=default.prior_weight,
         help="weight lambda of the prior loss; 0 turns it off (default %(default)s)",
     )
-    p.add_argument("--blend", choices=blending.MODES, default=default.blend, help="(default %(default)s)")
+    p.add_argument("--blend", choices=("auto", *blending.MODES), default=default.blend, help="(default %(default)s)")
     p.add_argument("--seed", type=int, default=default.seed, help="seed of the starting code (default %(default)s)")
     p.add_argument(
         "--starts",

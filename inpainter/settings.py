@@ -11,7 +11,7 @@ from .search import fast, losses, refine
 
 MODES = {"fast": fast.STEPS, "paper": search.STEPS}  # mode: default number of steps; see `usual_steps`
 PRECISIONS = ("auto", "float32", "bfloat16")
-CHOICES = {"mode": MODES, "blend": blending.MODES, "norm": losses.NORMS, "precision": PRECISIONS}
+CHOICES = {"mode": MODES, "blend": ("auto", *blending.MODES), "norm": losses.NORMS, "precision": PRECISIONS}
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Settings:
         steps: search steps, 0 to 100,000; None: the default for the mode and model, see `usual_steps`.
         learning_rate: constant step size for Adam; None: decays to zero in fast mode, constant 0.03 in paper mode.
         prior_weight: lambda of the prior loss, zero (off) or more; one for all pictures, or one per picture.
-        blend: "poisson", "overlay" (paste without blending) or "none" (the generated image).
+        blend: "poisson" (CVPR eq. 6), "seamless" (the same without G's own edge at the rim, see `blending.poisson`),
+            "overlay" (paste without blending) or "none" (the generated image); "auto": "seamless" for a model that sees
+            the hole, else "poisson".
         seed: determines the starting code; one for all pictures, or one per picture. In fast mode, seed 0 starts from
             the proposal of the model or its encoder, if there is one.
         starts: starting codes per picture, 1 to 1,000; the best result is kept, see `inpainter.pipeline`.
@@ -49,7 +51,7 @@ class Settings:
     steps: int | None = None
     learning_rate: float | None = None
     prior_weight: float | tuple[float, ...] = search.PRIOR_WEIGHT
-    blend: str = "poisson"
+    blend: str = "auto"
     seed: int | tuple[int, ...] = 0
     starts: int = 1
     window: int | str | None = "auto"
@@ -89,6 +91,7 @@ class Settings:
             seed=one_each("seed", self.seed, count),
             window=window,
             refine=(refine.usual_steps(model) if refined else 0) if self.refine is None else self.refine,
+            blend=usual_blend(model) if self.blend == "auto" else self.blend,
             precision=auto if self.precision == "auto" else self.precision,
         )
 
@@ -96,3 +99,8 @@ class Settings:
 def usual_steps(mode: str, model: LatentModel) -> int:
     """Returns the default number of search steps: few for a conditional model, whose start is already close."""
     return fast.CONDITIONAL_STEPS if mode == "fast" and model.conditional else MODES[mode]
+
+
+def usual_blend(model: LatentModel) -> str:
+    """Returns the default blending for a model: one that sees the hole may leave an edge at its rim."""
+    return "seamless" if model.conditional else "poisson"

@@ -44,7 +44,7 @@ def inpaint(
     mode: str = "fast",
     steps: int = 0,
     prior_weight: float = PRIOR_WEIGHT,
-    blend: str = "poisson",
+    blend: str = "auto",
     seed: int = 0,
     starts: int = 1,
     learning_rate: float = 0,
@@ -68,7 +68,7 @@ def inpaint(
         mode: fast, or paper for the search exactly as published.
         steps: search steps; 0 means the default.
         prior_weight: weight of the prior loss (the discriminator's score).
-        blend: poisson, overlay (paste) or none (the generated picture itself).
+        blend: auto (the one that suits the model), seamless, poisson, overlay (paste) or none (the generated picture).
         seed: seed of the starting code.
         starts: number of codes to start from; the best result is returned.
         learning_rate: Adam's step size; 0 means the mode's default.
@@ -173,7 +173,7 @@ def add_endpoints() -> None:
         prior_weight, rate = gr.Number(PRIOR_WEIGHT, label="prior_weight"), gr.Number(0, label="learning_rate")
         window = gr.Number(-1, precision=0, label="window")
         norm = gr.Dropdown(["l1", "l2"], value="l1", label="norm")
-        blend = gr.Dropdown(list(blending.MODES), value="poisson", label="blend")
+        blend = gr.Dropdown(["auto", *blending.MODES], value="auto", label="blend")
         seed = gr.Number(0, label="seed", **SEED)
         filled, facts = gr.Image(format="png", label="filled"), gr.JSON(label="details")
         trigger = gr.Button()

@@ -20,7 +20,7 @@ WORDS = {  # labels of the fields' choices, and their values in `Settings`
     "mode": {"Fast": "fast", "As in the paper": "paper"},
     "window": {"Near the hole (CVPR 2017)": "auto", "All equal (2016)": None},
     "norm": {"L1, as in the paper": "l1", "L2": "l2"},
-    "blend": {"Poisson blending": "poisson", "Paste": "overlay"},
+    "blend": {"Poisson blending": "auto", "Paste": "overlay"},
     "candidates": {"Auto": 0, "1": 1, "2": 2, "4": 4, "6": 6},
 }
 USUAL = {  # initial values of the fields; 0 leaves the choice to the library
@@ -32,7 +32,7 @@ USUAL = {  # initial values of the fields; 0 leaves the choice to the library
     "norm": "l1",
     "candidates": 0,
     "seed": 0,
-    "blend": "poisson",
+    "blend": "auto",
 }
 
 

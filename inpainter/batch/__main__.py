@@ -6,6 +6,7 @@ import sys
 from tqdm import tqdm
 
 from .. import masks
+from ..blending import BLENDS
 from ..settings import MODES, PRECISIONS
 from .local import EngineError
 from .outputs import KINDS
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--mode", choices=MODES, help="(default fast)")
     p.add_argument("--steps", type=int, help="search steps")
     p.add_argument("--prior-weight", type=float, help="lambda; 0 = off")
-    p.add_argument("--blend", choices=("poisson", "overlay"), help="(default poisson)")
+    p.add_argument("--blend", choices=("auto", *BLENDS), help="(default auto)")
     p.add_argument("--starts", type=int, help="starting codes per picture; the best result is kept")
     p.add_argument("--truncation", type=float, help="fraction of the latent box to search")
     p.add_argument("--refine", type=int, metavar="N", help="refinement steps after the search")

@@ -100,7 +100,7 @@ class Filler:
             filled = photo.copy()
             filled[square.slices] = np.where(hole[..., None], result.images[0], photo[square.slices])
         else:
-            filled = paste_back(photo, square, result.generated[0], hole, self.job.settings.blend)
+            filled = paste_back(photo, square, result.generated[0], hole, result.settings.blend)
         row.context_loss, row.prior_loss = float(result.context_loss[0]), float(result.prior_loss[0])
         row.image = encode(filled, form, written_format(raw.key, self.job.format))
 

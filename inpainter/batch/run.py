@@ -154,7 +154,7 @@ def _check(engine: str, format: str, kind: str | None, part_size: int, workers: 
     if workers is not None:
         whole("workers", workers, 1, 100_000)
     if settings.blend == "none":
-        raise ValueError("blend must be poisson or overlay: many pictures are filled at their own size.")
+        raise ValueError("blend cannot be none: many pictures are filled at their own size.")
     for name in ("prior_weight", "seed"):
         if isinstance(value := getattr(settings, name), tuple):
             raise ValueError(f"{name} must be one for all pictures, got {value!r:.80}.")

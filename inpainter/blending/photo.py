@@ -8,11 +8,13 @@ from PIL import Image
 
 from ..images import enlarge_hole
 from .harmonic import harmonic_solver
+from .poisson import closest_missing
 
 # (largest side in pixels, sweeps) per level of the coarse-to-fine solver. Finer levels need fewer: they only correct
 # what coarser levels could not represent, which dies out within a few pixels.
 SWEEPS = ((256, 40), (1024, 12))
 BAND = 4  # width in pixels, and number of sweeps, near the rim of still larger levels; the rest is interpolated
+BLENDS = ("seamless", "poisson", "overlay")
 STRIP = 64  # rows composed at once, so that they stay in the CPU cache
 
 
@@ -40,8 +42,8 @@ def paste_back(
     """Fills the hole of a photo at the photo's own resolution.
 
     The generated image is enlarged to the square. "poisson" keeps its gradients and matches the photo's colours at the
-    rim (CVPR eq. 6), solved coarse to fine because a factored system would not scale to millions of pixels; "overlay"
-    pastes it.
+    rim (CVPR eq. 6), solved coarse to fine because a factored system would not scale to millions of pixels; "seamless"
+    first drops what the generated image shows outside the hole, see `poisson.outward`; "overlay" pastes it.
 
     Args:
         photo: uint8 (H, W, 3).
@@ -58,11 +60,13 @@ def paste_back(
     height, width = photo.shape[:2]
     if square.left < 0 or square.top < 0 or square.left + square.side > width or square.top + square.side > height:
         raise ValueError(f"{square} is not inside the photo of {width}x{height} pixels.")
-    if blend not in ("poisson", "overlay"):
-        raise ValueError(f"blend must be poisson or overlay, got {blend!r}.")
+    if blend not in BLENDS:
+        raise ValueError(f"blend must be {', '.join(BLENDS[:-1])} or {BLENDS[-1]}, got {blend!r}.")
     filled = photo.copy()
     if not hole.any():
         return filled
+    if blend == "seamless":
+        generated = generated.reshape(-1, 3)[closest_missing(hole.tobytes(), hole.shape)].reshape(generated.shape)
     # Add a pixel on each side, within the photo, by repeating the generated image's edge.
     fine_hole = np.pad(enlarge_hole(hole, square.side), 1)
     fine = Image.fromarray(generated).resize((square.side, square.side), Image.Resampling.BICUBIC)

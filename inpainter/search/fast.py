@@ -21,7 +21,7 @@ from .kernels import quick
 from .loop import SearchState, search
 
 STEPS = 150
-CONDITIONAL_STEPS = 20  # for a conditional generator, whose proposal is already close
+CONDITIONAL_STEPS = 10  # for a conditional generator, whose proposal is already close
 LEARNING_RATE = 0.2  # of the first step from a random code
 PROPOSED_LEARNING_RATE = 0.05  # of the first step from a proposal, which is already close
 # Weight of the squared distance from a proposal, against the context loss summed over pixels. Raising it from 1 to 4

@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 from PIL import Image
 
-from inpainter.blending import paste_back
+from inpainter.blending import BLENDS, paste_back
 from inpainter.reading import read_image
 
 from ..errors import sentence
@@ -22,7 +22,6 @@ from .store import decoding, scaled
 
 ENLARGED = 4  # enlargement factor of a picture of the model's size
 VIEW = 768  # side in pixels of a filled photo's frame on the screen
-BLENDS = ("poisson", "overlay")
 
 
 def own_folder() -> Path:
@@ -75,8 +74,8 @@ def best(outcome: Outcome, chosen: int) -> NDArray[np.uint8]:
         raise ValueError("Your photo has been deleted, because files are kept for a day: upload it again.")
     with decoding():
         photo = np.asarray(read_image(scene.photo.path))
-        blend = scene.choice.settings.blend
-        return paste_back(photo, scene.square, outcome.result.generated[outcome.row(chosen)], scene.hole, blend)
+        result = outcome.result
+        return paste_back(photo, scene.square, result.generated[outcome.row(chosen)], scene.hole, result.settings.blend)
 
 
 def view(outcome: Outcome, chosen: int) -> NDArray[np.uint8] | None:
@@ -88,11 +87,9 @@ def view(outcome: Outcome, chosen: int) -> NDArray[np.uint8] | None:
     square = scaled(scene.square, scene.photo.width, scene.photo.height, photo.shape)
     if square.side <= len(scene.picture):
         return None
-    row = outcome.row(chosen)
-    part = paste_back(photo, square, outcome.result.generated[row], scene.hole, scene.choice.settings.blend)[
-        square.slices
-    ]
-    image = Image.fromarray(part)
+    generated = outcome.result.generated[outcome.row(chosen)]
+    filled = paste_back(photo, square, generated, scene.hole, outcome.result.settings.blend)
+    image = Image.fromarray(filled[square.slices])
     image.thumbnail((VIEW, VIEW))
     return np.asarray(image)
 

@@ -33,7 +33,6 @@ SHOWCASES = {
         "settings": {"mode": "paper", "steps": 200, "prior_weight": 0.3},
     },
 }
-BLENDS = {"pasted": "overlay", "blended": "poisson"}
 
 
 def add_tab(scene: Component) -> None:
@@ -57,7 +56,8 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
         wanted = Asked.parse(asked)
         scene = wanted.scene_to_fill()
         weight = scene.choice.settings.prior_weight or 0.003
-        settings = replace(scene.choice.resolved(scene.model, live=False).settings, prior_weight=(weight, 0.0))
+        settings = scene.choice.resolved(scene.model, live=False).settings
+        settings = replace(settings, prior_weight=(weight, 0.0), blend="auto")
         with TURNS.visit(request, wanted.number) as visit:
             yield of_scene(wanted.id, progress("Waiting", 0))
             for ahead in TURNS.wait(visit, 2 * settings.steps):
@@ -72,7 +72,7 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
 
 def show(scene: Scene, result: Result, weight: float) -> str:
     """Returns as HTML: damaged, filled and original, the two-by-two matrix with magnified rims, and the differences."""
-    made = {name: result.compose(blend) for name, blend in BLENDS.items()}  # (2, H, W, 3), with the prior first
+    made = {"pasted": result.compose("overlay"), "blended": result.images}  # (2, H, W, 3), with the prior first
     blended, pasted, without = made["blended"][0], made["pasted"][0], made["blended"][1]
     top = [
         figure(damaged(scene.picture, scene.hole), "Damaged"),

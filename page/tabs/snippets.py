@@ -32,8 +32,8 @@ picture.save("square.png")"""
 SAVE = """for number, image in enumerate(result.images, start=1):
     Image.fromarray(image).save(f"filled-{number}.png")"""
 SAVE_PHOTO = """for number, generated in enumerate(result.generated, start=1):
-    filled = paste_back(photo, square, generated, hole, "{blend}")
-    Image.fromarray(filled).save(f"filled-{{number}}.png")"""
+    filled = paste_back(photo, square, generated, hole, result.settings.blend)
+    Image.fromarray(filled).save(f"filled-{number}.png")"""
 
 COMMAND = """python -m inpainter {path} --mask mask.png --model hub_models/{model}{options} \\
     --seed {seed} -o filled-by-command-{number}.png
@@ -63,7 +63,7 @@ def python(scene: Scene) -> str:
     read, save = READ.format(path=_path(scene)), SAVE
     if scene.square and scene.photo:
         read = READ_PHOTO.format(path=_path(scene), square=scene.square)
-        save = SAVE_PHOTO.format(blend=choice.settings.blend)
+        save = SAVE_PHOTO
         imports += ["from inpainter.blending import Square, paste_back", "from inpainter.reading import read_image"]
         needs = {"import numpy as np"} | needs
     if needs:

@@ -271,7 +271,7 @@ REFUSED = {
     "output in the input": lambda photos, tmp_path: (photos, {"output": photos / "out"}, "lies in the input"),
     "output with other files": lambda photos, tmp_path: (photos, {"output": tmp_path}, "holds files, but none"),
     "bad part size": lambda photos, tmp_path: (photos, {"part_size": 0}, "whole number from 1"),
-    "no blending": lambda photos, tmp_path: (photos, {"blend": "none"}, "poisson or overlay"),
+    "no blending": lambda photos, tmp_path: (photos, {"blend": "none"}, "blend cannot be none"),
     "an unknown setting": lambda photos, tmp_path: (photos, {"stepz": 1}, "no setting"),
     "a seed that is none": lambda photos, tmp_path: (photos, {"seed": "keys"}, "whole number or 'key', got 'keys'"),
     "a seed for each": lambda photos, tmp_path: (photos, {"seed": (1, 2)}, "seed must be one for all"),

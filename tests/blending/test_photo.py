@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inpainter import masks
-from inpainter.blending import harmonic_solver
+from inpainter.blending import BLENDS, harmonic_solver
 from inpainter.blending.photo import Square, _rim, harmonic_fill, paste_back
 from inpainter.images import enlarge_hole
 
@@ -17,7 +17,7 @@ def photo() -> np.ndarray:
 GREY = np.full((16, 16, 3), 90, np.uint8)
 
 
-@pytest.mark.parametrize("blend", ["poisson", "overlay"])
+@pytest.mark.parametrize("blend", BLENDS)
 def test_every_pixel_outside_the_hole_comes_back_bit_for_bit(photo, blend):
     square, before = Square(31, 9, 101), photo.copy()  # no multiple of the model's size
     hole = masks.pattern(16, seed=1)
@@ -115,3 +115,12 @@ def test_a_square_that_leaves_the_photo_is_refused(photo, square):
 def test_an_unknown_blend_is_refused(photo):
     with pytest.raises(ValueError, match="poisson or overlay, got 'none'"):
         paste_back(photo, Square(0, 0, 64), GREY, masks.center(16), "none")
+
+
+def test_a_seamless_filling_takes_nothing_from_what_g_made_of_the_known_pixels():
+    hole = masks.center(16)
+    photo = np.full((128, 128, 3), 150, np.uint8)
+    edge = np.where(hole[..., None], GREY, 240).astype(np.uint8)
+    filled = paste_back(photo, Square(0, 0, 128), edge, hole, "seamless")
+    assert (abs(filled.astype(int) - 150) <= 1).all()  # a constant filling takes the photo's colour
+    assert abs(paste_back(photo, Square(0, 0, 128), edge, hole).astype(int) - 150).max() > 50

@@ -166,4 +166,32 @@ def test_the_result_stays_in_range():
 def test_an_unknown_mode_is_refused():
     pictures, generated = random_pair()
     with pytest.raises(ValueError, match="poisson, overlay, none"):
-        blending.compose(pictures, generated, torch.ones(1, 12, 12, dtype=torch.bool), "seamless")
+        blending.compose(pictures, generated, torch.ones(1, 12, 12, dtype=torch.bool), "feathered")
+
+
+@pytest.mark.parametrize("name", holes())
+def test_seamless_blending_never_looks_at_what_g_made_of_the_known_pixels(name):
+    hole = torch.from_numpy(holes()[name])[None]
+    pictures, generated = random_pair()
+    other = torch.where(hole[:, None], generated, torch.zeros(()))
+    blended = blending.compose(pictures, generated, hole, "seamless")
+    assert torch.equal(blended, blending.compose(pictures, other, hole, "seamless"))
+    assert not torch.equal(blending.compose(pictures, generated, hole), blending.compose(pictures, other, hole))
+
+
+def test_an_edge_that_g_has_at_the_rim_is_seamless_but_what_it_has_inside_stays():
+    hole = torch.from_numpy(masks.center(16))[None]
+    pictures, inside = torch.full((1, 3, 16, 16), 0.2), torch.linspace(-0.1, 0.1, 16).expand(1, 3, 16, 16)
+    generated = torch.where(hole[:, None], inside, -0.7)  # of the known pixels, G has made something else
+    step = lambda filled: float((filled[0, 0, 4:12, 4] - 0.2).abs().mean())  # across the rim  # noqa: E731
+    assert step(blending.compose(pictures, generated, hole, "poisson")) > 0.2
+    filled = blending.compose(pictures, generated, hole, "seamless")
+    assert step(filled) < 0.04
+    assert (filled[0, 0, 8, 5:11].diff() > 0).all()
+
+
+def test_a_picture_without_a_hole_or_without_a_known_pixel_is_not_changed_by_seamless_blending():
+    pictures, generated = random_pair(2)
+    hole = torch.stack([torch.zeros(12, 12, dtype=torch.bool), torch.ones(12, 12, dtype=torch.bool)])
+    filled = blending.compose(pictures, generated, hole, "seamless")
+    assert torch.equal(filled[0], pictures[0]) and torch.equal(filled[1], generated[1])

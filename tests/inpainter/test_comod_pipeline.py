@@ -24,7 +24,7 @@ def photos() -> np.ndarray:
 HOLE = masks.pattern(32)
 
 
-@pytest.mark.parametrize("blend", ["poisson", "overlay"])
+@pytest.mark.parametrize("blend", ["seamless", "poisson", "overlay"])
 @pytest.mark.parametrize("mode", ["fast", "paper"])
 def test_known_pixels_come_back_and_hidden_ones_change_nothing(model, photos, mode, blend):
     hidden = np.where(HOLE[..., None], 255 - photos, photos)
@@ -89,3 +89,10 @@ def test_both_ways_and_composing_work_on_it(model, photos):
     result = model(photos, HOLE, steps=2, both_ways=True, blend="overlay")
     assert (result.compose("none") == result.generated).all()
     assert (result.images[:, HOLE] == result.generated[:, HOLE]).all()
+
+
+def test_a_model_that_sees_the_hole_blends_seamlessly_unless_told_otherwise(model, photos, tiny, pictures):
+    result = model(photos, HOLE, steps=1)
+    assert result.settings.blend == "seamless" and (result.images == result.compose("seamless")).all()
+    assert model(photos, HOLE, steps=1, blend="poisson").settings.blend == "poisson"
+    assert tiny(pictures, masks.center(16), steps=1).settings.blend == "poisson"

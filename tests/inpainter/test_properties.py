@@ -61,7 +61,7 @@ def test_neither_does_what_is_under_a_hole_of_the_models_size(scene, hole):
     assert (hole_a >= hole).all()
 
 
-@given(scenes(), st.sampled_from(["poisson", "overlay"]))
+@given(scenes(), st.sampled_from(blending.BLENDS))
 def test_blending_keeps_known_pixels_and_the_range(scene, blend):
     picture, hole, random = scene
     given_ = img.to_tensor(picture[None])

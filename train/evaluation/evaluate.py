@@ -180,9 +180,8 @@ def evaluate(
         results.seconds[key] = sum(cell.seconds for name in with_origins(runs) for cell in done[name]) / len(images)
         fillings, values = [], []
         for number, batch in enumerate(batches):
-            result = result_of(
-                method, [done[name][number] for name in runs], images[batch], holes[batch], arguments.blend
-            )
+            blend = test_set.runs[runs[0]].settings.get("blend", "")  # of no use to baselines
+            result = result_of(method, [done[name][number] for name in runs], images[batch], holes[batch], blend)
             fillings += result.fillings if len(result.fillings) == 1 else ()  # a mean of scores has no single picture
             distance = partial(test_set.distance, batch=batch) if test_set.distance else None
             values.append(scores(result, images[batch], holes[batch], distance))

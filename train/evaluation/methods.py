@@ -215,7 +215,8 @@ def counting(advance: Advance) -> Callable[[int, Progress], None]:
 
 def refined_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
     """Builds a run that refines the codes found with the same `settings` and seed, by `refine.STEPS` steps."""
-    precision = settings.resolved(model.model, 1).precision
+    resolved = settings.resolved(model.model, 1)
+    precision, blend = resolved.precision, resolved.blend
 
     def compute(images: NDArray[np.uint8], holes: NDArray[np.bool_], advance: Advance, origin: Cell) -> Cell:
         started = time.perf_counter()
@@ -224,7 +225,7 @@ def refined_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
         generated = refining.refine(model.model, pictures, missing, codes, precision=precision)
         context_loss = losses.context_loss(generated, pictures, losses.importance_weights(missing))
         prior_loss = settings.prior_weight * model.model.prior_loss(generated, codes)
-        filled = compose(images, generated, holes, settings.blend)
+        filled = compose(images, generated, holes, blend)
         both = torch.stack([context_loss, prior_loss], dim=1).double().cpu().numpy()
         advance(len(images))
         return Cell(filled, to_uint8(generated), origin.latents, both, time.perf_counter() - started)

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from inpainter import masks
+from inpainter.blending import BLENDS
 from inpainter.search import LEARNING_RATE, PRIOR_WEIGHT, STEPS
 from inpainter.settings import PRECISIONS
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--prior-weight", type=float, default=PRIOR_WEIGHT)
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
-    parser.add_argument("--blend", choices=("poisson", "overlay"), default="poisson")
+    parser.add_argument("--blend", choices=("auto", *BLENDS), default="auto")
     parser.add_argument("--seed", type=int, default=0, help="of the starting codes")
     parser.add_argument(
         "--starts",

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "scattered": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
 HOLES = 4096  # drawn once, in advance
-DISCOUNT = 0.93  # factor by which the truth counts less, per pixel (of 64) away from known pixels
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
 LOOKED_AT, SHOWN = 96, 12  # held-out pictures filled at every save, and how many of them are on the sheet
 NUMBERS = {  # options, and fields of the trainer
@@ -54,6 +53,7 @@ NUMBERS = {  # options, and fields of the trainer
     "pixel_weight": "weight of the true pixels under the hole",
     "perceptual_weight": "weight of the distance in pretrained features",
     "judge_weight": "weight of a second D on pretrained features",
+    "discount": "factor by which the truth counts less per pixel (of 64) away from known pixels; 1: it never does",
 }
 NETWORKS = ("encoder_channels", "decoder_channels", "discriminator_channels")
 
@@ -62,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_loop_arguments(parser, least_batch=PAIRS)
     parser.set_defaults(images=2_000_000, batch_size=32, channels=None)
     for name, what in NUMBERS.items():
-        kind, default = number(float, 0, 1 if name == "ema" else sys.float_info.max), getattr(CoModTrainer, name)
+        kind = number(float, 0, 1 if name in ("ema", "discount") else sys.float_info.max)
+        default = getattr(CoModTrainer, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
     parser.add_argument("--start", metavar="MODEL", help="trained model to continue, or to grow by one width each")
     parser.add_argument(
@@ -133,6 +134,7 @@ class CoModTrainer(GeneratorTrainer):
     pixel_weight: float = 2.0
     perceptual_weight: float = 1.0
     judge_weight: float = 1.0
+    discount: float = 0.93
     fade: int = 0  # steps until pictures reach full detail, after growing
     warm_up: int = 0  # steps without D and judge
     looks_every: int | None = None  # steps
@@ -143,7 +145,7 @@ class CoModTrainer(GeneratorTrainer):
         self.d_optimizer = self.adam(self.model.discriminator)
         self.parts |= {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         self.size = self.model.config.image_size
-        self.bank = holes.HoleBank(self.size, self.seed, KINDS, DISCOUNT, HOLES)
+        self.bank = holes.HoleBank(self.size, self.seed, KINDS, self.discount, HOLES)
         if self.perceptual_weight or self.judge_weight:
             self.pretrained = Pretrained().to(self.device)
         if self.judge_weight:
