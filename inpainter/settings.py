@@ -24,7 +24,7 @@ class Settings:
         steps: search steps, 0 to 100,000; None: the default for the mode and model, see `usual_steps`.
         learning_rate: constant step size for Adam; None: decays to zero in fast mode, constant 0.03 in paper mode.
         prior_weight: lambda of the prior loss, zero (off) or more; one for all pictures, or one per picture.
-        blend: "poisson" (CVPR eq. 6), "seamless" (the same without G's own edge at the rim, see `blending.poisson`),
+        blend: "poisson" (CVPR eq. 6), "seamless" (the same without G's own edge at the rim, see `blending.seamless`),
             "overlay" (paste without blending) or "none" (the generated image); "auto": "seamless" for a model that sees
             the hole, else "poisson".
         seed: determines the starting code; one for all pictures, or one per picture. In fast mode, seed 0 starts from

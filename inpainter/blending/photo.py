@@ -8,7 +8,7 @@ from PIL import Image
 
 from ..images import enlarge_hole
 from .harmonic import harmonic_solver
-from .poisson import closest_missing
+from .seamless import closest_missing
 
 # (largest side in pixels, sweeps) per level of the coarse-to-fine solver. Finer levels need fewer: they only correct
 # what coarser levels could not represent, which dies out within a few pixels.
@@ -43,7 +43,7 @@ def paste_back(
 
     The generated image is enlarged to the square. "poisson" keeps its gradients and matches the photo's colours at the
     rim (CVPR eq. 6), solved coarse to fine because a factored system would not scale to millions of pixels; "seamless"
-    first drops what the generated image shows outside the hole, see `poisson.outward`; "overlay" pastes it.
+    first drops what the generated image shows outside the hole, see `seamless.outward`; "overlay" pastes it.
 
     Args:
         photo: uint8 (H, W, 3).

@@ -1,15 +1,13 @@
 """Composes a generated image into the hole: overlay and Poisson blending (CVPR section 3.3, eq. 6)."""
 
 from collections import defaultdict
-from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from .harmonic import harmonic_solver
+from .seamless import outward
 
 MODES = ("seamless", "poisson", "overlay", "none")
 
@@ -21,7 +19,7 @@ def compose(pictures: Tensor, generated: Tensor, hole: Tensor, blend: str = "poi
         pictures, generated: float (N, 3, H, W) in [-1, 1]; `pictures` is ignored in the hole.
         hole: bool (N, H, W), True = missing.
         blend: "seamless", "poisson", "overlay" (paste) or "none" (the generated image itself). The first two differ at
-            the rim of the hole, see `outward`.
+            the rim of the hole, see `seamless.outward`.
 
     Returns:
         float (N, 3, H, W) in [-1, 1]; outside the hole exactly `pictures`, unless blend is "none".
@@ -62,29 +60,3 @@ def poisson(pictures: Tensor, generated: Tensor, hole: Tensor) -> Tensor:
         correction[rows] = filled.reshape(len(rows), *difference.shape[1:])
     blended = generated + torch.from_numpy(correction).to(generated)
     return torch.where(hole[:, None], blended.clamp(-1, 1), pictures)
-
-
-def outward(generated: Tensor, hole: Tensor) -> Tensor:
-    """Replaces what G made of the known pixels by the colour of the closest missing pixel.
-
-    Poisson blending also keeps the gradients across the rim. A generator that saw the hole may have an edge there, as
-    its filling only has to agree with the picture, not with its own image of the known pixels. This removes the edge.
-
-    Args:
-        generated: (N, 3, H, W).
-        hole: bool (N, H, W), True = missing. Pictures without a missing pixel stay as they are.
-    """
-    result = generated.clone()
-    for image, missing in zip(result, hole.cpu().numpy(), strict=True):
-        if missing.any():
-            closest = torch.from_numpy(closest_missing(missing.tobytes(), missing.shape))
-            image.copy_(image.flatten(1)[:, closest.to(image.device)].view(image.shape))
-    return result
-
-
-@lru_cache(maxsize=8)
-def closest_missing(hole_bytes: bytes, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Returns the index of the closest missing pixel of each pixel, both in row-major order: (H W,)."""
-    hole = np.frombuffer(hole_bytes, dtype=bool).reshape(shape)
-    rows, columns = distance_transform_edt(~hole, return_distances=False, return_indices=True)
-    return (rows.astype(np.int64) * shape[1] + columns).ravel()
