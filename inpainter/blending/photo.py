@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..images import enlarge_hole
 from .harmonic import harmonic_solver
-from .seamless import closest_missing
+from .seamless import outward
 
 # (largest side in pixels, sweeps) per level of the coarse-to-fine solver. Finer levels need fewer: they only correct
 # what coarser levels could not represent, which dies out within a few pixels.
@@ -66,7 +67,8 @@ def paste_back(
     if not hole.any():
         return filled
     if blend == "seamless":
-        generated = generated.reshape(-1, 3)[closest_missing(hole.tobytes(), hole.shape)].reshape(generated.shape)
+        continued = outward(torch.from_numpy(generated).permute(2, 0, 1)[None].float(), torch.from_numpy(hole)[None])
+        generated = continued[0].permute(1, 2, 0).round().byte().numpy()
     # Add a pixel on each side, within the photo, by repeating the generated image's edge.
     fine_hole = np.pad(enlarge_hole(hole, square.side), 1)
     fine = Image.fromarray(generated).resize((square.side, square.side), Image.Resampling.BICUBIC)

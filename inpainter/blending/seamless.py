@@ -4,19 +4,21 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 
 def outward(generated: Tensor, hole: Tensor) -> Tensor:
-    """Replaces what G made of the known pixels by the colour of the closest missing pixel.
+    """Replaces what G made of the known pixels by colours continued out of the hole.
 
     Poisson blending also keeps the gradients across the rim. A generator that saw the hole may have an edge there, as
-    its filling only has to agree with the picture, not with its own image of the known pixels. This removes the edge.
+    its filling only has to agree with the picture, not with its own image of the known pixels. This removes the edge:
+    a pixel at the rim becomes the mean of the missing ones next to it, and any other takes the closest one's colour.
 
     Args:
-        generated: (N, 3, H, W).
+        generated: float (N, 3, H, W).
         hole: bool (N, H, W), True = missing. Pictures without a missing pixel stay as they are.
     """
     result = generated.clone()
@@ -24,7 +26,15 @@ def outward(generated: Tensor, hole: Tensor) -> Tensor:
         if missing.any():
             closest = torch.from_numpy(closest_missing(missing.tobytes(), missing.shape))
             image.copy_(image.flatten(1)[:, closest.to(image.device)].view(image.shape))
-    return result
+    missing = hole[:, None].to(generated)
+    total, count = around(generated * missing), around(missing)
+    return torch.where((count > 0) & ~hole[:, None], total / count.clamp(min=1), result)
+
+
+def around(values: Tensor) -> Tensor:
+    """Sums the four neighbours of each pixel (N, C, H, W), as far as they are inside the image."""
+    p = F.pad(values, (1, 1, 1, 1))
+    return p[..., :-2, 1:-1] + p[..., 2:, 1:-1] + p[..., 1:-1, :-2] + p[..., 1:-1, 2:]
 
 
 @lru_cache(maxsize=8)

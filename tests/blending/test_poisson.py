@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inpainter import masks
-from inpainter.blending import harmonic
+from inpainter.blending import harmonic, seamless
 from inpainter.blending import poisson as blending
 
 
@@ -195,3 +195,13 @@ def test_a_picture_without_a_hole_or_without_a_known_pixel_is_not_changed_by_sea
     hole = torch.stack([torch.zeros(12, 12, dtype=torch.bool), torch.ones(12, 12, dtype=torch.bool)])
     filled = blending.compose(pictures, generated, hole, "seamless")
     assert torch.equal(filled[0], pictures[0]) and torch.equal(filled[1], generated[1])
+
+
+def test_a_rim_pixel_takes_the_mean_of_the_missing_ones_next_to_it():
+    hole = torch.tensor([[False, True, False], [True, False, True], [False, False, False]])[None]
+    generated = torch.tensor([[9.0, 1.0, 9.0], [2.0, 9.0, 6.0], [9.0, 9.0, 9.0]]).expand(1, 3, 3, 3)
+    expected = torch.tensor([[1.5, 1.0, 3.5], [2.0, 3.0, 6.0], [2.0, 9.0, 6.0]])
+    found = seamless.outward(generated, hole)
+    corner = found[0, 0, 2, 1]  # equally far from two missing pixels
+    assert torch.equal(found[0, 0].index_put((torch.tensor(2), torch.tensor(1)), torch.tensor(9.0)), expected)
+    assert corner in (2, 6)

@@ -84,6 +84,31 @@ def test_psnr_in_the_results_is_that_of_the_pictures():
             assert cells[:4] == [psnr().get((data, method, mask), "-") for mask in masks.NAMES], (data, method)
 
 
+def test_the_comparison_at_128_pixels_is_that_of_the_measurements():
+    """The rows `| method | PSNR / kid / c2st | ... |`, one column per mask."""
+    found = {(row["method"], row["mask"]): row for row in rows("compare-128/looks.csv")}
+    values = defaultdict(list)
+    for row in rows("compare-128/images.csv"):
+        values[row["method"], row["mask"]].append(float(row["psnr_hole"]))
+    shown = re.findall(r"^\| `(\w[\w-]*)` \| ([\d. /-]+ \| .*) \|$", text("docs/results.md"), re.MULTILINE)
+    assert {method for method, _ in shown} == {method for method, _ in values}
+    for method, cells in shown:
+        for mask, cell in zip(masks.NAMES, cells.split(" | "), strict=True):
+            psnr_hole = {"psnr_hole": str(np.mean(values[method, mask]))} if (method, mask) in found else {}
+            row = found.get((method, mask), {}) | psnr_hole
+            assert cell == (" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-"), (method, mask)
+
+
+def test_the_parts_of_the_stronger_generator_are_those_of_the_measurements():
+    """The rows `| settings | PSNR / kid / c2st of centre | of half |`."""
+    found = {(row["settings"] or "default", row["mask"]): row for row in rows("parts.csv")}
+    shown = re.findall(r"^\| `([\w= ]+)` \| ([\d. /-]+) \| ([\d. /-]+) \|$", text("docs/results.md"), re.MULTILINE)
+    assert {settings for settings, _ in found} == {settings for settings, *_ in shown}
+    for settings, *cells in shown:
+        for mask, cell in zip(("center", "half"), cells, strict=True):
+            assert cell == " / ".join(figure(found[settings, mask], name) for name in list(LOOKS)[:3]), (settings, mask)
+
+
 def test_seconds_per_picture_are_those_of_the_measurements():
     """The rows ``| `model`, search | 1 thread, 1 picture | 1 thread, 8 | 2 threads, 1 | 2 threads, 8 |``."""
     found = {(row["model"], row["way"], row["threads"], row["pictures"]): row["seconds"] for row in rows("speed.csv")}
