@@ -1,17 +1,14 @@
 #!/bin/sh
 # Draws the figures of docs/figures.md: docs/results/figures.sh FOLDER, which holds the archives of pictures.
-# The evaluations go on where they stopped.
+# The evaluation goes on where it stopped.
 set -e
 data=$1 out=docs/results/figures work=${WORK:-runs/figures} python=${PYTHON:-python}
 
-for set in celeba:celeba64 svhn:svhn32; do
-    name=${set%:*} archive=${set#*:}
-    $python -m train evaluate --model hub_models/dcgan-$name --comod hub_models/comod-$name-64 \
-        --data "$data/$archive-test.zip" --bank "$data/$archive-train.zip" --images 6 --steps 1500 --masks center half random \
-        --methods ours no-blend no-prior tv low_rank patchmatch nearest default comod --out "$work/$name"
-    for figure in center half random center-errors; do
-        cp "$work/$name/$figure.png" "$out/$name-$figure.png"
-    done
+$python -m train evaluate --model hub_models/dcgan-celeba --comod hub_models/comod-celeba-64 \
+    --data "$data/celeba64-test.zip" --bank "$data/celeba64-train.zip" --images 6 --steps 1500 --masks center half \
+    --methods ours no-blend no-prior tv low_rank patchmatch nearest default comod --out "$work"
+for figure in center half center-errors; do
+    cp "$work/$figure.png" "$out/celeba-$figure.png"
 done
 $python -m train gallery --model dcgan-celeba --data "$data/celeba64-test.zip" --out $out
 for model in comod-celeba-128:celeba128 comod-celeba-64:celeba64 comod-svhn-64:svhn32; do

@@ -18,14 +18,18 @@ for model in comod-celeba-128 comod-celeba-64 dcgan-celeba comod-svhn-64 dcgan-s
     $python -m inpainter.hub card hub_models/$model
 done
 
-# What helps, one thing at a time, on pictures that training held out.
-held_out="--model comod-celeba-64 --data $data/celeba64-train.zip --last --out $out/parts.csv"
-looks $held_out --masks center half --set steps=0
-looks $held_out --masks center half --set steps=0 blend=overlay
-for steps in 10 15 30 100; do looks $held_out --masks center half --set steps=$steps; done
-for weight in 0 0.03 0.3 3; do looks $held_out --masks center half --set steps=30 prior_weight=$weight; done
-looks $held_out --masks center half --set steps=15 refine=10
-looks $held_out --masks center half --set both_ways=true
+# What each part contributes, one thing at a time, on pictures that training held out.
+held_out="--model comod-celeba-64 --data $data/celeba64-train.zip --last --out $out/parts.csv --masks center half"
+looks $held_out --set steps=0 blend=overlay
+looks $held_out --set steps=0 blend=poisson
+looks $held_out --set steps=0
+looks $held_out
+
+# Against what one might use instead, at 128 pixels. The tables and one grid are kept.
+work=${WORK:-runs/compare-128}
+$python -m train evaluate --comod hub_models/comod-celeba-128 --data "$data/celeba128-test.zip" --images 150 --looks \
+    --methods comod-proposal comod telea navier_stokes biharmonic patchmatch --batch-size 25 --out "$work"
+cp "$work"/images.csv "$work"/looks.csv "$work"/table.md "$work"/center.png $out/compare-128
 
 # Seconds per picture.
 $python -m benchmarks.pictures --models dcgan-celeba comod-celeba-64 comod-celeba-128 --out $out/speed.csv
