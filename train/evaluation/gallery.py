@@ -14,6 +14,8 @@ from inpainter.search import STEPS
 from ..data.loading import load_images
 from ..looks import sheets
 from ..loop.options import number
+from . import figures
+from .evaluate import holes_of
 
 COLUMNS = 12  # pictures per mask on the sheet
 PATH = (0, 10, 30, 100, 300, 1000)  # steps shown of a search, besides the last
@@ -47,7 +49,7 @@ def contact_sheet(model: Inpainter, images: NDArray[np.uint8]) -> Image.Image:
     """Fills pictures (N, H, W, 3) by default settings, each once: as many with every mask, damaged above filled."""
     rows = {}
     for mask, some in zip(masks.NAMES, np.split(images, len(masks.NAMES)), strict=True):
-        holes = np.stack([masks.named(mask, model.size, seed=index) for index in range(len(some))])
+        holes = holes_of(mask, some)
         rows[mask] = np.where(holes[..., None], 255, some).astype(np.uint8)
         rows[f"{mask}, filled"] = model(some, holes).images
     return sheets.labelled(rows)
@@ -55,7 +57,7 @@ def contact_sheet(model: Inpainter, images: NDArray[np.uint8]) -> Image.Image:
 
 def path(model: Inpainter, images: NDArray[np.uint8], mask: str, steps: int) -> Image.Image:
     """Shows the generated images along the paper's search for pictures (N, H, W, 3), and the last one blended."""
-    holes = np.stack([masks.named(mask, model.size, seed=index) for index in range(len(images))])
+    holes = holes_of(mask, images)
     seen: dict[str, NDArray[np.uint8]] = {}
 
     def note(step: int, progress: Progress) -> None:
@@ -63,5 +65,4 @@ def path(model: Inpainter, images: NDArray[np.uint8], mask: str, steps: int) -> 
             seen[f"step {step}"] = to_uint8(progress.state.images)
 
     result = model(images, holes, mode="paper", steps=steps, batch_size=len(images), callback=note)
-    damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
-    return sheets.labelled({"intact": images, "damaged": damaged, **seen, "blended": result.images})
+    return figures.grid(images, holes, {**seen, "blended": result.images})
