@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from . import Inpainter, Progress, Result, Settings, blending, files, masks
+from . import Inpainter, Progress, Result, Settings, files, masks
 from .images import fit, fit_note
 from .reading import read_hole, read_image
-from .settings import MODES, PRECISIONS, usual_steps
+from .settings import CHOICES, MODES, PRECISIONS, usual_steps
 
 GROUP = 8  # pictures searched together, and written before the next ones are read
 INPUT_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken from a folder
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         default=default.prior_weight,
         help="weight lambda of the prior loss; 0 turns it off (default %(default)s)",
     )
-    p.add_argument("--blend", choices=("auto", *blending.MODES), default=default.blend, help="(default %(default)s)")
+    p.add_argument("--blend", choices=CHOICES["blend"], default=default.blend, help="(default %(default)s)")
     p.add_argument("--seed", type=int, default=default.seed, help="seed of the starting code (default %(default)s)")
     p.add_argument(
         "--starts",

@@ -8,9 +8,9 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from inpainter import Result, Settings, blending, images, masks, metrics
+from inpainter import Result, Settings, images, masks, metrics
 from inpainter.search import PRIOR_WEIGHT
-from inpainter.settings import MODES, usual_steps
+from inpainter.settings import CHOICES, MODES, usual_steps
 
 from .errors import errors_as_messages
 from .models import MODELS, model_named, offer_named
@@ -173,7 +173,7 @@ def add_endpoints() -> None:
         prior_weight, rate = gr.Number(PRIOR_WEIGHT, label="prior_weight"), gr.Number(0, label="learning_rate")
         window = gr.Number(-1, precision=0, label="window")
         norm = gr.Dropdown(["l1", "l2"], value="l1", label="norm")
-        blend = gr.Dropdown(["auto", *blending.MODES], value="auto", label="blend")
+        blend = gr.Dropdown(list(CHOICES["blend"]), value="auto", label="blend")
         seed = gr.Number(0, label="seed", **SEED)
         filled, facts = gr.Image(format="png", label="filled"), gr.JSON(label="details")
         trigger = gr.Button()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from inpainter import metrics
 
-from ..looks.sheets import SHOWN, labelled
+from ..looks import sheets
 
 FULL_ERROR = 128  # error in levels that an error map shows as white
 
@@ -18,25 +18,19 @@ def save(stem: Path, images: NDArray[np.uint8], holes: NDArray[np.bool_], shown:
 
     The worst are those of the first method in `shown`.
     """
-    first = np.arange(min(SHOWN, len(images)))
+    first = np.arange(min(sheets.SHOWN, len(images)))
     worst = failures(metrics.psnr(next(iter(shown.values())), images, holes))
     for end, which in (("", first), ("-failures", worst)):
         some = {method: filled[which] for method, filled in shown.items()}
-        grid(images[which], holes[which], some).save(f"{stem}{end}.png", optimize=True)
+        sheets.filled(images[which], holes[which], some).save(f"{stem}{end}.png", optimize=True)
     errors = error_maps(images[first], {method: filled[first] for method, filled in shown.items()})
     errors.save(f"{stem}-errors.png", optimize=True)
-
-
-def grid(images: NDArray[np.uint8], holes: NDArray[np.bool_], fillings: dict[str, NDArray[np.uint8]]) -> Image.Image:
-    """Lays out a row of intact pictures, a row of damaged ones, and a row per method (figures 4 to 11)."""
-    damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
-    return labelled({"intact": images, "damaged": damaged, **fillings})
 
 
 def error_maps(images: NDArray[np.uint8], fillings: dict[str, NDArray[np.uint8]]) -> Image.Image:
     """Shows the error of each method's fillings; black is zero (figure 12)."""
     rows = {name: error_map(filled, images) for name, filled in fillings.items()}
-    return labelled({"intact": images, **rows})
+    return sheets.labelled({"intact": images, **rows})
 
 
 def error_map(filled: NDArray[np.uint8], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -47,4 +41,4 @@ def error_map(filled: NDArray[np.uint8], images: NDArray[np.uint8]) -> NDArray[n
 
 def failures(psnr_hole: NDArray[np.float64]) -> NDArray[np.intp]:
     """Selects the pictures for figure 13 by rule: those with the lowest PSNR in the hole, worst first."""
-    return np.argsort(psnr_hole, kind="stable")[:SHOWN]
+    return np.argsort(psnr_hole, kind="stable")[: sheets.SHOWN]

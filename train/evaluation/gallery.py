@@ -14,7 +14,6 @@ from inpainter.search import STEPS
 from ..data.loading import load_images
 from ..looks import sheets
 from ..loop.options import number
-from . import figures
 from .evaluate import holes_of
 
 COLUMNS = 12  # pictures per mask on the sheet
@@ -65,4 +64,4 @@ def path(model: Inpainter, images: NDArray[np.uint8], mask: str, steps: int) -> 
             seen[f"step {step}"] = to_uint8(progress.state.images)
 
     result = model(images, holes, mode="paper", steps=steps, batch_size=len(images), callback=note)
-    return figures.grid(images, holes, {**seen, "blended": result.images})
+    return sheets.filled(images, holes, {**seen, "blended": result.images})

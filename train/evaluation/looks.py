@@ -117,10 +117,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def sheet(fill: Fill, images: NDArray[np.uint8], mask: str, seed: int) -> Image.Image:
-    """Lays out pictures (N, H, W, 3) intact, with white holes, and filled."""
+    """Lays out pictures (N, H, W, 3) intact, damaged and filled."""
     holes = np.stack([masks.named(mask, images.shape[1], seed=index) for index in range(len(images))])
-    damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
-    return sheets.labelled({"intact": images, "damaged": damaged, "filled": fill(images, holes, seed)})
+    return sheets.filled(images, holes, {"filled": fill(images, holes, seed)})
 
 
 def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fill:

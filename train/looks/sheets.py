@@ -11,6 +11,12 @@ SIDE = 128  # pixels; smaller pictures are enlarged by a whole factor up to this
 GAP = 4
 
 
+def filled(images: NDArray[np.uint8], holes: NDArray[np.bool_], fillings: dict[str, NDArray[np.uint8]]) -> Image.Image:
+    """Lays out pictures (N, H, W, 3): a row intact, a row with white holes, and a row per method of filling them."""
+    damaged = np.where(holes[..., None], 255, images).astype(np.uint8)
+    return labelled({"intact": images, "damaged": damaged, **fillings})
+
+
 def labelled(rows: dict[str, NDArray[np.uint8]]) -> Image.Image:
     """Lays out rows of square pictures uint8 (N, H, W, 3), each with its name on the left."""
     stacked = np.concatenate(list(rows.values()))

@@ -171,7 +171,7 @@ def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
     )
     if accelerator.num_processes == 1 and "MASTER_ADDR" in os.environ:
         # On CPUs, accelerate's launcher needs MPI to start several processes, and fails silently without it.
-        logger.warning("a launcher announced several processes, but this is the only one; try --multi_gpu or torchrun")
+        logger.warning("a launcher announced several processes, but this is the only one; try --multi_gpu")
     if not accelerator.is_main_process:
         logging.getLogger("train").setLevel(logging.ERROR)  # only the main process logs
     return accelerator

@@ -7,7 +7,7 @@ from PIL import Image
 
 from inpainter import Inpainter, masks
 from train import __main__
-from train.evaluation import figures, gallery
+from train.evaluation import gallery
 from train.looks import sheets
 
 
@@ -48,7 +48,7 @@ def test_the_sheet_shows_the_first_pictures_once_each_filled_as_the_library_fill
 
 
 def test_a_path_goes_from_the_first_code_to_the_result_of_the_search(images, monkeypatch):
-    monkeypatch.setattr(figures, "labelled", lambda rows: rows)
+    monkeypatch.setattr(sheets, "labelled", lambda rows: rows)
     model, some = Inpainter(tiny_comod(), device="cpu"), images[:2]
     rows = gallery.path(model, some, "center", 12)
     assert list(rows) == ["intact", "damaged", "step 0", "step 10", "step 12", "blended"]
