@@ -202,7 +202,8 @@ class TrainingRun:
             "flips": not self.arguments.no_flips,
         }
         shape = {"no_flips", *(field.name for field in dataclasses.fields(self.trainer.model.config))}  # said elsewhere
-        settings = {name: value for name, value in self.settings.items() if name not in {*shape, *summary}}
+        known = {*shape, *summary}
+        settings = {name: value for name, value in self.settings.items() if name not in known and value is not None}
         return summary | settings | self.trainer.summary()
 
     def _means(self) -> dict[str, float]:

