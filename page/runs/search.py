@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from inpainter import Progress, Result, Settings
-from inpainter.images import to_uint8
+from inpainter.images import to_tensor, to_uint8
+from inpainter.results import compose
+from inpainter.settings import usual_blend
 
 from ..gpu import ZERO_GPU, on_gpu
 from ..models import model_named
@@ -75,11 +77,21 @@ def propose(
 
 
 @on_gpu
-def generate(name: str, codes: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Generates the images G(z) of codes (N, latent_size): uint8 (N, H, W, 3)."""
+def generate(
+    name: str, codes: NDArray[np.float32], picture: NDArray[np.uint8], hole: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Generates the images of codes (N, latent_size): uint8 (N, H, W, 3).
+
+    A model that sees the picture fills its hole, once per code; of the others, these are samples G(z).
+    """
     model = model_named(name)
+    z = torch.from_numpy(codes).to(model.device)
     with torch.no_grad():
-        return to_uint8(model.model.generate(torch.from_numpy(codes).to(model.device)))
+        if not model.model.conditional:
+            return to_uint8(model.model.generate(z))
+        pictures, holes = (np.repeat(each[None], len(codes), axis=0) for each in (picture, hole))
+        bound = model.model.bound(to_tensor(pictures, model.device), torch.from_numpy(holes).to(model.device))
+        return compose(pictures, bound.generate(z).float().clamp(-1, 1), holes, usual_blend(model.model))
 
 
 def stream(

@@ -1,11 +1,11 @@
-"""The tab with samples of a model, and interpolations between two of them."""
+"""The tab with what random codes make: fillings of the hole or samples, and interpolations between two of them."""
 
 import gradio as gr
 import numpy as np
 from gradio.components import Component
 
 from ..errors import errors_as_messages
-from ..models import offer_named, sample_codes
+from ..models import model_named, sample_codes
 from ..runs.scene import Asked
 from ..runs.search import generate
 from ..settings import MAX_SEED, SEED
@@ -29,19 +29,22 @@ def add_tab(scene: Component) -> None:
 
 
 def show(asked: str, seed: int | None) -> str:
-    """Returns samples of the scene's model, and the interpolation between the first two, as HTML."""
+    """Returns what random codes make of the scene, and the interpolation between the first two, as HTML."""
     with errors_as_messages():
-        name = offer_named(Asked.parse(asked).fields.get("model")).name
-        codes = sample_codes(name, SAMPLES, int(seed or 0))
+        scene = Asked.parse(asked).scene()
+        fills = model_named(scene.model).model.conditional
+        if fills and not scene.hole.any():
+            return hint("Nothing is erased yet: draw over a part to see what different codes fill it with.")
+        codes = sample_codes(scene.model, SAMPLES, int(seed or 0))
         shares = np.linspace(0, 1, BETWEEN, dtype=np.float32)[:, None]
-        between = generate(name, (1 - shares) * codes[0] + shares * codes[1])
-        strips = [
-            "".join(figure(image, f"Sample {number}") for number, image in enumerate(generate(name, codes), start=1)),
-            "".join(figure(image, f"{share:.0%}") for image, share in zip(between, shares[:, 0], strict=True)),
-        ]
+        codes = np.concatenate([codes, (1 - shares) * codes[0] + shares * codes[1]])
+        images = generate(scene.model, codes, scene.picture, scene.hole)
+        captions = [*(f"Sample {number + 1}" for number in range(SAMPLES)), *(f"{share:.0%}" for share in shares[:, 0])]
+        figures = [figure(image, caption) for image, caption in zip(images, captions, strict=True)]
+        what = f"The hole, filled by {scene.model} from random codes:" if fills else f"Samples of {scene.model}:"
         return (
-            hint(f"Unconditional samples of {name}, from random codes:")
-            + f'<div class="figures many">{strips[0]}</div>'
+            hint(what)
+            + f'<div class="figures many">{"".join(figures[:SAMPLES])}</div>'
             + hint("Interpolation from the first code to the second:")
-            + f'<div class="figures many">{strips[1]}</div>'
+            + f'<div class="figures many">{"".join(figures[SAMPLES:])}</div>'
         )

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, tiny_dcgan
 from helpers import tiny_comod
 from PIL import Image
@@ -39,7 +40,7 @@ from page.runs import fill, scene, search, turns
 from page.runs.outcome import Outcome
 from page.runs.scene import Asked, Scene
 from page.settings import Choice
-from page.tabs import details, methods, parts, snippets
+from page.tabs import details, explore, methods, parts, snippets
 
 
 def visitor(session: str = "visitor", address: str = "1.2.3.4") -> SimpleNamespace:
@@ -563,6 +564,29 @@ def test_faces_come_first_and_models_that_see_the_picture_before_those_that_do_n
     assert list(offers) == ["comod-celeba-128", "dcgan-celeba", "dcgan-cars"]
     assert [offer.candidates for offer in offers.values()] == [4, 1, 1]
     assert offers["dcgan-cars"].subject == "Cars"
+
+
+# Exploring
+
+
+def test_random_codes_of_a_model_that_sees_the_picture_fill_the_hole_and_nothing_else(monkeypatch):
+    model = Inpainter(tiny_comod(), device="cpu")
+    monkeypatch.setattr(search, "model_named", lambda name: model)
+    picture, hole = np.full((32, 32, 3), 90, np.uint8), masks.half(32)
+    codes = model.model.sample_latents(3, torch.Generator().manual_seed(0)).numpy()
+    first, second, _ = filled = search.generate("tiny", codes, picture, hole)
+    assert (filled[:, ~hole] == 90).all() and (first != second).any()
+    (alone,) = search.generate("tiny", codes[:1], picture, hole)
+    assert np.abs(alone.astype(int) - first).max() <= 1  # rounding
+
+
+def test_exploring_fills_the_hole_or_says_that_there_is_none_and_shows_samples_of_other_models(tiny_offer, monkeypatch):
+    monkeypatch.setattr(explore, "model_named", models.model_named)
+    assert "Samples of tiny" in explore.show(described(), 0)
+    fills = SimpleNamespace(model=SimpleNamespace(conditional=True))
+    monkeypatch.setattr(explore, "model_named", lambda name: fills)
+    assert "The hole, filled by tiny" in explore.show(described(), 0)
+    assert "Nothing is erased" in explore.show(described(hole=np.zeros((16, 16), bool)), 0)
 
 
 # Code
