@@ -109,6 +109,18 @@ def test_the_parts_of_the_stronger_generator_are_those_of_the_measurements():
             assert cell == " / ".join(figure(found[settings, mask], name) for name in list(LOOKS)[:3]), (settings, mask)
 
 
+def test_what_helped_the_training_is_what_was_measured():
+    """The rows `| before or after | PSNR / kid / c2st of centre | of half |`: the oldest and the latest proposals."""
+    proposals = [row for row in rows("parts.csv") if row["settings"] == "steps=0"]
+    latest = {row["mask"]: row for row in proposals}
+    oldest = {row["mask"]: row for row in reversed(proposals)}
+    shown = re.findall(r"^\| (before|after)[^|]* \| ([^|]+) \| ([^|]+) \|$", text("docs/results.md"), re.MULTILINE)
+    assert [when for when, *_ in shown] == ["before", "after"]
+    for found, (when, *cells) in zip((oldest, latest), shown, strict=True):
+        for mask, cell in zip(("center", "half"), cells, strict=True):
+            assert cell == " / ".join(figure(found[mask], name) for name in list(LOOKS)[:3]), (when, mask)
+
+
 def test_seconds_per_picture_are_those_of_the_measurements():
     """The rows ``| `model`, search | 1 thread, 1 picture | 1 thread, 8 | 2 threads, 1 | 2 threads, 8 |``."""
     found = {(row["model"], row["way"], row["threads"], row["pictures"]): row["seconds"] for row in rows("speed.csv")}
