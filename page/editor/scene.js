@@ -48,7 +48,10 @@ page.change = (changes, effort = "live") => {
 };
 
 page.setHole = (hole, preset = "") => page.change({ hole: pack(hole), preset });
-page.usePreset = (name) => page.commit(unpack(page.config.holes[page.size()][name], page.size()), name);
+page.usePreset = (name) => {
+  page.commit(unpack(page.config.holes[page.size()][name], page.size()), name);
+  page.uncover();
+};
 
 function resample(from) {
   const to = page.size(), preset = page.config.holes[to][page.scene.preset];

@@ -45,6 +45,12 @@ page.setDivider = (share) => {
   page.refresh();
 };
 
+page.uncover = () => { // moves the divider to the middle of a hole whose filling it would hide, such as the left half
+  const size = page.size(), columns = Array.from(page.hole.keys()).filter((i) => page.hole[i]).map((i) => i % size);
+  const first = Math.min(...columns), end = Math.max(...columns) + 1;
+  if (page.view.divider >= end / size) page.setDivider((first + end) / 2 / size);
+};
+
 function hold(button) {
   const set = (held) => { page.view.original = held; button.setAttribute("aria-pressed", held); page.draw(); };
   button.addEventListener("pointerdown", () => set(true));

@@ -196,6 +196,15 @@ def test_a_link_opens_the_same_scene(page, address, browser):
     other.close()
 
 
+def test_the_filling_of_the_left_half_is_not_hidden_by_the_divider(page):
+    at = page.locator("#divider")
+    page.locator("input[name=preset][value=half]").check()
+    assert at.input_value() == "25"
+    at.fill("0")
+    page.locator("input[name=preset][value=center]").check()
+    assert at.input_value() == "0"  # as left by the visitor
+
+
 # One chain of events
 
 
