@@ -201,6 +201,8 @@ class TrainingRun:
             "hours": round(record["seconds"] / 3600, 2),
             "flips": not self.arguments.no_flips,
         }
+        if start := self.settings.get("start"):
+            summary["start"] = Path(start).name  # like the data: the model may be published, local paths may not
         shape = {"no_flips", *(field.name for field in dataclasses.fields(self.trainer.model.config))}  # said elsewhere
         known = {*shape, *summary}
         settings = {name: value for name, value in self.settings.items() if name not in known and value is not None}

@@ -102,8 +102,6 @@ def main(arguments: argparse.Namespace) -> None:
         phases = {name: getattr(arguments, name) // batch for name in ("fade", "warm_up")}
         return CoModTrainer(model, accelerator, **recipe, **phases, looks_every=every)
 
-    if arguments.start:
-        arguments.start = Path(arguments.start).name  # it is recorded in the model, which may be published
     run.train(arguments, make_trainer, ("start", "fade", "warm_up", *NUMBERS))
 
 
