@@ -26,6 +26,7 @@ from ..looks import features, sheets
 from ..looks.measure import Fill, Intact, accuracy, diversity, looks, proposals
 from ..loop.options import number
 from .cells import digest
+from .evaluate import holes_of
 from .methods import weights_digest
 
 SMALL = 64  # pixels a side, of the papers' pictures
@@ -88,7 +89,7 @@ def main(arguments: argparse.Namespace) -> None:
         key = digest({**about, "mask": mask, "last": arguments.last, "weights": weights_digest(inpainter.model)})
         rows = [row for row in done if row["key"] == key]
         if not rows:
-            holes = np.stack([masks.named(mask, inpainter.size, seed=index) for index in range(count)])
+            holes = holes_of(mask, images[:count])
             started = time.perf_counter()
             filled = fill(images[:count], holes, arguments.seed)
             seconds = (time.perf_counter() - started) / count
@@ -118,7 +119,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def sheet(fill: Fill, images: NDArray[np.uint8], mask: str, seed: int) -> Image.Image:
     """Lays out pictures (N, H, W, 3) intact, damaged and filled."""
-    holes = np.stack([masks.named(mask, images.shape[1], seed=index) for index in range(len(images))])
+    holes = holes_of(mask, images)
     return sheets.filled(images, holes, {"filled": fill(images, holes, seed)})
 
 
