@@ -26,7 +26,7 @@ SHORT = 300  # steps times rows of a search that need not give way to others: ab
 PATIENCE = 0.5  # seconds between two checks of the line, at which a client that has left is noticed
 SLICE = 3.0  # seconds that a long search may run while others wait
 LONG_AT_ONCE = 3  # long searches in progress, one per address; each takes 0.1 GB or more
-REMEMBERED = 10_000  # sessions and addresses whose last turn is remembered
+REMEMBERED = 10_000  # sessions and addresses whose last turn or stop is remembered
 
 
 class StopSwitch:
@@ -136,6 +136,7 @@ class Turns:
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._changed = threading.Condition()
         self._visits: list[Visit] = []  # all that were admitted
+        self._ended: dict[str | None, tuple[float, bool]] = {}  # arguments of each session's last `stop`
         self.searches, self.proposals = Line(self._changed, clock), Line(self._changed, clock)
         self._arrivals = itertools.count(1)
         self._folder = tempfile.TemporaryDirectory(prefix="switches-", dir=os.environ.get("GRADIO_TEMP_DIR"))
@@ -152,6 +153,7 @@ class Turns:
         try:
             with self._changed:
                 self._supersede(visit)
+                self._end_if_stopped(visit)
                 self._check_room(visit)
                 self._visits.append(visit)
             yield visit
@@ -171,9 +173,12 @@ class Turns:
     def stop(self, session: str | None, below: float = math.inf, *, superseded: bool = False) -> None:
         """Ends a session's searches whose number is below the given one, or that have none, at their next step.
 
-        Their result is what they found so far, unless they are `superseded`.
+        Their result is what they found so far, unless they are `superseded`. A numbered request that arrives only
+        after its stop is ended as well.
         """
         with self._changed:
+            if math.isfinite(below):
+                self._remember(session, below, superseded)
             for visit in self._visits:
                 if visit.session == session and (visit.number or 0) < below:
                     self._end(visit, superseded)
@@ -190,6 +195,17 @@ class Turns:
         for other in numbered:
             self._end(other if other.number < visit.number else visit, superseded=True)
         self._changed.notify_all()
+
+    def _remember(self, session: str | None, below: float, superseded: bool) -> None:
+        if len(self._ended) > REMEMBERED:
+            self._ended.clear()
+        self._ended[session] = max((below, superseded), self._ended.get(session, (0, False)))
+
+    def _end_if_stopped(self, visit: Visit) -> None:
+        """Ends a request that was overtaken by its own stop: the two reach the server on connections of their own."""
+        below, superseded = self._ended.get(visit.session, (0, False))
+        if visit.number is not None and visit.number < below:
+            self._end(visit, superseded)
 
     def _end(self, visit: Visit, superseded: bool) -> None:
         if superseded:

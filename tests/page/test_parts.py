@@ -165,13 +165,31 @@ def test_a_superseded_fill_of_somebody_else_goes_on(tiny_offer):
 
 
 def test_stop_keeps_what_was_found_and_spares_what_was_asked_for_later(tiny_offer):
-    run = fill.fill(described(3, steps=1500, mode="paper"), visitor())
+    run = fill.fill(described(3, steps=1500, mode="paper"), visitor("stopper"))
     next(run)
-    fill.stop_run("3", visitor())
+    fill.stop_run("3", visitor("stopper"))
     next(run)
-    fill.stop_run("4", visitor())
+    fill.stop_run("4", visitor("stopper"))
     told = [json.loads(item[0]) for item in run]
     assert told[-1]["state"] == "done" and "stopped after" in told[-1]["text"]
+
+
+def test_a_run_that_its_stop_has_overtaken_ends_with_the_proposal(tiny_offer):
+    fill.stop_run("2", visitor("hasty"))
+    told = answers(described(1, steps=1500, mode="paper"), visitor("hasty"))
+    assert told[-1]["state"] == "done" and "stopped after" in told[-1]["text"] and told[-1]["step"] <= 1
+    assert answers(described(2, steps=9), visitor("hasty"))[-1]["step"] == 9
+
+
+def test_a_run_that_was_superseded_before_it_arrived_is_not_filled(tiny_offer):
+    fill.supersede("2", visitor("editor"))
+    assert answers(described(1, steps=1500, mode="paper"), visitor("editor")) == []
+    assert answers(described(1, steps=9), visitor("another"))[-1]["state"] == "done"
+
+
+def test_a_page_that_is_closed_does_not_end_what_it_asks_for_when_it_is_back(tiny_offer):
+    fill.leave(visitor("returning"))
+    assert answers(described(1, steps=9), visitor("returning"))[-1]["step"] == 9
 
 
 def test_all_candidates_are_told_best_first(tiny_offer):
