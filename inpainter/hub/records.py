@@ -136,3 +136,8 @@ def amend_training(folder: Path, **entries: Any) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     config["training"].update(entries)
     files.write_text(path, json.dumps(config, indent=2) + "\n")
+
+
+def images_seen(training: dict[str, Any]) -> int:
+    """Returns how many images a model was trained on, counting those before its run `--start`ed from another model."""
+    return training.get("images_seen", 0) + training.get("images_seen_before", 0)

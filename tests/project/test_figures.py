@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from inpainter import masks
+from inpainter.hub.records import images_seen
 from train.evaluation import report
 
 RESULTS = ROOT / "docs" / "results"
@@ -140,4 +141,4 @@ def test_cards_carry_the_figures_of_the_measurements_and_of_the_weights_that_are
     for mask, scores in evaluation["masks"].items():
         row = measured()[model, mask]
         assert {name: float(row[name]) for name in scores} == scores
-        assert int(row["images_seen"]) == config["training"]["images_seen"]
+        assert int(row["images_seen"]) == images_seen(config["training"])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inpainter import Inpainter, files, hub, masks
-from inpainter.hub.records import amend_training
+from inpainter.hub.records import amend_training, images_seen
 
 from ..data.loading import load_images
 from ..looks import features, sheets
@@ -80,10 +80,10 @@ def main(arguments: argparse.Namespace) -> None:
     about = {
         "data": Path(arguments.data).name,
         "model": str(arguments.model),
-        "images_seen": inpainter.model.config.training.get("images_seen", ""),
         "settings": " ".join(["proposal"] * arguments.proposal + arguments.set + [f"seed={arguments.seed}"] * seeded),
         "pictures": count,
     }
+    seen = images_seen(inpainter.model.config.training)
     done, recorded = read_rows(arguments.out), {}
     for mask in arguments.masks:
         key = digest({**about, "mask": mask, "last": arguments.last, "weights": weights_digest(inpainter.model)})
@@ -100,7 +100,7 @@ def main(arguments: argparse.Namespace) -> None:
                 found = accuracy(result, intact[side].truth, hole) | looks(result, intact[side], network)
                 found |= {"diversity": varied, "seconds": seconds} | floors[side]
                 found = {name: f"{value:.4f}" for name, value in found.items()}
-                rows.append({"mask": mask, "side": side, **about, **found, "key": key})
+                rows.append({"mask": mask, "side": side, **about, "images_seen": seen, **found, "key": key})
             done += rows
             write_rows(arguments.out, done)
         recorded[mask] = {name: float(rows[0][name]) for name in RECORDED}

@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from inpainter import hub, masks, metrics
+from inpainter.hub.records import images_seen
 from inpainter.models import CoMod, CoModConfig, ModelError
 from inpainter.models.comod_networks import damaged
 
@@ -267,6 +268,5 @@ class CoModTrainer(GeneratorTrainer):
         Trainer.write(self, model, folder, pictures)
 
     def summary(self) -> dict[str, Any]:
-        started = self.model.config.training  # of the model that training started from, if any
-        before = started.get("images_seen", 0) + started.get("images_seen_before", 0)
+        before = images_seen(self.model.config.training)  # by the model that training started from, if any
         return {"holes": list(KINDS)} | ({"images_seen_before": before} if before else {})
