@@ -16,6 +16,7 @@ from PIL import Image
 from inpainter import Inpainter, Settings, __main__, masks
 from inpainter.batch import StorageError, outputs, seed_of, storage
 from inpainter.batch.work import parts_of
+from inpainter.models import CoMod, CoModConfig
 from inpainter.models.encoder import Encoder, EncoderConfig
 
 
@@ -99,6 +100,20 @@ def test_known_pixels_come_back_bit_for_bit_at_any_size(filled, tmp_path):
         changed = (before != after).any(axis=2)
         assert 0 < changed.mean() < 0.6
         assert not changed[0].any() and not changed[:, 0].any()
+
+
+def test_a_model_that_sees_the_hole_fills_pictures_of_any_size(filled, tmp_path):
+    torch.manual_seed(0)
+    widths = {f"{part}_channels": (4, 4, 4, 4) for part in ("encoder", "decoder", "discriminator")}
+    model = CoMod(CoModConfig(image_size=32, latent_size=4, style_size=4, **widths))
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "photos").mkdir()
+    draws = np.random.default_rng(1)
+    for name, shape in {"same": (32, 32), "wide": (70, 81), "small": (20, 20)}.items():
+        pixels = draws.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    summary = filled(tmp_path / "photos", tmp_path / "out", mask="center", model=str(tmp_path / "model"))
+    assert (summary.filled, summary.errors) == (3, [])
 
 
 def test_a_mask_of_the_pictures_size_is_filled_exactly_wherever_it_lies(filled, tmp_path):
