@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
-from .storage import MAX_BYTES, StorageError, Store, in_one_sentence, store_at
+from .storage import MAX_BYTES, StorageError, Store, hidden, in_one_sentence, store_at
 
 PICTURE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 SCALE_EXTRA = "pip install 'inpainter[scale]'"
@@ -71,7 +71,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Zip:
-    """The picture files in a zip; the key is the name in the zip."""
+    """The picture files in a zip, except hidden ones; the key is the name in the zip."""
 
     store: Store  # the zip itself
 
@@ -81,7 +81,7 @@ class Zip:
 
     def items(self) -> Iterator[Item]:
         for info in sorted(_open_zip(self.store).infolist(), key=lambda info: info.filename):
-            if PurePosixPath(info.filename).suffix.lower() in PICTURE_SUFFIXES:
+            if PurePosixPath(info.filename).suffix.lower() in PICTURE_SUFFIXES and not hidden(info.filename):
                 yield Item(info.filename, info.file_size)
 
     def read(self, items: Sequence[Item]) -> list[Raw]:

@@ -182,6 +182,13 @@ def test_new_pictures_are_filled_and_old_ones_left(filled, photos, tmp_path):
     assert {name: after[name] for name in before} == before and len(after) == 13
 
 
+def test_hidden_files_that_macos_adds_to_a_zip_are_no_pictures(filled, photos, tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as file:
+        file.write(photos / "001.png", "001.png")
+        file.writestr("__MACOSX/._001.png", b"no picture")
+    assert str(filled(tmp_path / "photos.zip", tmp_path / "out", mask=photos)) == "1 filled, 0 skipped, 0 failed"
+
+
 def test_a_zip_a_glob_and_parquet_give_what_the_folder_gives(filled, photos, tmp_path):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as file:
         for path in photos.rglob("*.png"):
