@@ -291,6 +291,11 @@ REFUSED = {
     "no such column": no_key_column,
     "unknown scheme": lambda photos, tmp_path: ("nowhere://a", {}, "nowhere"),
     "output in the input": lambda photos, tmp_path: (photos, {"output": photos / "out"}, "lies in the input"),
+    "output that a glob matches": lambda photos, tmp_path: (
+        f"{tmp_path}/photo*/*.png",
+        {"output": tmp_path / "photos_filled"},
+        "lies in the input",
+    ),
     "output with other files": lambda photos, tmp_path: (photos, {"output": tmp_path}, "holds files, but none"),
     "bad part size": lambda photos, tmp_path: (photos, {"part_size": 0}, "whole number from 1"),
     "no blending": lambda photos, tmp_path: (photos, {"blend": "none"}, "blend cannot be none"),
