@@ -20,6 +20,7 @@ from PIL import Image
 
 from inpainter import Inpainter, files, hub, masks
 from inpainter.hub.records import amend_training
+from inpainter.settings import Settings
 
 from ..data.loading import load_images
 from ..looks import features, sheets
@@ -138,7 +139,7 @@ def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fi
 
 
 def settings_of(pairs: list[str]) -> dict[str, Any]:
-    """Parses settings of the form NAME=VALUE; raises `ValueError` for any other form."""
+    """Parses settings of the form NAME=VALUE; raises `ValueError` for any other form, name or value."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -148,6 +149,12 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
             settings[name] = json.loads(value)
         except ValueError:
             settings[name] = value
+    if "seed" in settings:
+        raise ValueError("--set: the seed is an option of its own, --seed.")
+    try:
+        Settings().with_fields(**settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"--set: {error}") from error
     return settings
 
 

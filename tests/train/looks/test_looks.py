@@ -168,5 +168,8 @@ def test_settings_are_those_of_the_library(run, capsys):
     arguments = ["looks", "--model", "dcgan-celeba", "--data", "x"]
     assert __main__.main([*arguments, "--set", "steps"]) == 1
     assert "expected NAME=VALUE, got 'steps'" in capsys.readouterr().err
+    for wrong, why in {"stepz=1": "no setting 'stepz'", "steps=-1": "whole number from 0", "seed=1": "--seed"}.items():
+        assert __main__.main([*arguments, "--set", wrong]) == 1
+        assert why in capsys.readouterr().err
     assert __main__.main([*arguments, "--proposal"]) == 1
     assert "needs a conditional model" in capsys.readouterr().err
