@@ -86,8 +86,11 @@ def main(arguments: argparse.Namespace) -> None:
         "pictures": count,
     }
     done, recorded = read_rows(arguments.out), {}
+    networks = {"weights": weights_digest(inpainter.model)}
+    if inpainter.encoder is not None:
+        networks["encoder"] = weights_digest(inpainter.encoder)
     for mask in arguments.masks:
-        key = digest({**about, "mask": mask, "last": arguments.last, "weights": weights_digest(inpainter.model)})
+        key = digest({**about, "mask": mask, "last": arguments.last, **networks})
         rows = [row for row in done if row["key"] == key]
         if not rows:
             holes = holes_of(mask, images[:count])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from inpainter import Inpainter, hub
 from inpainter.hub import cards
-from inpainter.models import CoMod, CoModConfig
+from inpainter.models import CoMod, CoModConfig, Encoder, EncoderConfig
 from train import __main__
 from train.evaluation import looks
 from train.looks import faces, features, measure, realism
@@ -138,6 +138,16 @@ def test_the_command_measures_each_mask_once_and_goes_on_where_it_stopped(run, m
     assert first == row and second["mask"] == "half"
     monkeypatch.setattr(looks, "diversity", lambda *a: pytest.fail("measured again"))
     assert run(tiny_comod(), "--proposal", "--masks", "center", "half") == [first, second]
+
+
+def test_another_encoder_is_measured_again(run, tmp_path):
+    model = Inpainter(tiny_comod(), device="cpu")
+    run(model, "--set", "steps=0")
+    torch.manual_seed(0)
+    config = EncoderConfig(image_size=32, latent_size=8, channels=(4, 4, 4))
+    for rows in (2, 3):
+        model.encoder = Encoder(config).eval()
+        assert len(run(model, "--set", "steps=0")) == rows
 
 
 def test_each_picture_has_its_own_drawn_code_unless_the_seed_is_zero():
