@@ -1,5 +1,6 @@
 """Decodes and encodes picture files, and keeps their colour profile, EXIF data and resolution."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -48,7 +49,8 @@ def decode(data: bytes) -> tuple[NDArray[np.uint8], Form]:
         if exif := image.getexif():
             for tag in DROPPED & exif.keys():
                 del exif[tag]
-            about["exif"] = exif.tobytes()
+            with suppress(Exception):  # damaged data, which makes Pillow raise almost anything, is left out
+                about["exif"] = exif.tobytes()
         if dpi := image.info.get("dpi"):
             about["dpi"] = tuple(float(value) for value in dpi)
         form = Form(image.format, image.mode in ("L", "1"), about)
