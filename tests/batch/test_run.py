@@ -154,6 +154,13 @@ def test_a_hole_that_no_square_covers_is_an_error_of_its_picture_alone(filled, p
     assert summary.errors[0][0] == "wide.png" and "reaches out" in summary.errors[0][1]
 
 
+def test_a_square_mask_of_another_size_than_the_pictures_or_the_models_is_refused(filled, photos, tmp_path):
+    Image.fromarray(masks.center(64)).save(tmp_path / "hole.png")
+    summary = filled(photos, tmp_path / "out", mask=tmp_path / "hole.png")
+    assert (summary.filled, summary.failed) == (0, 12)
+    assert summary.errors[0][1] == "the mask is 64x64 pixels, but the picture is 16x16 and the model 16x16."
+
+
 def test_an_unreadable_picture_is_a_row_with_an_error_and_is_tried_again(filled, photos, tmp_path):
     good = (photos / "001.png").read_bytes()
     (photos / "001.png").write_bytes(good[:200])
