@@ -285,6 +285,11 @@ def no_key_column(photos, tmp_path):
     return table_of(photos, tmp_path / "t.parquet"), {"key_columns": ["key"]}, "no column 'key'"
 
 
+def long_keys(photos, tmp_path):
+    table = table_of(photos, tmp_path / "t.parquet", long=[f"{number:0300d}" for number in range(12)])
+    return table, {"key_columns": ["long"], "kind": "files"}, "too long"
+
+
 REFUSED = {
     "an empty folder": lambda photos, tmp_path: (tmp_path, {}, "there are no pictures here"),
     "nothing there": lambda photos, tmp_path: (tmp_path / "gone", {}, "no such file, folder or bucket"),
@@ -296,6 +301,7 @@ REFUSED = {
     "a mask that is none": lambda photos, tmp_path: (photos, {"mask": file_at(tmp_path / "m.png")}, "not an image"),
     "masks missing": lambda photos, tmp_path: (photos, {"mask": photos / "more"}, "no mask for 12 of 12 pictures"),
     "no such column": no_key_column,
+    "long keys": long_keys,
     "unknown scheme": lambda photos, tmp_path: ("nowhere://a", {}, "nowhere"),
     "output in the input": lambda photos, tmp_path: (photos, {"output": photos / "out"}, "lies in the input"),
     "output that a glob matches": lambda photos, tmp_path: (
