@@ -110,7 +110,8 @@ class Filler:
 
 def seed_of(key: str) -> int:
     """Derives a picture's seed from the SHA-256 of its key: 0 <= seed < 2**63."""
-    return int.from_bytes(sha256(key.encode()).digest()[:8], "big") % SEEDS
+    data = key.encode(errors="surrogateescape")  # a key may be a file's name in any encoding
+    return int.from_bytes(sha256(data).digest()[:8], "big") % SEEDS
 
 
 def choose_square(photo: NDArray[np.uint8], hole: NDArray[np.bool_], find_face: bool) -> Square:

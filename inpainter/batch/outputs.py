@@ -81,6 +81,10 @@ class ParquetParts:
     store: Store
 
     def target(self, key: str) -> str:
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:  # a file's name in another encoding
+            raise StorageError(f"{key!r}: this key is not text that Parquet can hold.") from error
         return key
 
     def finished(self) -> set[str]:
@@ -135,7 +139,8 @@ def _replace(store: Store, name: str, data: bytes | None) -> None:
 
 def _part_name(records: Sequence[dict]) -> str:
     keys = "\n".join(record["key"] for record in records)
-    return f"part-{sha256(keys.encode()).hexdigest()[:20]}"
+    data = keys.encode(errors="surrogateescape")  # a key may be a file's name in any encoding
+    return f"part-{sha256(data).hexdigest()[:20]}"
 
 
 def _lines(records: Sequence[dict]) -> bytes:

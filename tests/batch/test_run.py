@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import zipfile
 from io import BytesIO
 
@@ -177,6 +178,16 @@ def test_an_unreadable_picture_is_a_row_with_an_error_and_is_tried_again(filled,
     assert sorted(row["key"] for row in rows_of(tmp_path / "out")) == sorted(
         file.relative_to(photos).as_posix() for file in photos.rglob("*.png")
     )
+
+
+def test_names_in_another_encoding_are_filled_and_found_again(filled, photos, tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")  # Latin-1
+    (photos / "001.png").rename(photos / name)
+    for counts in ("12 filled, 0 skipped, 0 failed", "0 filled, 12 skipped, 0 failed"):
+        assert str(filled(photos, tmp_path / "out", mask="center", seed="key")) == counts
+    assert (tmp_path / "out" / name).is_file()
+    with pytest.raises(StorageError, match="not text that Parquet can hold"):
+        filled(photos, tmp_path / "table", mask="center", kind="parquet")
 
 
 def test_new_pictures_are_filled_and_old_ones_left(filled, photos, tmp_path):
