@@ -262,7 +262,8 @@ def report(job: Job, result: Result, row: int, arguments: argparse.Namespace) ->
         }
         print(json.dumps(record))
     else:
-        print(f"{job.source} -> {job.target}" + (f" ({job.note})" if job.note else ""))
+        text = f"{job.source} -> {job.target}" + (f" ({job.note})" if job.note else "")
+        print(text.encode(errors="backslashreplace").decode())  # a name may be in another encoding
 
 
 def complain(problem: object) -> int:
