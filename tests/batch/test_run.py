@@ -16,6 +16,7 @@ from PIL import Image
 
 from inpainter import Inpainter, Settings, __main__, masks
 from inpainter.batch import StorageError, outputs, seed_of, storage
+from inpainter.batch.pictures import decode, encode
 from inpainter.batch.work import parts_of
 from inpainter.models import CoMod, CoModConfig
 from inpainter.models.encoder import Encoder, EncoderConfig
@@ -248,6 +249,16 @@ def test_rows_of_the_hubs_data_sets_are_read_and_named_by_file_and_number(filled
     pq.write_table(pa.table({"image": cells}), tmp_path / "set" / "train-0.parquet")
     filled(tmp_path / "set", tmp_path / "out", mask="center", kind="files")
     assert pictures_of(tmp_path / "out").keys() == {f"train-0/000000{n}.png" for n in range(3)}
+
+
+def test_a_profile_of_greys_is_kept_unless_the_filling_has_colours():
+    grey, file = np.arange(256, dtype=np.uint8).reshape(16, 16), BytesIO()
+    Image.fromarray(grey).save(file, "PNG", icc_profile=b"greys")
+    pixels, form = decode(file.getvalue())
+    coloured = np.where(masks.center(16)[..., None], [200, 100, 0], pixels).astype(np.uint8)
+    for filled, mode, profile in ((pixels, "L", b"greys"), (coloured, "RGB", None)):
+        image = Image.open(BytesIO(encode(filled, form, "PNG")))
+        assert (image.mode, image.info.get("icc_profile")) == (mode, profile)
 
 
 def test_format_profile_orientation_and_greyness_are_kept(filled, tmp_path):
