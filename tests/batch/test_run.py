@@ -156,6 +156,15 @@ def test_a_hole_that_no_square_covers_is_an_error_of_its_picture_alone(filled, p
     assert summary.errors[0][0] == "wide.png" and "reaches out" in summary.errors[0][1]
 
 
+def test_a_text_next_to_a_mask_is_not_taken_for_it(filled, photos, tmp_path):
+    (tmp_path / "holes" / "more").mkdir(parents=True)
+    for file in photos.rglob("*.png"):
+        mask = tmp_path / "holes" / file.relative_to(photos)
+        Image.fromarray(masks.center(16)).save(mask)
+        mask.with_suffix(".txt").write_text("what it shows")
+    assert filled(photos, tmp_path / "out", mask=tmp_path / "holes").filled == 12
+
+
 def test_a_square_mask_of_another_size_than_the_pictures_or_the_models_is_refused(filled, photos, tmp_path):
     Image.fromarray(masks.center(64)).save(tmp_path / "hole.png")
     summary = filled(photos, tmp_path / "out", mask=tmp_path / "hole.png")
