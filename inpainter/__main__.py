@@ -204,8 +204,9 @@ def plan(inputs: list[Path], output: Path, overwrite: bool) -> list[Job]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Lists a folder's picture files, sorted by name; raises ValueError if there are none."""
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in INPUT_SUFFIXES)
+    """Lists a folder's picture files but hidden ones, sorted by name; raises ValueError if there are none."""
+    shown = (file for file in folder.iterdir() if not file.name.startswith("."))
+    found = sorted(file for file in shown if file.suffix.lower() in INPUT_SUFFIXES)
     if not found:
         raise ValueError(f"{folder}: there are no pictures in this folder.")
     return found
@@ -261,7 +262,8 @@ def report(job: Job, result: Result, row: int, arguments: argparse.Namespace) ->
         }
         print(json.dumps(record))
     else:
-        print(f"{job.source} -> {job.target}" + (f" ({job.note})" if job.note else ""))
+        text = f"{job.source} -> {job.target}" + (f" ({job.note})" if job.note else "")
+        print(text.encode(errors="backslashreplace").decode())  # a name may be in another encoding
 
 
 def complain(problem: object) -> int:

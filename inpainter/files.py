@@ -7,6 +7,7 @@ leaves the old file intact; the next write reuses a neighbour left behind by a k
 import contextlib
 import ctypes
 import errno
+import hashlib
 import itertools
 import os
 import shutil
@@ -22,6 +23,7 @@ except ImportError:  # Windows, where an open file cannot be renamed
 
 EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2
 HERE = -100  # its AT_FDCWD
+LONGEST = 255 - len("..partial")  # bytes of a name that still has room for a neighbour's
 ATTEMPTS = 1000  # to open a neighbour that other processes keep removing
 
 
@@ -109,7 +111,10 @@ def staged_folder(path: str | Path, keep: Callable[[str], bool] = lambda name: F
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
+    name = path.name
+    if len(os.fsencode(name)) > LONGEST:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return path.with_name(f".{name}.partial")
 
 
 def _open_file(path: Path) -> int:

@@ -49,6 +49,12 @@ def enlarge_hole(hole: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     return hole[nearest][:, nearest]
 
 
+def reduce_hole(hole: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Resizes a square hole to bool (side, side): a pixel is missing if any part of it is."""
+    share = Image.fromarray(hole.astype(np.float32)).resize((side, side), Image.Resampling.BOX)
+    return np.asarray(share) > 0  # the box is exactly one new pixel's area
+
+
 def fit_note(picture: NDArray[np.uint8], size: int) -> str:
     """Describes what `fit` does to a picture (H, W, 3); empty if nothing."""
     height, width = picture.shape[:2]
@@ -94,10 +100,9 @@ def _resize_known(picture: NDArray[np.uint8], hole: NDArray[np.bool_], size: int
         return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), kernel))
 
     known = ~hole
-    coarse_hole = resize(hole, Image.Resampling.BOX) > 0  # the box is exactly one model pixel's area
     # Hamming is the sharpest of Pillow's kernels without negative lobes, so the weighted mean of the
     # known pixels is well defined wherever a model pixel is known.
     weight = resize(known, Image.Resampling.HAMMING)
     planes = [resize(picture[..., c] * known, Image.Resampling.HAMMING) for c in range(3)]
     mean = np.stack(planes, axis=2) / np.maximum(weight, 1e-6)[..., None]
-    return mean.round().clip(0, 255).astype(np.uint8), coarse_hole
+    return mean.round().clip(0, 255).astype(np.uint8), reduce_hole(hole, size)

@@ -69,7 +69,7 @@ def read_hole(source: str | Path | BinaryIO) -> NDArray[np.bool_]:
     """Reads a mask file: bool (H, W), missing where it is 128 or brighter; see `masks.from_image`."""
     with open_image(source) as image:
         _decode(image, "the mask")
-        return masks.from_image(ImageOps.exif_transpose(image))
+        return masks.from_image(_upright(image, "the mask"))
 
 
 def to_rgb(image: Image.Image, name: str = "the picture") -> Image.Image:
@@ -85,7 +85,7 @@ def to_rgb(image: Image.Image, name: str = "the picture") -> Image.Image:
         )
     if image.mode == "F":
         raise ValueError(f"{name}: floating-point pixels have no fixed range; save the picture as 8 or 16 bit first.")
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image, name)
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:
@@ -160,6 +160,14 @@ def _decode(image: Image.Image, name: str) -> None:
         image.load()
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name}: the file is damaged or incomplete ({error}).") from error
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """Turns an image as its EXIF data says."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # damaged EXIF data makes Pillow raise almost anything as it writes the rest of it
+        raise ValueError(f"{name}: its EXIF data is damaged ({error}).") from error
 
 
 def _as_picture(image: Picture, name: str) -> NDArray[np.uint8]:

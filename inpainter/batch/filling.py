@@ -91,6 +91,9 @@ class Filler:
         photo, form = decode(raw.data)
         size = self.inpainter.size
         hole = self.job.holes.hole(raw, size)
+        if hole.shape not in (photo.shape[:2], (size, size)):
+            mask, picture = (f"{shape[1]}x{shape[0]}" for shape in (hole.shape, photo.shape))
+            raise ValueError(f"the mask is {mask} pixels, but the picture is {picture} and the model {size}x{size}.")
         square = choose_square(photo, hole, self.job.find_faces)
         hole = hole[square.slices] if hole.shape == photo.shape[:2] else enlarge_hole(hole, square.side)
         picture, coarse_hole = fit(photo[square.slices], hole, size)
@@ -107,7 +110,8 @@ class Filler:
 
 def seed_of(key: str) -> int:
     """Derives a picture's seed from the SHA-256 of its key: 0 <= seed < 2**63."""
-    return int.from_bytes(sha256(key.encode()).digest()[:8], "big") % SEEDS
+    data = key.encode(errors="surrogateescape")  # a key may be a file's name in any encoding
+    return int.from_bytes(sha256(data).digest()[:8], "big") % SEEDS
 
 
 def choose_square(photo: NDArray[np.uint8], hole: NDArray[np.bool_], find_face: bool) -> Square:
@@ -121,8 +125,6 @@ def choose_square(photo: NDArray[np.uint8], hole: NDArray[np.bool_], find_face: 
     """
     height, width = photo.shape[:2]
     own = hole.shape == (height, width)
-    if not own and hole.shape[0] != hole.shape[1]:
-        raise ValueError(f"the mask is {hole.shape[1]}x{hole.shape[0]} pixels, but the picture is {width}x{height}.")
     if find_face:
         face = faces.find_face(_smoothed(photo, hole) if own else photo)
         if face is None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .. import masks
 from ..reading import read_hole
-from .sources import Item, Raw, Source, Table
+from .sources import Item, Raw, Source, Table, is_picture
 from .storage import StorageError, Store, store_at
 
 COLUMN = "column:"
@@ -39,7 +39,9 @@ class Holes:
         if self.folder is None:
             yield from items
             return
-        by_stem = {_stem(name): name for name, _ in self.folder.sizes()}
+        # Of several files with a picture's name, such as a text next to the mask, a picture file counts.
+        files = sorted((name for name, _ in self.folder.sizes()), key=is_picture)
+        by_stem = {_stem(name): name for name in files}
         missing, count = [], 0
         for item in items:
             count += 1

@@ -54,6 +54,6 @@ def claim(output: Output, run: dict) -> None:
 
 def check_apart(source: Source, store: Store) -> None:
     """Raises `StorageError` if the output lies in the input, where the next run would take it for input."""
-    folder = source.url.partition("*")[0].rstrip("/")
-    if f"{store.url}/".startswith(f"{folder}/"):
-        raise StorageError(f"{store.url}: the output lies in the input {folder}; fill into a folder outside of it.")
+    start, star, _ = source.url.partition("*")  # "*" matches any rest of a path
+    if f"{store.url}/".startswith(start if star else f"{start.rstrip('/')}/"):
+        raise StorageError(f"{store.url}: the output lies in the input {source.url}; fill into a folder outside of it.")

@@ -5,6 +5,7 @@ picture files. Its name is derived from its keys, so a repeated part replaces it
 """
 
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .sources import import_parquet
 from .storage import OWN_FOLDER, StorageError, Store, in_one_sentence
 
 KINDS = ("files", "parquet")
+LONGEST_NAME = 255  # bytes of a local file's name
 READERS = 16  # threads that read the rows of earlier runs; they mostly wait for the storage
 
 
@@ -49,7 +51,10 @@ class PictureFiles:
         steps = key.split("/")
         if "\\" in key or "\0" in key or {"", ".", ".."} & set(steps) or steps[0] == OWN_FOLDER:
             raise StorageError(f"{key!r}: this key cannot be the name of a file in the output.")
-        return written_name(key, self.format)
+        name = written_name(key, self.format)
+        if self.store.local and max(len(os.fsencode(step)) for step in name.split("/")) > LONGEST_NAME:
+            raise StorageError(f"{key!r}: this key is too long for the name of a file in the output.")
+        return name
 
     def finished(self) -> set[str]:
         return _over_parts(self.rows, ".jsonl", self._keys)
@@ -76,6 +81,10 @@ class ParquetParts:
     store: Store
 
     def target(self, key: str) -> str:
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:  # a file's name in another encoding
+            raise StorageError(f"{key!r}: this key is not text that Parquet can hold.") from error
         return key
 
     def finished(self) -> set[str]:
@@ -130,7 +139,8 @@ def _replace(store: Store, name: str, data: bytes | None) -> None:
 
 def _part_name(records: Sequence[dict]) -> str:
     keys = "\n".join(record["key"] for record in records)
-    return f"part-{sha256(keys.encode()).hexdigest()[:20]}"
+    data = keys.encode(errors="surrogateescape")  # a key may be a file's name in any encoding
+    return f"part-{sha256(data).hexdigest()[:20]}"
 
 
 def _lines(records: Sequence[dict]) -> bytes:

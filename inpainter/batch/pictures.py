@@ -1,5 +1,6 @@
 """Decodes and encodes picture files, and keeps their colour profile, EXIF data and resolution."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -13,7 +14,7 @@ from ..reading import open_image, read_image
 # of a TIFF: size, compression, strips, tiles and tables.
 DROPPED = {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 318, 319, 320}
 DROPPED |= {*range(322, 348), 512, 513, 514, 529, 530, 531, 532, 34675}
-KEPT_MODES = {"RGB", "RGBA", "P", "L", "1"}  # modes whose colour profile still applies to the RGB output
+KEPT_MODES = {"RGB", "RGBA", "P", "L", "1"}  # modes whose colour profile still applies to the output
 
 # Encoder options by format. All but JPEG are lossless.
 LOSSLESS = {
@@ -48,7 +49,8 @@ def decode(data: bytes) -> tuple[NDArray[np.uint8], Form]:
         if exif := image.getexif():
             for tag in DROPPED & exif.keys():
                 del exif[tag]
-            about["exif"] = exif.tobytes()
+            with suppress(Exception):  # damaged data, which makes Pillow raise almost anything, is left out
+                about["exif"] = exif.tobytes()
         if dpi := image.info.get("dpi"):
             about["dpi"] = tuple(float(value) for value in dpi)
         form = Form(image.format, image.mode in ("L", "1"), about)
@@ -57,11 +59,13 @@ def decode(data: bytes) -> tuple[NDArray[np.uint8], Form]:
 
 def encode(pixels: NDArray[np.uint8], form: Form, format: str) -> bytes:
     """Encodes pixels uint8 (H, W, 3) in one of Pillow's formats, with the original file's metadata."""
-    image = Image.fromarray(pixels)
+    image, about = Image.fromarray(pixels), dict(form.about)
     if form.grey and (pixels[..., :1] == pixels).all():
         image = image.convert("L")  # exact for grey pixels
+    elif form.grey:
+        about.pop("icc_profile", None)  # a profile of greys does not apply to colours
     file = BytesIO()
-    image.save(file, format, **(LOSSLESS | LOSSY)[format], **form.about)
+    image.save(file, format, **(LOSSLESS | LOSSY)[format], **about)
     return file.getvalue()
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
-from .storage import MAX_BYTES, StorageError, Store, in_one_sentence, store_at
+from .storage import MAX_BYTES, StorageError, Store, hidden, in_one_sentence, store_at
 
 PICTURE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 SCALE_EXTRA = "pip install 'inpainter[scale]'"
@@ -62,7 +62,7 @@ class Files:
 
     def items(self) -> Iterator[Item]:
         for name, size in self.store.sizes():
-            if PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES and fnmatchcase(name, self.pattern):
+            if is_picture(name) and fnmatchcase(name, self.pattern):
                 yield Item(name, size)
 
     def read(self, items: Sequence[Item]) -> list[Raw]:
@@ -71,7 +71,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Zip:
-    """The picture files in a zip; the key is the name in the zip."""
+    """The picture files in a zip, except hidden ones; the key is the name in the zip."""
 
     store: Store  # the zip itself
 
@@ -81,7 +81,7 @@ class Zip:
 
     def items(self) -> Iterator[Item]:
         for info in sorted(_open_zip(self.store).infolist(), key=lambda info: info.filename):
-            if PurePosixPath(info.filename).suffix.lower() in PICTURE_SUFFIXES:
+            if is_picture(info.filename) and not hidden(info.filename):
                 yield Item(info.filename, info.file_size)
 
     def read(self, items: Sequence[Item]) -> list[Raw]:
@@ -187,6 +187,11 @@ def source_at(place: str | os.PathLike, image: str = "image", key: Sequence[str]
     if not is_folder:
         raise StorageError(f"{place}: neither a folder, nor a zip, nor Parquet; for one picture leave out `batch`.")
     return Files(store)
+
+
+def is_picture(name: str) -> bool:
+    """Returns whether a file is a picture, by the suffix of its name."""
+    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
 
 
 def import_parquet():

@@ -35,7 +35,7 @@ class Store:
         """Lists all files below as (name, bytes), sorted by name, except hidden ones and those in `OWN_FOLDER`."""
         with in_one_sentence(self.url):
             found = self._local_sizes() if self.local else self._remote_sizes()
-            yield from sorted(entry for entry in found if not _hidden(entry[0]))
+            yield from sorted(entry for entry in found if not hidden(entry[0]))
 
     def is_folder(self) -> bool:
         with in_one_sentence(self.url):
@@ -134,7 +134,8 @@ def _filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     return fsspec.core.url_to_fs(url)
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Returns whether a path is hidden, such as those that macOS adds to zips, or lies in `OWN_FOLDER`."""
     return any(part.startswith(".") or part == OWN_FOLDER for part in name.split("/"))
 
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..images import enlarge_hole
+from ..images import enlarge_hole, reduce_hole
 from .harmonic import harmonic_solver
 from .seamless import outward
 
@@ -50,7 +50,7 @@ def paste_back(
         photo: uint8 (H, W, 3).
         square: the region of the photo that the model saw.
         generated: uint8 (size, size, 3), the model's image G(z) for the square.
-        hole: bool (size, size), True = missing.
+        hole: bool (size, size), or (side, side) at the photo's own resolution, True = missing.
 
     Returns:
         uint8 (H, W, 3): a new photo, equal to the original outside the enlarged hole.
@@ -67,7 +67,8 @@ def paste_back(
     if not hole.any():
         return filled
     if blend == "seamless":
-        continued = outward(torch.from_numpy(generated).permute(2, 0, 1)[None].float(), torch.from_numpy(hole)[None])
+        coarse_hole = torch.from_numpy(reduce_hole(hole, len(generated)))[None]
+        continued = outward(torch.from_numpy(generated).permute(2, 0, 1)[None].float(), coarse_hole)
         generated = continued[0].permute(1, 2, 0).round().byte().numpy()
     # Add a pixel on each side, within the photo, by repeating the generated image's edge.
     fine_hole = np.pad(enlarge_hole(hole, square.side), 1)

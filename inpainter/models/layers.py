@@ -24,10 +24,10 @@ class Equalised(nn.Module):
         """Returns `prepare(dtype)`, computed once in evaluation mode: a search runs each layer at every step.
 
         In training mode nothing is kept, even for weights without gradients: torch's fused optimisers change a weight
-        without raising its version.
+        without raising its version. Nor in inference mode, whose tensors no search could use afterwards.
         """
-        weight = self.weight
-        if self.training or weight.requires_grad or weight.is_inference() or torch.compiler.is_compiling():
+        weight, transient = self.weight, torch.is_inference_mode_enabled() or torch.compiler.is_compiling()
+        if self.training or weight.requires_grad or weight.is_inference() or transient:
             return self.prepare(dtype)
         kept = self.__dict__.get("_kept")
         # Holding on to the weight's memory makes its address a safe key: no other tensor can be given it.

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import zipfile
 from io import BytesIO
 
@@ -15,7 +16,9 @@ from PIL import Image
 
 from inpainter import Inpainter, Settings, __main__, masks
 from inpainter.batch import StorageError, outputs, seed_of, storage
+from inpainter.batch.pictures import decode, encode
 from inpainter.batch.work import parts_of
+from inpainter.models import CoMod, CoModConfig
 from inpainter.models.encoder import Encoder, EncoderConfig
 
 
@@ -101,6 +104,20 @@ def test_known_pixels_come_back_bit_for_bit_at_any_size(filled, tmp_path):
         assert not changed[0].any() and not changed[:, 0].any()
 
 
+def test_a_model_that_sees_the_hole_fills_pictures_of_any_size(filled, tmp_path):
+    torch.manual_seed(0)
+    widths = {f"{part}_channels": (4, 4, 4, 4) for part in ("encoder", "decoder", "discriminator")}
+    model = CoMod(CoModConfig(image_size=32, latent_size=4, style_size=4, **widths))
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "photos").mkdir()
+    draws = np.random.default_rng(1)
+    for name, shape in {"same": (32, 32), "wide": (70, 81), "small": (20, 20)}.items():
+        pixels = draws.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    summary = filled(tmp_path / "photos", tmp_path / "out", mask="center", model=str(tmp_path / "model"))
+    assert (summary.filled, summary.errors) == (3, [])
+
+
 def test_a_mask_of_the_pictures_size_is_filled_exactly_wherever_it_lies(filled, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -139,6 +156,22 @@ def test_a_hole_that_no_square_covers_is_an_error_of_its_picture_alone(filled, p
     assert summary.errors[0][0] == "wide.png" and "reaches out" in summary.errors[0][1]
 
 
+def test_a_text_next_to_a_mask_is_not_taken_for_it(filled, photos, tmp_path):
+    (tmp_path / "holes" / "more").mkdir(parents=True)
+    for file in photos.rglob("*.png"):
+        mask = tmp_path / "holes" / file.relative_to(photos)
+        Image.fromarray(masks.center(16)).save(mask)
+        mask.with_suffix(".txt").write_text("what it shows")
+    assert filled(photos, tmp_path / "out", mask=tmp_path / "holes").filled == 12
+
+
+def test_a_square_mask_of_another_size_than_the_pictures_or_the_models_is_refused(filled, photos, tmp_path):
+    Image.fromarray(masks.center(64)).save(tmp_path / "hole.png")
+    summary = filled(photos, tmp_path / "out", mask=tmp_path / "hole.png")
+    assert (summary.filled, summary.failed) == (0, 12)
+    assert summary.errors[0][1] == "the mask is 64x64 pixels, but the picture is 16x16 and the model 16x16."
+
+
 def test_an_unreadable_picture_is_a_row_with_an_error_and_is_tried_again(filled, photos, tmp_path):
     good = (photos / "001.png").read_bytes()
     (photos / "001.png").write_bytes(good[:200])
@@ -157,6 +190,16 @@ def test_an_unreadable_picture_is_a_row_with_an_error_and_is_tried_again(filled,
     )
 
 
+def test_names_in_another_encoding_are_filled_and_found_again(filled, photos, tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")  # Latin-1
+    (photos / "001.png").rename(photos / name)
+    for counts in ("12 filled, 0 skipped, 0 failed", "0 filled, 12 skipped, 0 failed"):
+        assert str(filled(photos, tmp_path / "out", mask="center", seed="key")) == counts
+    assert (tmp_path / "out" / name).is_file()
+    with pytest.raises(StorageError, match="not text that Parquet can hold"):
+        filled(photos, tmp_path / "table", mask="center", kind="parquet")
+
+
 def test_new_pictures_are_filled_and_old_ones_left(filled, photos, tmp_path):
     filled(photos, tmp_path / "out", mask="center")
     before = pictures_of(tmp_path / "out")
@@ -165,6 +208,13 @@ def test_new_pictures_are_filled_and_old_ones_left(filled, photos, tmp_path):
     assert (summary.filled, summary.skipped) == (1, 12)
     after = pictures_of(tmp_path / "out")
     assert {name: after[name] for name in before} == before and len(after) == 13
+
+
+def test_hidden_files_that_macos_adds_to_a_zip_are_no_pictures(filled, photos, tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as file:
+        file.write(photos / "001.png", "001.png")
+        file.writestr("__MACOSX/._001.png", b"no picture")
+    assert str(filled(tmp_path / "photos.zip", tmp_path / "out", mask=photos)) == "1 filled, 0 skipped, 0 failed"
 
 
 def test_a_zip_a_glob_and_parquet_give_what_the_folder_gives(filled, photos, tmp_path):
@@ -208,6 +258,16 @@ def test_rows_of_the_hubs_data_sets_are_read_and_named_by_file_and_number(filled
     pq.write_table(pa.table({"image": cells}), tmp_path / "set" / "train-0.parquet")
     filled(tmp_path / "set", tmp_path / "out", mask="center", kind="files")
     assert pictures_of(tmp_path / "out").keys() == {f"train-0/000000{n}.png" for n in range(3)}
+
+
+def test_a_profile_of_greys_is_kept_unless_the_filling_has_colours():
+    grey, file = np.arange(256, dtype=np.uint8).reshape(16, 16), BytesIO()
+    Image.fromarray(grey).save(file, "PNG", icc_profile=b"greys")
+    pixels, form = decode(file.getvalue())
+    coloured = np.where(masks.center(16)[..., None], [200, 100, 0], pixels).astype(np.uint8)
+    for filled, mode, profile in ((pixels, "L", b"greys"), (coloured, "RGB", None)):
+        image = Image.open(BytesIO(encode(filled, form, "PNG")))
+        assert (image.mode, image.info.get("icc_profile")) == (mode, profile)
 
 
 def test_format_profile_orientation_and_greyness_are_kept(filled, tmp_path):
@@ -256,6 +316,11 @@ def no_key_column(photos, tmp_path):
     return table_of(photos, tmp_path / "t.parquet"), {"key_columns": ["key"]}, "no column 'key'"
 
 
+def long_keys(photos, tmp_path):
+    table = table_of(photos, tmp_path / "t.parquet", long=[f"{number:0300d}" for number in range(12)])
+    return table, {"key_columns": ["long"], "kind": "files"}, "too long"
+
+
 REFUSED = {
     "an empty folder": lambda photos, tmp_path: (tmp_path, {}, "there are no pictures here"),
     "nothing there": lambda photos, tmp_path: (tmp_path / "gone", {}, "no such file, folder or bucket"),
@@ -267,8 +332,14 @@ REFUSED = {
     "a mask that is none": lambda photos, tmp_path: (photos, {"mask": file_at(tmp_path / "m.png")}, "not an image"),
     "masks missing": lambda photos, tmp_path: (photos, {"mask": photos / "more"}, "no mask for 12 of 12 pictures"),
     "no such column": no_key_column,
+    "long keys": long_keys,
     "unknown scheme": lambda photos, tmp_path: ("nowhere://a", {}, "nowhere"),
     "output in the input": lambda photos, tmp_path: (photos, {"output": photos / "out"}, "lies in the input"),
+    "output that a glob matches": lambda photos, tmp_path: (
+        f"{tmp_path}/photo*/*.png",
+        {"output": tmp_path / "photos_filled"},
+        "lies in the input",
+    ),
     "output with other files": lambda photos, tmp_path: (photos, {"output": tmp_path}, "holds files, but none"),
     "bad part size": lambda photos, tmp_path: (photos, {"part_size": 0}, "whole number from 1"),
     "no blending": lambda photos, tmp_path: (photos, {"blend": "none"}, "blend cannot be none"),

@@ -6,7 +6,7 @@ import pytest
 from inpainter import masks
 from inpainter.blending import BLENDS, harmonic_solver
 from inpainter.blending.photo import Square, _rim, harmonic_fill, paste_back
-from inpainter.images import enlarge_hole
+from inpainter.images import enlarge_hole, reduce_hole
 
 
 @pytest.fixture
@@ -124,3 +124,17 @@ def test_a_seamless_filling_takes_nothing_from_what_g_made_of_the_known_pixels()
     filled = paste_back(photo, Square(0, 0, 128), edge, hole, "seamless")
     assert (abs(filled.astype(int) - 150) <= 1).all()  # a constant filling takes the photo's colour
     assert abs(paste_back(photo, Square(0, 0, 128), edge, hole).astype(int) - 150).max() > 50
+
+
+@pytest.mark.parametrize("side", [10, 40, 120])
+def test_a_hole_at_the_photos_own_resolution_is_blended_seamlessly(side):
+    photo = np.random.default_rng(1).integers(0, 256, (120, 120, 3), dtype=np.uint8)
+    square, hole = Square(0, 0, side), enlarge_hole(masks.center(20), side)
+    filling = np.random.default_rng(2).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    other = np.where(reduce_hole(hole, 20)[..., None], filling, 255 - filling)
+    filled, same = (paste_back(photo, square, generated, hole, "seamless") for generated in (filling, other))
+    if side > 20:  # the hole lies on the model's grid
+        assert (filled == paste_back(photo, square, filling, masks.center(20), "seamless")).all()
+    assert (filled == same).all()  # whatever G made of the known pixels
+    changed = (filled != photo).any(axis=2)
+    assert changed[square.slices][hole].mean() > 0.9 and not changed[square.slices][~hole].any()

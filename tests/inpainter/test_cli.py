@@ -105,6 +105,20 @@ def test_the_output_says_when_a_picture_was_cropped(run, tmp_path, pictures):
     assert "40x30 cropped to its centre square and resized to 16x16" in out
 
 
+def test_a_name_in_another_encoding_does_not_stop_the_others(run, photo, tmp_path):
+    photo.with_name(os.fsdecode(b"caf\xe9.png")).write_bytes(photo.read_bytes())  # Latin-1
+    status, out, err = run(tmp_path, "--mask", "center", "-o", tmp_path / "out")
+    assert status == 0, err
+    assert len(out.splitlines()) == len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_hidden_files_of_a_folder_are_no_pictures(run, photo, tmp_path):
+    (tmp_path / "._photo.png").write_bytes(b"no picture")  # macOS leaves them on other systems' disks
+    status, _, err = run(tmp_path, "--mask", "center", "-o", tmp_path / "out")
+    assert status == 0, err
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["photo.png"]
+
+
 def test_a_folder_is_filled_whole_and_broken_pictures_do_not_stop_the_others(run, tmp_path, pictures):
     (tmp_path / "in").mkdir()
     for index, picture in enumerate(pictures):

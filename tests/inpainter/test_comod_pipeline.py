@@ -1,5 +1,7 @@
 """A generator that sees the picture, filled through the same pipeline as any other."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -96,3 +98,13 @@ def test_a_model_that_sees_the_hole_blends_seamlessly_unless_told_otherwise(mode
     assert result.settings.blend == "seamless" and (result.images == result.compose("seamless")).all()
     assert model(photos, HOLE, steps=1, blend="poisson").settings.blend == "poisson"
     assert tiny(pictures, masks.center(16), steps=1).settings.blend == "poisson"
+
+
+def test_a_model_can_still_search_after_it_was_saved_or_sampled(photos, tmp_path):
+    torch.manual_seed(0)
+    widths = {f"{part}_channels": (8, 8, 8, 8) for part in ("encoder", "decoder", "discriminator")}
+    model = Inpainter(CoMod(CoModConfig(image_size=32, latent_size=8, style_size=8, **widths)), device="cpu")
+    never_saved = Inpainter(copy.deepcopy(model.model), device="cpu")
+    model.save_pretrained(tmp_path / "model")  # draws its samples in inference mode
+    one, other = (each(photos, HOLE, steps=2, precision="float32") for each in (model, never_saved))
+    assert (one.images == other.images).all()

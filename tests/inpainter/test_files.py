@@ -39,6 +39,12 @@ def test_written_file_holds_the_data_and_leaves_nothing_beside(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
+def test_the_longest_names_of_files_can_be_written(tmp_path):
+    for name in ("a" * 255, "b" * 255, "é" * 127):
+        files.write_bytes(tmp_path / name, b"data")
+    assert entries(tmp_path) == {"a" * 255, "b" * 255, "é" * 127}
+
+
 def test_existing_file_is_kept_unless_it_is_to_be_overwritten(tmp_path):
     files.write_bytes(tmp_path / "a", b"old")
     with pytest.raises(FileExistsError):

@@ -3,12 +3,14 @@
 import io
 import os
 import random
+import struct
 import time
 
 import numpy as np
 import pytest
 from PIL import Image, features
 
+from inpainter.batch.pictures import decode, encode
 from inpainter.reading import open_image, read_image
 
 PICTURES = 2000 if os.environ.get("NIGHTLY") else 200
@@ -46,6 +48,21 @@ def test_mutated_pictures_are_read_or_refused(tmp_path):
             assert image.mode == "RGB" and min(image.size) >= 8, seed
         assert time.monotonic() - start < 5, seed
     assert PICTURES / 20 < read < PICTURES
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_damaged_exif_data_is_left_out_or_refused(orientation):
+    exif, data = Image.Exif(), io.BytesIO()
+    exif[0x0112], exif[0x010F] = orientation, "the maker of the camera"
+    Image.new("RGB", (24, 20), "red").save(data, "JPEG", exif=exif)
+    maker, number = struct.pack(">HH", 0x010F, 2), struct.pack(">HH", 0x0118, 2)  # a tag of numbers, with the text
+    assert data.getvalue().count(maker) == 1
+    spoilt = data.getvalue().replace(maker, number)
+    if orientation == 1:
+        assert Image.open(io.BytesIO(encode(*decode(spoilt), "PNG"))).size == (24, 20)
+    else:
+        with pytest.raises(ValueError, match="EXIF data is damaged"):
+            read_image(io.BytesIO(spoilt))
 
 
 def test_pipes_and_devices_are_refused_at_once(tmp_path):

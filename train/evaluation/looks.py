@@ -20,6 +20,7 @@ from PIL import Image
 
 from inpainter import Inpainter, files, hub, masks
 from inpainter.hub.records import amend_training, images_seen
+from inpainter.settings import Settings
 
 from ..data.loading import load_images
 from ..looks import features, sheets
@@ -85,8 +86,11 @@ def main(arguments: argparse.Namespace) -> None:
     }
     seen = images_seen(inpainter.model.config.training)
     done, recorded = read_rows(arguments.out), {}
+    networks = {"weights": weights_digest(inpainter.model)}
+    if inpainter.encoder is not None:
+        networks["encoder"] = weights_digest(inpainter.encoder)
     for mask in arguments.masks:
-        key = digest({**about, "mask": mask, "last": arguments.last, "weights": weights_digest(inpainter.model)})
+        key = digest({**about, "mask": mask, "last": arguments.last, **networks})
         rows = [row for row in done if row["key"] == key]
         if not rows:
             holes = holes_of(mask, images[:count])
@@ -138,7 +142,7 @@ def filler(inpainter: Inpainter, settings: dict[str, Any], proposal: bool) -> Fi
 
 
 def settings_of(pairs: list[str]) -> dict[str, Any]:
-    """Parses settings of the form NAME=VALUE; raises `ValueError` for any other form."""
+    """Parses settings of the form NAME=VALUE; raises `ValueError` for any other form, name or value."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -148,6 +152,12 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
             settings[name] = json.loads(value)
         except ValueError:
             settings[name] = value
+    if "seed" in settings:
+        raise ValueError("--set: the seed is an option of its own, --seed.")
+    try:
+        Settings().with_fields(**settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"--set: {error}") from error
     return settings
 
 

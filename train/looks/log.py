@@ -10,12 +10,13 @@ from . import features
 from .measure import Fill, Intact, looks
 
 PICTURES = 150  # pictures to fill, and as many intact ones to compare with, if enough are held out
+LEAST_PICTURES = 4  # held out: two to fill, two to compare with
 MASKS = ("center", "half")
 LOGGED = ("kid", "c2st", "landmarks", "eye_height")
 
 
 class LooksLog:
-    """Measures looks every `every` steps; loads the network and measures the intact pictures on first use."""
+    """Measures looks every `every` steps, 0 like 1; loads the network and measures the intact pictures on first use."""
 
     def __init__(self, every: int):
         self.every, self.last = max(1, every), 0

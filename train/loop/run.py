@@ -242,7 +242,8 @@ class TrainingRun:
 
 def snapshots(run: Path) -> list[Path]:
     """Lists a run's snapshot folders, oldest first; raises ValueError if there are none."""
-    folders = sorted(path.parent for path in (run / SNAPSHOTS_NAME).glob(f"*/{WEIGHTS_NAME}"))
+    written = (path.parent for path in (run / SNAPSHOTS_NAME).glob(f"*/{WEIGHTS_NAME}"))
+    folders = sorted((folder for folder in written if folder.name.isdecimal()), key=lambda folder: int(folder.name))
     if not folders:
         raise ValueError(f"{run / SNAPSHOTS_NAME} contains no snapshots; train with --keep-every IMAGES to save some.")
     return folders

@@ -30,7 +30,7 @@ from inpainter.models.comod_networks import damaged
 
 from ..data import holes
 from ..looks import sheets
-from ..looks.log import LooksLog
+from ..looks.log import LEAST_PICTURES, LooksLog
 from ..looks.measure import proposals
 from ..loop import options, run
 from ..loop.options import number
@@ -60,7 +60,7 @@ NETWORKS = ("encoder_channels", "decoder_channels", "discriminator_channels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_loop_arguments(parser, least_batch=PAIRS)
+    options.add_loop_arguments(parser, least_batch=PAIRS, least_held_out=1)  # `look` needs held-out pictures
     parser.set_defaults(images=2_000_000, batch_size=32, channels=None)
     for name, what in NUMBERS.items():
         kind = number(float, 0, 1 if name in ("ema", "discount") else sys.float_info.max)
@@ -93,6 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
+    if arguments.looks_every and arguments.held_out < LEAST_PICTURES:
+        raise ValueError(f"--looks-every needs --held-out {LEAST_PICTURES} or more, got {arguments.held_out}.")
     torch.manual_seed(arguments.seed)
     model = starting_model(arguments)
     recipe = {name: getattr(arguments, name) for name in ("seed", *NUMBERS)}
@@ -154,7 +156,7 @@ class CoModTrainer(GeneratorTrainer):
             self.judge = self.place(Judge())
             self.j_optimizer = self.adam(self.judge)
             self.parts |= {"judge": self.judge, "j_optimizer": self.j_optimizer}
-        self.looks = LooksLog(self.looks_every) if self.looks_every else None
+        self.looks = None if self.looks_every is None else LooksLog(self.looks_every)
 
     def initialised(self) -> CoMod:
         return self.model.requires_grad_(True)  # `starting_model` has set the weights

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from inpainter import blending, files, hub, masks
 from inpainter import images as img
-from inpainter.models import LatentModel
+from inpainter.models import LatentModel, ModelError
 from inpainter.models.base import CONFIG_NAME, WEIGHTS_NAME
 from inpainter.models.encoder import FOLDER, Encoder, EncoderConfig
 from inpainter.search import losses
@@ -58,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     folder = hub.locate(arguments.model)
     model = hub.load(folder)
+    if model.conditional:
+        raise ModelError(f"--model {arguments.model}: it sees the picture and needs no encoder; searches ignore one.")
     if arguments.channels is None:
         halvings = int(np.log2(model.config.image_size)) - 2
         arguments.channels = [min(48 * 2**step, 384) for step in range(halvings)]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from inpainter import Inpainter, hub
 from inpainter.hub import cards
-from inpainter.models import CoMod, CoModConfig
+from inpainter.models import CoMod, CoModConfig, Encoder, EncoderConfig
 from train import __main__
 from train.evaluation import looks
 from train.looks import faces, features, measure, realism
@@ -140,6 +140,16 @@ def test_the_command_measures_each_mask_once_and_goes_on_where_it_stopped(run, m
     assert run(tiny_comod(), "--proposal", "--masks", "center", "half") == [first, second]
 
 
+def test_another_encoder_is_measured_again(run, tmp_path):
+    model = Inpainter(tiny_comod(), device="cpu")
+    run(model, "--set", "steps=0")
+    torch.manual_seed(0)
+    config = EncoderConfig(image_size=32, latent_size=8, channels=(4, 4, 4))
+    for rows in (2, 3):
+        model.encoder = Encoder(config).eval()
+        assert len(run(model, "--set", "steps=0")) == rows
+
+
 def test_each_picture_has_its_own_drawn_code_unless_the_seed_is_zero():
     model = Inpainter(tiny_comod(), device="cpu")
     fill = looks.filler(model, {"steps": 0}, proposal=False)
@@ -168,5 +178,8 @@ def test_settings_are_those_of_the_library(run, capsys):
     arguments = ["looks", "--model", "dcgan-celeba", "--data", "x"]
     assert __main__.main([*arguments, "--set", "steps"]) == 1
     assert "expected NAME=VALUE, got 'steps'" in capsys.readouterr().err
+    for wrong, why in {"stepz=1": "no setting 'stepz'", "steps=-1": "whole number from 0", "seed=1": "--seed"}.items():
+        assert __main__.main([*arguments, "--set", wrong]) == 1
+        assert why in capsys.readouterr().err
     assert __main__.main([*arguments, "--proposal"]) == 1
     assert "needs a conditional model" in capsys.readouterr().err

@@ -112,6 +112,13 @@ def test_snapshots_are_kept_every_so_many_images_and_at_the_end_whenever_the_run
     assert Inpainter.from_pretrained(tmp_path / "whole" / "snapshots" / names[0]).size == 16
 
 
+def test_snapshots_are_listed_by_age_without_one_that_a_kill_cut_short(tmp_path):
+    for name in ("10000000", "9900000", "0000100", ".10000100.partial"):
+        (tmp_path / "snapshots" / name).mkdir(parents=True)
+        (tmp_path / "snapshots" / name / WEIGHTS_NAME).touch()
+    assert [folder.name for folder in run.snapshots(tmp_path)] == ["0000100", "9900000", "10000000"]
+
+
 def test_a_kill_between_snapshot_and_checkpoint_loses_neither(archive, tmp_path, monkeypatch):
     def killed(path, state):
         raise KeyboardInterrupt

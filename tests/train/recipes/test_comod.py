@@ -100,6 +100,17 @@ def test_a_run_leaves_a_model_that_fills_its_log_the_psnr_of_each_mask_and_the_l
     assert Image.open(tmp_path / "model" / "samples.png").width > 12 * 2 * SIZE
 
 
+def test_too_few_held_out_pictures_for_its_sheet_or_looks_are_refused_at_once(pictures, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train(pictures, tmp_path, 8, *PLAIN, "--held-out", 0)
+    assert train(pictures, tmp_path, 8, *PLAIN, "--looks-every", 8, "--held-out", 3) == 1
+    assert "--looks-every needs --held-out 4" in capsys.readouterr().err
+
+
+def test_looks_asked_for_more_often_than_every_step_are_measured_every_step():
+    assert trainer(looks_every=0).looks.every == 1 and trainer().looks is None
+
+
 def test_looks_are_measured_only_when_due(monkeypatch):
     from train.looks import log
 

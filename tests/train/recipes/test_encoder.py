@@ -12,7 +12,7 @@ from hub_server import READ_TOKEN, WRITE_TOKEN, running_hub
 
 from inpainter import Inpainter, ModelError, hub, masks
 from inpainter import images as img
-from inpainter.models import Encoder, EncoderConfig
+from inpainter.models import CoMod, CoModConfig, Encoder, EncoderConfig
 from train.__main__ import main as train
 from train.data import holes
 from train.recipes.encoder import errors
@@ -275,3 +275,11 @@ def test_holes_to_train_on_leave_something_and_differ(kind):
     if kind != "center":
         assert len(drawn.flatten(1).unique(dim=0)) > 3
     assert torch.equal(holes.draw(20, 32, torch.Generator().manual_seed(0), (kind,)), drawn)
+
+
+def test_a_model_that_sees_the_picture_gets_no_encoder(archive, tmp_path, capsys):
+    widths = {f"{part}_channels": (4, 4, 4, 4) for part in ("encoder", "decoder", "discriminator")}
+    CoMod(CoModConfig(image_size=32, latent_size=4, style_size=4, **widths)).save_pretrained(tmp_path / "model")
+    arguments = ["encoder", "--model", tmp_path / "model", "--data", archive, "--out", tmp_path / "out"]
+    assert train([*map(str, arguments), "--images", "4", "--batch-size", "4", "--held-out", "4"]) == 1
+    assert "needs no encoder" in capsys.readouterr().err
