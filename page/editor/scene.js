@@ -16,7 +16,7 @@ page.busy = false; // whether a request for this scene is in progress
 page.note = ""; // a sentence about the picture
 page.photo = null; // Python's description of the visitor's own picture
 
-let number = 0, heard = 0, taken = 0, timer, watchdog;
+let number = 0, heard = 0, taken = 0, ended = 0, timer, watchdog;
 const listeners = [];
 
 page.onChange = (listener) => listeners.push(listener);
@@ -69,11 +69,22 @@ function resample(from) {
 page.describe = (effort = "run") => // the request that the tabs send to Python; it supersedes running searches
   JSON.stringify({ id: page.id, number: ++number, effort, scene: page.scene });
 
+page.compare = () => { // the same for a comparison; a fill that it supersedes will not be answered
+  clearTimeout(timer);
+  clearTimeout(watchdog);
+  page.busy = false;
+  page.progress = "";
+  const request = page.describe();
+  ended = number;
+  page.refresh();
+  return request;
+};
+
 page.showcase = ({ example, settings }) => { // an example with a centre hole; its settings apply to this request only
   const names = Object.keys(page.config.models[page.scene.model].examples);
   const preset = "center", hole = page.config.holes[page.size()][preset];
   page.change({ picture: `example:${names[example % names.length]}`, square: null, hole, preset }, "none");
-  return JSON.stringify({ ...JSON.parse(page.describe()), scene: { ...page.scene, settings } });
+  return JSON.stringify({ ...JSON.parse(page.compare()), scene: { ...page.scene, settings } });
 };
 
 page.ask = ask;
@@ -106,7 +117,7 @@ function expectWord() {
 const hearers = {
   answer(told) {
     if (told.id === "first" && page.answer === null) told.id = page.firstId;
-    if (told.id && told.id !== page.id) return; // the scene has changed since
+    if (late(told)) return;
     expectWord();
     told.order = ++heard;
     told.place = page.place();
@@ -119,8 +130,12 @@ const hearers = {
 page.hearers = hearers;
 page.hear = (name, text) => { if (text) hearers[name]?.(JSON.parse(text)); };
 
+function late(told) { // the scene has changed since, or the fill has been superseded and will not be finished
+  return (told.id && told.id !== page.id) || (told.number < ended && told.state !== "done");
+}
+
 function take(told) {
-  if ((told.id && told.id !== page.id) || told.order < taken) return;
+  if (late(told) || told.order < taken) return;
   taken = told.order;
   page.message = told.state === "failed" ? told.text : "";
   page.progress = told.text ?? "";

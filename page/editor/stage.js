@@ -89,7 +89,7 @@ function described(state) {
 function status(state) {
   const words = {
     empty: "Draw over a part of the picture to erase it.",
-    outdated: page.answer ? "Out of date: press Run." : "Press Run to fill the hole.",
+    outdated: find(".badge").hidden ? "Press Run to fill the hole." : "Out of date: press Run.",
     forming: page.progress || "Filling",
     done: page.answer?.text,
   };

@@ -72,7 +72,7 @@ def add_tab(scene: Component) -> None:
         compare,
         scene,
         comparison,
-        js="() => window.inpainter.describe()",
+        js="() => window.inpainter.compare()",
         api_visibility="private",
         show_progress="hidden",
         concurrency_limit=None,

@@ -44,7 +44,7 @@ def add_tab(scene: Component) -> None:
             shown = [gr.Button(title, size="sm") for title in SHOWCASES]
         parts = gr.HTML(elem_id="parts")
     describe = [f"() => window.inpainter.showcase({json.dumps(each)})" for each in SHOWCASES.values()]
-    for button, js in zip([start, *shown], ["() => window.inpainter.describe()", *describe], strict=True):
+    for button, js in zip([start, *shown], ["() => window.inpainter.compare()", *describe], strict=True):
         button.click(
             compare, scene, parts, js=js, api_visibility="private", show_progress="hidden", concurrency_limit=None
         )

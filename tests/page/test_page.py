@@ -548,6 +548,20 @@ def test_other_methods_are_compared_on_the_scene(page):
     assert text.count("closest") == 1
 
 
+def test_a_fill_that_a_comparison_supersedes_is_over_and_can_be_run_again(page):
+    page.get_by_role("tab", name="Parts of the method").click()
+    page.evaluate("() => inpainter.change({settings: {steps: 1500}}, 'none')")
+    page.locator("#run").click()
+    expect(page.locator("#status")).to_contain_text("step")
+    page.evaluate("() => document.querySelector('#parts-run').click()")
+    assert settle(page) == "outdated"
+    expect(page.locator("#status")).to_contain_text("Press Run")
+    expect(page.locator("#parts .progress")).to_contain_text("Step")  # the comparison has begun
+    assert settle(page) == "outdated" and page.locator("#run").is_enabled()
+    page.evaluate("() => inpainter.change({settings: {}})")
+    settle(page, ("done",))
+
+
 def test_exploring_shows_samples_and_what_lies_between_two(page):
     page.get_by_role("tab", name="Explore").click()
     expect(page.locator("#samples figure")).to_have_count(20)
