@@ -121,6 +121,7 @@ async function readMask(file) { // white = missing
       for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) hole[y * size + x] = 1;
     }
     page.commit(hole);
+    page.uncover();
   } catch { page.say(`${file.name}: this is not an image that your browser can read.`); }
 }
 

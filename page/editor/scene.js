@@ -157,6 +157,7 @@ new MutationObserver(() => page.scene && markStale())
 // Settings and links
 
 page.settings = (...values) => { // takes the values of Gradio's fields, in the order of `names`
+  if (!page.ready) return;
   const { names, words, usual } = page.config.fields;
   const settings = {};
   names.forEach((name, i) => {
@@ -164,6 +165,16 @@ page.settings = (...values) => { // takes the values of Gradio's fields, in the 
     if (value !== usual[name]) settings[name] = value ?? (name === "window" ? null : usual[name]);
   });
   if (JSON.stringify(settings) !== JSON.stringify(page.scene.settings)) page.change({ settings });
+};
+
+page.fieldValues = () => { // the values of Gradio's fields on opening: those of the link, if it is one to a scene
+  const { names, words, usual } = page.config.fields, settings = linked()?.settings ?? {};
+  return names.map((name) => {
+    const value = name in settings ? settings[name] : usual[name];
+    const label = (of) => Object.keys(words[name]).find((key) => words[name][key] === of);
+    if (words[name]) return label(value) ?? label(usual[name]);
+    return typeof value === "number" ? value : usual[name];
+  });
 };
 
 page.link = () => {
@@ -190,7 +201,7 @@ page.start = (config) => {
   const scene = linked();
   page.ready = true;
   hearFirst();
-  if (scene) page.change(scene);
+  if (scene) { page.change(scene); page.uncover(); }
 };
 
 function hearFirst() {

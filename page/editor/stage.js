@@ -46,6 +46,7 @@ page.setDivider = (share) => {
 };
 
 page.uncover = () => { // moves the divider to the middle of a hole whose filling it would hide, such as the left half
+  if (page.empty()) return;
   const size = page.size(), columns = Array.from(page.hole.keys()).filter((i) => page.hole[i]).map((i) => i % size);
   const first = Math.min(...columns), end = Math.max(...columns) + 1;
   if (page.view.divider >= end / size) page.setDivider((first + end) / 2 / size);

@@ -196,6 +196,25 @@ def test_a_link_opens_the_same_scene(page, address, browser):
     other.close()
 
 
+def test_a_link_opens_with_its_settings_in_the_fields_and_its_filling_in_sight(page, address, browser):
+    page.evaluate("""() => inpainter.change({hole: inpainter.config.holes[64]['half:left'], preset: 'half:left',
+        settings: {steps: 20, window: null, seed: 3}})""")
+    settle(page, ("done",))
+    query = page.evaluate("() => inpainter.link()").split("/")[-1]
+    other = opened(address, browser, query)
+    settle(other, ("done",))
+    other.locator("#settings button").first.click()
+    expect(other.get_by_label("All equal (2016)")).to_be_checked()
+    expect(other.get_by_label("Search seed")).to_have_value("3")
+    assert other.evaluate("() => inpainter.view.divider") < 0.5
+    other.get_by_label("Paste", exact=True).check()
+    other.wait_for_function("() => inpainter.scene.settings.blend === 'overlay'")
+    assert other.evaluate("() => inpainter.scene.settings") == {
+        "steps": 20, "window": None, "seed": 3, "blend": "overlay"
+    }  # fmt: skip
+    other.close()
+
+
 def test_the_filling_of_the_left_half_is_not_hidden_by_the_divider(page):
     at = page.locator("#divider")
     page.locator("input[name=preset][value=half]").check()
