@@ -31,6 +31,7 @@ page.mountStage = (element, upload) => {
   find("#brush").addEventListener("input", (event) => page.setBrush(Number(event.target.value)));
   find("#divider").addEventListener("input", (event) => page.setDivider(event.target.value / 100));
   hold(find("#original"));
+  menu(find("#more"));
   page.onChange(show);
   begin();
 };
@@ -51,6 +52,13 @@ page.uncover = () => { // moves the divider to the middle of a hole whose fillin
   const first = Math.min(...columns), end = Math.max(...columns) + 1;
   if (page.view.divider >= end / size) page.setDivider((first + end) / 2 / size);
 };
+
+function menu(details) { // closes when something is chosen, as it covers the status, and on Escape or a click elsewhere
+  const close = () => { if (details.open) { details.open = false; details.querySelector("summary").focus(); } };
+  details.addEventListener("click", (event) => { if (event.target.closest("button")) close(); });
+  details.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+  document.addEventListener("pointerdown", (event) => { if (!details.contains(event.target)) details.open = false; });
+}
 
 function hold(button) {
   const set = (held) => { page.view.original = held; button.setAttribute("aria-pressed", held); page.draw(); };

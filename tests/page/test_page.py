@@ -516,6 +516,23 @@ def test_downloads_are_the_picture_enlarged_the_mask_and_everything(page):
     assert {"mask.png", "damaged.png", "filled-overlay.png", "losses.json"} <= set(names)
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_menu_is_in_sight_and_closes(page, width):
+    page.set_viewport_size({"width": width, "height": 1000})
+    menu, summary = page.locator("#more > div"), page.locator("#more summary")
+    summary.click()
+    box = menu.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] >= 0
+    page.locator("#link").click()
+    expect(menu).not_to_be_visible()
+    summary.click()
+    page.keyboard.press("Escape")
+    expect(menu).not_to_be_visible()
+    summary.click()
+    page.locator("#title").click()
+    expect(menu).not_to_be_visible()
+
+
 def test_the_result_becomes_the_input(page):
     before = filled(page)
     page.evaluate("() => document.querySelector('#reuse').click()")
