@@ -122,7 +122,7 @@ async function readMask(file) { // white = missing
     }
     page.commit(hole);
     page.uncover();
-  } catch { page.say(`${file.name}: this is not an image that your browser can read.`); }
+  } catch { page.fail(`${file.name}: this is not an image that your browser can read.`); }
 }
 
 // The visitor's own picture
@@ -134,7 +134,7 @@ async function bringFile(file) {
   try {
     const { path } = await page.sendFile(file);
     if (mine === ticket) page.bring({ path }, mine);
-  } catch { if (mine === ticket) page.say("The upload failed: try again with a picture of at most 64 MB."); }
+  } catch { if (mine === ticket) page.fail("The upload failed: try again with a picture of at most 64 MB."); }
 }
 
 page.bring = (what, mine = ++ticket) => {
@@ -143,7 +143,7 @@ page.bring = (what, mine = ++ticket) => {
 
 page.hearers.brought = (told) => {
   if (told.ticket !== ticket) return; // something else has been picked since
-  if (told.error) return page.say(told.error);
+  if (told.error) return page.fail(told.error);
   page.photo = told;
   page.note = told.note;
   page.message = "";
@@ -177,5 +177,5 @@ async function camera() {
     video.hidden = false;
     video.play();
     find("#webcam").textContent = "Take picture";
-  } catch { page.say("No camera found, or access to it was denied."); }
+  } catch { page.fail("No camera found, or access to it was denied."); }
 }

@@ -98,19 +98,20 @@ function ask(effort) {
 }
 
 page.run = () => {
-  if (page.empty()) return page.say("Nothing is erased yet: draw over the part to fill, or choose a hole.");
+  if (page.empty()) return page.fail("Nothing is erased yet: draw over the part to fill, or choose a hole.");
   ask("run");
 };
 
 page.stop = () => { page.channels.stop.value = String(++number); };
 
-page.say = (text) => { page.message = text; page.refresh(); };
+page.say = (text, failed = false) => { Object.assign(page, { message: text, failed }); page.refresh(); };
+page.fail = (text) => page.say(text, true);
 
 function expectWord() {
   clearTimeout(watchdog);
   watchdog = setTimeout(() => {
     page.busy = false;
-    page.say("The server is not responding: press Run to try again.");
+    page.fail("The server is not responding: press Run to try again.");
   }, SILENCE);
 }
 
@@ -137,7 +138,8 @@ function late(told) { // the scene has changed since, or the fill has been super
 function take(told) {
   if (late(told) || told.order < taken) return;
   taken = told.order;
-  page.message = told.state === "failed" ? told.text : "";
+  page.failed = told.state === "failed";
+  page.message = page.failed ? told.text : "";
   page.progress = told.text ?? "";
   page.busy = !["done", "failed"].includes(told.state);
   if (!page.busy) clearTimeout(watchdog);

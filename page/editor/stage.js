@@ -103,7 +103,7 @@ function status(state) {
     done: page.answer?.text,
   };
   find("#status .text").textContent = page.message || words[state];
-  find("#status").classList.toggle("failed", Boolean(page.message));
+  find("#status").classList.toggle("failed", Boolean(page.message && page.failed));
   const bar = find("#status progress"), answer = page.current();
   bar.hidden = state !== "forming";
   if (answer?.steps) bar.value = answer.step / answer.steps;
@@ -150,17 +150,17 @@ function download(what) {
 
 page.hearers.file = (told) => {
   if (told.ticket !== ticket) return;
-  page.say(told.error ?? "");
+  page.say(told.error ?? "", Boolean(told.error));
   if (told.error) return;
   const link = document.createElement("a");
   Object.assign(link, { href: page.url(told.path), download: told.name });
   link.click();
 };
 
-function copyLink() {
+async function copyLink() {
   const link = page.link();
-  if (!link) return page.say("Your own picture stays private: only scenes with an example have a link.");
+  if (!link) return page.fail("Your own picture stays private: only scenes with an example have a link.");
   history.replaceState(null, "", link);
-  navigator.clipboard?.writeText(link).catch(() => {});
-  page.say("Link copied; it is also in the address bar.");
+  const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false); // plain HTTP has no clipboard
+  page.say(copied ? "Link copied; it is also in the address bar." : "The link is in the address bar.");
 }

@@ -533,6 +533,18 @@ def test_the_menu_is_in_sight_and_closes(page, width):
     expect(menu).not_to_be_visible()
 
 
+def test_only_failures_look_like_failures(page):
+    page.evaluate("() => document.querySelector('#link').click()")
+    expect(page.locator("#status")).to_contain_text("address bar")
+    assert page.locator("#status.failed").count() == 0
+    page.evaluate("() => navigator.clipboard.writeText = () => Promise.reject(new Error('denied'))")
+    page.evaluate("() => document.querySelector('#link').click()")
+    expect(page.locator("#status")).not_to_contain_text("copied")
+    page.locator("#clear").click()
+    page.locator("#run").click()
+    expect(page.locator("#status.failed")).to_contain_text("Nothing is erased")
+
+
 def test_the_result_becomes_the_input(page):
     before = filled(page)
     page.evaluate("() => document.querySelector('#reuse').click()")
