@@ -625,6 +625,10 @@ def test_the_code_tab_shows_the_scene(page):
     for snippet in ("masks.pattern(64, seed=0)", "--mask mask.png", 'api_name="/inpaint"'):
         expect(page.locator("body")).to_contain_text(snippet)
     settle(page)
+    expect(page.locator("#code-mark .of-scene")).to_have_class("of-scene")
+    draw(page, 0.1)
+    expect(page.locator("#code-mark .of-scene")).to_have_class("of-scene stale")
+    settle(page)
 
 
 # For everybody

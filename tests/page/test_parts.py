@@ -603,7 +603,8 @@ def test_exploring_fills_the_hole_or_says_that_there_is_none_and_shows_samples_o
     assert "Samples of tiny" in explore.show(described(), 0)
     fills = SimpleNamespace(model=SimpleNamespace(conditional=True))
     monkeypatch.setattr(explore, "model_named", lambda name: fills)
-    assert "The hole, filled by tiny" in explore.show(described(), 0)
+    shown = explore.show(described(), 0)
+    assert "The hole, filled by tiny" in shown and "data-scene=" in shown  # greyed out once the scene changes
     assert "Nothing is erased" in explore.show(described(hole=np.zeros((16, 16), bool)), 0)
 
 
