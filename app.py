@@ -87,6 +87,7 @@ def build() -> gr.Blocks:
             list(fields.values()),
             js="(...values) => { window.inpainter.settings(...values); }",
         )
+        page.load(None, None, list(fields.values()), js="() => window.inpainter.fieldValues()")
         page.unload(fill.leave)
         api.add_endpoints()
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)

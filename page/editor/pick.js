@@ -121,7 +121,8 @@ async function readMask(file) { // white = missing
       for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) hole[y * size + x] = 1;
     }
     page.commit(hole);
-  } catch { page.say(`${file.name}: this is not an image that your browser can read.`); }
+    page.uncover();
+  } catch { page.fail(`${file.name}: this is not an image that your browser can read.`); }
 }
 
 // The visitor's own picture
@@ -133,7 +134,7 @@ async function bringFile(file) {
   try {
     const { path } = await page.sendFile(file);
     if (mine === ticket) page.bring({ path }, mine);
-  } catch { if (mine === ticket) page.say("The upload failed: try again with a picture of at most 64 MB."); }
+  } catch { if (mine === ticket) page.fail("The upload failed: try again with a picture of at most 64 MB."); }
 }
 
 page.bring = (what, mine = ++ticket) => {
@@ -142,7 +143,7 @@ page.bring = (what, mine = ++ticket) => {
 
 page.hearers.brought = (told) => {
   if (told.ticket !== ticket) return; // something else has been picked since
-  if (told.error) return page.say(told.error);
+  if (told.error) return page.fail(told.error);
   page.photo = told;
   page.note = told.note;
   page.message = "";
@@ -176,5 +177,5 @@ async function camera() {
     video.hidden = false;
     video.play();
     find("#webcam").textContent = "Take picture";
-  } catch { page.say("No camera found, or access to it was denied."); }
+  } catch { page.fail("No camera found, or access to it was denied."); }
 }

@@ -16,7 +16,7 @@ page.busy = false; // whether a request for this scene is in progress
 page.note = ""; // a sentence about the picture
 page.photo = null; // Python's description of the visitor's own picture
 
-let number = 0, heard = 0, taken = 0, timer, watchdog;
+let number = 0, heard = 0, taken = 0, ended = 0, timer, watchdog;
 const listeners = [];
 
 page.onChange = (listener) => listeners.push(listener);
@@ -69,11 +69,22 @@ function resample(from) {
 page.describe = (effort = "run") => // the request that the tabs send to Python; it supersedes running searches
   JSON.stringify({ id: page.id, number: ++number, effort, scene: page.scene });
 
+page.compare = () => { // the same for a comparison; a fill that it supersedes will not be answered
+  clearTimeout(timer);
+  clearTimeout(watchdog);
+  page.busy = false;
+  page.progress = "";
+  const request = page.describe();
+  ended = number;
+  page.refresh();
+  return request;
+};
+
 page.showcase = ({ example, settings }) => { // an example with a centre hole; its settings apply to this request only
   const names = Object.keys(page.config.models[page.scene.model].examples);
   const preset = "center", hole = page.config.holes[page.size()][preset];
   page.change({ picture: `example:${names[example % names.length]}`, square: null, hole, preset }, "none");
-  return JSON.stringify({ ...JSON.parse(page.describe()), scene: { ...page.scene, settings } });
+  return JSON.stringify({ ...JSON.parse(page.compare()), scene: { ...page.scene, settings } });
 };
 
 page.ask = ask;
@@ -87,26 +98,27 @@ function ask(effort) {
 }
 
 page.run = () => {
-  if (page.empty()) return page.say("Nothing is erased yet: draw over the part to fill, or choose a hole.");
+  if (page.empty()) return page.fail("Nothing is erased yet: draw over the part to fill, or choose a hole.");
   ask("run");
 };
 
 page.stop = () => { page.channels.stop.value = String(++number); };
 
-page.say = (text) => { page.message = text; page.refresh(); };
+page.say = (text, failed = false) => { Object.assign(page, { message: text, failed }); page.refresh(); };
+page.fail = (text) => page.say(text, true);
 
 function expectWord() {
   clearTimeout(watchdog);
   watchdog = setTimeout(() => {
     page.busy = false;
-    page.say("The server is not responding: press Run to try again.");
+    page.fail("The server is not responding: press Run to try again.");
   }, SILENCE);
 }
 
 const hearers = {
   answer(told) {
     if (told.id === "first" && page.answer === null) told.id = page.firstId;
-    if (told.id && told.id !== page.id) return; // the scene has changed since
+    if (late(told)) return;
     expectWord();
     told.order = ++heard;
     told.place = page.place();
@@ -119,10 +131,15 @@ const hearers = {
 page.hearers = hearers;
 page.hear = (name, text) => { if (text) hearers[name]?.(JSON.parse(text)); };
 
+function late(told) { // the scene has changed since, or the fill has been superseded and will not be finished
+  return (told.id && told.id !== page.id) || (told.number < ended && told.state !== "done");
+}
+
 function take(told) {
-  if ((told.id && told.id !== page.id) || told.order < taken) return;
+  if (late(told) || told.order < taken) return;
   taken = told.order;
-  page.message = told.state === "failed" ? told.text : "";
+  page.failed = told.state === "failed";
+  page.message = page.failed ? told.text : "";
   page.progress = told.text ?? "";
   page.busy = !["done", "failed"].includes(told.state);
   if (!page.busy) clearTimeout(watchdog);
@@ -142,6 +159,7 @@ new MutationObserver(() => page.scene && markStale())
 // Settings and links
 
 page.settings = (...values) => { // takes the values of Gradio's fields, in the order of `names`
+  if (!page.ready) return;
   const { names, words, usual } = page.config.fields;
   const settings = {};
   names.forEach((name, i) => {
@@ -149,6 +167,16 @@ page.settings = (...values) => { // takes the values of Gradio's fields, in the 
     if (value !== usual[name]) settings[name] = value ?? (name === "window" ? null : usual[name]);
   });
   if (JSON.stringify(settings) !== JSON.stringify(page.scene.settings)) page.change({ settings });
+};
+
+page.fieldValues = () => { // the values of Gradio's fields on opening: those of the link, if it is one to a scene
+  const { names, words, usual } = page.config.fields, settings = linked()?.settings ?? {};
+  return names.map((name) => {
+    const value = name in settings ? settings[name] : usual[name];
+    const label = (of) => Object.keys(words[name]).find((key) => words[name][key] === of);
+    if (words[name]) return label(value) ?? label(usual[name]);
+    return typeof value === "number" ? value : usual[name];
+  });
 };
 
 page.link = () => {
@@ -175,7 +203,7 @@ page.start = (config) => {
   const scene = linked();
   page.ready = true;
   hearFirst();
-  if (scene) page.change(scene);
+  if (scene) { page.change(scene); page.uncover(); }
 };
 
 function hearFirst() {

@@ -31,6 +31,7 @@ page.mountStage = (element, upload) => {
   find("#brush").addEventListener("input", (event) => page.setBrush(Number(event.target.value)));
   find("#divider").addEventListener("input", (event) => page.setDivider(event.target.value / 100));
   hold(find("#original"));
+  menu(find("#more"));
   page.onChange(show);
   begin();
 };
@@ -46,10 +47,18 @@ page.setDivider = (share) => {
 };
 
 page.uncover = () => { // moves the divider to the middle of a hole whose filling it would hide, such as the left half
+  if (page.empty()) return;
   const size = page.size(), columns = Array.from(page.hole.keys()).filter((i) => page.hole[i]).map((i) => i % size);
   const first = Math.min(...columns), end = Math.max(...columns) + 1;
   if (page.view.divider >= end / size) page.setDivider((first + end) / 2 / size);
 };
+
+function menu(details) { // closes when something is chosen, as it covers the status, and on Escape or a click elsewhere
+  const close = () => { if (details.open) { details.open = false; details.querySelector("summary").focus(); } };
+  details.addEventListener("click", (event) => { if (event.target.closest("button")) close(); });
+  details.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+  document.addEventListener("pointerdown", (event) => { if (!details.contains(event.target)) details.open = false; });
+}
 
 function hold(button) {
   const set = (held) => { page.view.original = held; button.setAttribute("aria-pressed", held); page.draw(); };
@@ -89,12 +98,12 @@ function described(state) {
 function status(state) {
   const words = {
     empty: "Draw over a part of the picture to erase it.",
-    outdated: page.answer ? "Out of date: press Run." : "Press Run to fill the hole.",
+    outdated: find(".badge").hidden ? "Press Run to fill the hole." : "Out of date: press Run.",
     forming: page.progress || "Filling",
     done: page.answer?.text,
   };
   find("#status .text").textContent = page.message || words[state];
-  find("#status").classList.toggle("failed", Boolean(page.message));
+  find("#status").classList.toggle("failed", Boolean(page.message && page.failed));
   const bar = find("#status progress"), answer = page.current();
   bar.hidden = state !== "forming";
   if (answer?.steps) bar.value = answer.step / answer.steps;
@@ -141,17 +150,17 @@ function download(what) {
 
 page.hearers.file = (told) => {
   if (told.ticket !== ticket) return;
-  page.say(told.error ?? "");
+  page.say(told.error ?? "", Boolean(told.error));
   if (told.error) return;
   const link = document.createElement("a");
   Object.assign(link, { href: page.url(told.path), download: told.name });
   link.click();
 };
 
-function copyLink() {
+async function copyLink() {
   const link = page.link();
-  if (!link) return page.say("Your own picture stays private: only scenes with an example have a link.");
+  if (!link) return page.fail("Your own picture stays private: only scenes with an example have a link.");
   history.replaceState(null, "", link);
-  navigator.clipboard?.writeText(link).catch(() => {});
-  page.say("Link copied; it is also in the address bar.");
+  const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false); // plain HTTP has no clipboard
+  page.say(copied ? "Link copied; it is also in the address bar." : "The link is in the address bar.");
 }

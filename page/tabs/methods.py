@@ -72,7 +72,7 @@ def add_tab(scene: Component) -> None:
         compare,
         scene,
         comparison,
-        js="() => window.inpainter.describe()",
+        js="() => window.inpainter.compare()",
         api_visibility="private",
         show_progress="hidden",
         concurrency_limit=None,
@@ -101,9 +101,17 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
                 except ValueError as error:  # not installed, or it cannot fill this hole
                     left_out[title] = str(error)
                     continue
+                if visit.switch.is_set():  # a search that was ended early does not show what the method can do
+                    break
                 fillings.append(scored(title, image, seconds, scene.picture, scene.hole))
-        status = progress(f"{len(fillings)} methods compared", 1)
-        yield of_scene(wanted.id, status + show(scene.picture, scene.hole, fillings, left_out, finished=True))
+            finished = not visit.switch.is_set()
+        count = (
+            f"{len(fillings)} methods compared"
+            if finished
+            else f"Stopped after {len(fillings)} of {len(methods)} methods"
+        )
+        status = progress(count, 1)
+        yield of_scene(wanted.id, status + show(scene.picture, scene.hole, fillings, left_out, finished))
 
 
 def _search(name: str, visit: Visit, changes: dict[str, Any], picture: NDArray, hole: NDArray) -> tuple[NDArray, float]:

@@ -44,7 +44,7 @@ def add_tab(scene: Component) -> None:
             shown = [gr.Button(title, size="sm") for title in SHOWCASES]
         parts = gr.HTML(elem_id="parts")
     describe = [f"() => window.inpainter.showcase({json.dumps(each)})" for each in SHOWCASES.values()]
-    for button, js in zip([start, *shown], ["() => window.inpainter.describe()", *describe], strict=True):
+    for button, js in zip([start, *shown], ["() => window.inpainter.compare()", *describe], strict=True):
         button.click(
             compare, scene, parts, js=js, api_visibility="private", show_progress="hidden", concurrency_limit=None
         )
@@ -64,7 +64,11 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
                 yield of_scene(wanted.id, progress(f"Waiting: {ahead} ahead", 0))
             for item in search(scene.model, np.stack([scene.picture] * 2), scene.hole, settings, visit, 10):
                 if isinstance(item, Result):
-                    yield of_scene(wanted.id, show(scene, item, weight))
+                    stopped = (
+                        f"Stopped after {item.steps} of {settings.steps} steps" if item.steps < settings.steps else ""
+                    )
+                    note = progress(stopped, 1) if stopped else ""
+                    yield of_scene(wanted.id, note + show(scene, item, weight))
                 else:
                     share = item.step / settings.steps
                     yield of_scene(wanted.id, progress(f"Step {item.step} of {settings.steps}", share))

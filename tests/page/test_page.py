@@ -196,6 +196,25 @@ def test_a_link_opens_the_same_scene(page, address, browser):
     other.close()
 
 
+def test_a_link_opens_with_its_settings_in_the_fields_and_its_filling_in_sight(page, address, browser):
+    page.evaluate("""() => inpainter.change({hole: inpainter.config.holes[64]['half:left'], preset: 'half:left',
+        settings: {steps: 20, window: null, seed: 3}})""")
+    settle(page, ("done",))
+    query = page.evaluate("() => inpainter.link()").split("/")[-1]
+    other = opened(address, browser, query)
+    settle(other, ("done",))
+    other.locator("#settings button").first.click()
+    expect(other.get_by_label("All equal (2016)")).to_be_checked()
+    expect(other.get_by_label("Search seed")).to_have_value("3")
+    assert other.evaluate("() => inpainter.view.divider") < 0.5
+    other.get_by_label("Paste", exact=True).check()
+    other.wait_for_function("() => inpainter.scene.settings.blend === 'overlay'")
+    assert other.evaluate("() => inpainter.scene.settings") == {
+        "steps": 20, "window": None, "seed": 3, "blend": "overlay"
+    }  # fmt: skip
+    other.close()
+
+
 def test_the_filling_of_the_left_half_is_not_hidden_by_the_divider(page):
     at = page.locator("#divider")
     page.locator("input[name=preset][value=half]").check()
@@ -497,6 +516,35 @@ def test_downloads_are_the_picture_enlarged_the_mask_and_everything(page):
     assert {"mask.png", "damaged.png", "filled-overlay.png", "losses.json"} <= set(names)
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_menu_is_in_sight_and_closes(page, width):
+    page.set_viewport_size({"width": width, "height": 1000})
+    menu, summary = page.locator("#more > div"), page.locator("#more summary")
+    summary.click()
+    box = menu.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] >= 0
+    page.locator("#link").click()
+    expect(menu).not_to_be_visible()
+    summary.click()
+    page.keyboard.press("Escape")
+    expect(menu).not_to_be_visible()
+    summary.click()
+    page.locator("#title").click()
+    expect(menu).not_to_be_visible()
+
+
+def test_only_failures_look_like_failures(page):
+    page.evaluate("() => document.querySelector('#link').click()")
+    expect(page.locator("#status")).to_contain_text("address bar")
+    assert page.locator("#status.failed").count() == 0
+    page.evaluate("() => navigator.clipboard.writeText = () => Promise.reject(new Error('denied'))")
+    page.evaluate("() => document.querySelector('#link').click()")
+    expect(page.locator("#status")).not_to_contain_text("copied")
+    page.locator("#clear").click()
+    page.locator("#run").click()
+    expect(page.locator("#status.failed")).to_contain_text("Nothing is erased")
+
+
 def test_the_result_becomes_the_input(page):
     before = filled(page)
     page.evaluate("() => document.querySelector('#reuse').click()")
@@ -548,6 +596,20 @@ def test_other_methods_are_compared_on_the_scene(page):
     assert text.count("closest") == 1
 
 
+def test_a_fill_that_a_comparison_supersedes_is_over_and_can_be_run_again(page):
+    page.get_by_role("tab", name="Parts of the method").click()
+    page.evaluate("() => inpainter.change({settings: {steps: 1500}}, 'none')")
+    page.locator("#run").click()
+    expect(page.locator("#status")).to_contain_text("step")
+    page.evaluate("() => document.querySelector('#parts-run').click()")
+    assert settle(page) == "outdated"
+    expect(page.locator("#status")).to_contain_text("Press Run")
+    expect(page.locator("#parts .progress")).to_contain_text("Step")  # the comparison has begun
+    assert settle(page) == "outdated" and page.locator("#run").is_enabled()
+    page.evaluate("() => inpainter.change({settings: {}})")
+    settle(page, ("done",))
+
+
 def test_exploring_shows_samples_and_what_lies_between_two(page):
     page.get_by_role("tab", name="Explore").click()
     expect(page.locator("#samples figure")).to_have_count(20)
@@ -562,6 +624,10 @@ def test_the_code_tab_shows_the_scene(page):
     page.get_by_role("tab", name="Use in code").click()
     for snippet in ("masks.pattern(64, seed=0)", "--mask mask.png", 'api_name="/inpaint"'):
         expect(page.locator("body")).to_contain_text(snippet)
+    settle(page)
+    expect(page.locator("#code-mark .of-scene")).to_have_class("of-scene")
+    draw(page, 0.1)
+    expect(page.locator("#code-mark .of-scene")).to_have_class("of-scene stale")
     settle(page)
 
 

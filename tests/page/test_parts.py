@@ -539,6 +539,16 @@ def test_parts_differ_by_what_is_said(tiny, pictures, tiny_offer):
     assert html.count("class='pair'") == 4 and "grey levels when pasted" in html
 
 
+@pytest.mark.parametrize("tab", [parts, methods])
+def test_a_comparison_that_is_ended_early_says_so(tiny_offer, tab):
+    running = tab.compare(described(1, steps=1500, mode="paper"), visitor(tab.__name__))
+    while "Step" not in (shown := next(running)) and "Running" not in shown:
+        pass
+    fill.stop_run("2", visitor(tab.__name__))
+    *_, html = running
+    assert "Stopped after" in html and "closest</b>" not in html
+
+
 def test_a_seam_is_measured_where_the_hole_begins():
     picture, hole = np.zeros((16, 16, 3), np.uint8), masks.center(16)
     assert parts.seam(picture, hole) == 0
@@ -603,7 +613,8 @@ def test_exploring_fills_the_hole_or_says_that_there_is_none_and_shows_samples_o
     assert "Samples of tiny" in explore.show(described(), 0)
     fills = SimpleNamespace(model=SimpleNamespace(conditional=True))
     monkeypatch.setattr(explore, "model_named", lambda name: fills)
-    assert "The hole, filled by tiny" in explore.show(described(), 0)
+    shown = explore.show(described(), 0)
+    assert "The hole, filled by tiny" in shown and "data-scene=" in shown  # greyed out once the scene changes
     assert "Nothing is erased" in explore.show(described(hole=np.zeros((16, 16), bool)), 0)
 
 
