@@ -510,6 +510,7 @@ def test_downloads_are_the_picture_enlarged_the_mask_and_everything(page):
     with page.expect_download() as download:
         page.locator("#download-mask").click()
     assert (np.asarray(Image.open(download.value.path()))[..., 0] == 255 * missing).all()
+    page.locator("#more summary").click()
     with page.expect_download() as download:
         page.locator("#download-all").click()
     names = zipfile.ZipFile(download.value.path()).namelist()
