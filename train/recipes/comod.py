@@ -191,11 +191,10 @@ class CoModTrainer(GeneratorTrainer):
         return measured | {name: loss.detach() for name, (_, loss) in losses.items()}
 
     def draw(self, real: Tensor, random: torch.Generator) -> Batch:
-        """Draws a batch for images (N, 3, H, W), of which the last are replaced by the first."""
+        """Draws holes and codes for images (N, 3, H, W), and replaces the last images by the first ones."""
         pairs = len(real) // PAIRS
-        real = torch.cat([real[:-pairs], real[:pairs]])
-        rows = torch.arange(len(real)) % pairs
-        hole, trust = (t[rows].to(self.device) for t in self.bank.draw(pairs, random))
+        drawn = (real, *(t.to(self.device) for t in self.bank.draw(len(real), random)))
+        real, hole, trust = (torch.cat([t[:-pairs], t[:pairs]]) for t in drawn)
         z = self.model.sample_latents(len(real), random)
         few = slice(pairs, pairs + len(z) // 4)
         z[few] *= torch.rand(len(z[few]), 1, generator=random)  # from smaller boxes, so that G also learns z = 0

@@ -13,11 +13,7 @@ PAIR_DIFFERENCE = 0.2  # target mean absolute difference in the hole between two
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures and their holes; the last rows, one in `PAIRS`, repeat the first ones.
-
-    Rows that are N // `PAIRS` apart have the same hole, so that fillings of one hole can be compared: those of
-    different pictures by the judge, the two of a repeated picture by `alike`.
-    """
+    """Pictures and their holes; the last rows, one in `PAIRS`, repeat the first ones."""
 
     real: Tensor  # (N, 3, H, W) in [-1, 1]
     hole: Tensor  # bool (N, H, W)

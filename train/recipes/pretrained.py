@@ -7,13 +7,11 @@ from torch import Tensor, nn
 from inpainter.models.layers import GAIN, Conv, leaky
 
 from ..looks.features import build, read_weights
-from .comod_losses import PAIRS
 
 LAYERS = (3, 5, 7, 13)  # layers whose outputs are used: 16, 24, 40 and 112 channels at strides 2, 4, 8 and 16
 JUDGED = slice(1, 4)  # of these, the ones the judge sees
 JUDGED_CHANNELS = (24, 40, 112)
 JUDGE_R1 = 0.1  # gamma of the judge's gradient penalty
-SPREAD_GAIN = 4  # so that one channel, smaller than the others, is seen among them
 
 
 class Pretrained(nn.Module):
@@ -43,9 +41,9 @@ def distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
 class Judge(nn.Module):
     """Small discriminators of pretrained features and the hole, one per layer.
 
-    They also see how much the rows with the same hole differ from each other (Karras et al., *Progressive Growing of
-    GANs*, ICLR 2018, section 3); otherwise a single filling for all pictures would fool them. D does not, because the
-    search evaluates it on single pictures.
+    They also see how much the rows of the batch differ in the holes (Karras et al., *Progressive Growing of GANs*, ICLR
+    2018, section 3); otherwise a single filling for all pictures would fool them. D does not, because the search
+    evaluates it on single pictures.
 
     Source: Kumari et al., *Ensembling Off-the-shelf Models for GAN Training*, CVPR 2022; Sauer et al., *Projected
     GANs Converge Faster*, NeurIPS 2021.
@@ -59,10 +57,7 @@ class Judge(nn.Module):
 
     def forward(self, features: list[Tensor], touched: list[Tensor]) -> list[Tensor]:
         """Returns logits (N, 1, h, w) of features (N, C, h, w) per layer; `touched` (N, 1, h, w) is the hole there."""
-        groups = len(features[0]) // PAIRS  # as in `Batch`
-        seen = []
-        for found, t in zip(map(unit, features), touched, strict=True):
-            seen.append(torch.cat([found, t, SPREAD_GAIN * spread(found, groups)], 1))
+        seen = [torch.cat([unit(f), t, spread(unit(f), t)], 1) for f, t in zip(features, touched, strict=True)]
         layers = zip(seen, self.first, self.more, self.logit, strict=True)
         return [logit(leaky(more(leaky(first(x))))) for x, first, more, logit in layers]
 
@@ -84,16 +79,11 @@ def touched(gone: Tensor, features: list[Tensor]) -> list[Tensor]:
     return [F.adaptive_max_pool2d(gone, f.shape[2:]) for f in features]
 
 
-def spread(features: Tensor, groups: int) -> Tensor:
-    """Standard deviation of features (N, C, h, w) within groups of rows, mean over channels: (N, 1, h, w).
-
-    Row i is in group i % `groups`.
-    """
-    found = torch.empty_like(features[:, :1])
-    for group in range(groups):
-        variance = features[group::groups].var(0, correction=0)  # (C, h, w)
-        found[group::groups] = (variance + 1e-8).sqrt().mean(0)
-    return found
+def spread(features: Tensor, touched: Tensor) -> Tensor:
+    """Standard deviation of features (N, C, h, w) over rows touched by the hole, mean over channels: (N, 1, h, w)."""
+    share = touched / touched.sum(0).clamp(min=1)
+    variance = (share * (features - (share * features).sum(0)).square()).sum(0)  # (C, h, w)
+    return (variance + 1e-8).sqrt().mean(0).expand_as(touched)
 
 
 def unit(features: Tensor) -> Tensor:

@@ -227,15 +227,6 @@ def test_holes_come_in_their_shares_with_trust_that_falls_from_the_rim():
     assert not holes.trust(torch.ones(SIZE, SIZE, dtype=torch.bool), 0.9).any()
 
 
-def test_a_batch_repeats_its_first_pictures_and_several_pictures_have_the_same_hole():
-    trainer = CoModTrainer(tiny(), accelerator(), **WITHOUT_PRETRAINED)
-    pictures = torch.rand(18, 3, SIZE, SIZE)
-    batch = trainer.draw(pictures, torch.Generator().manual_seed(0))
-    assert (batch.real[:16] == pictures[:16]).all() and (batch.real[16:] == pictures[:2]).all()
-    assert (batch.hole[2:] == batch.hole[:-2]).all() and (batch.trust[2:] == batch.trust[:-2]).all()
-    assert (batch.hole[0] != batch.hole[1]).any()
-
-
 def test_fillings_of_one_hole_that_are_alike_cost_where_little_is_known_and_not_where_much_is():
     images, gone = torch.zeros(8, 3, 4, 4), torch.ones(8, 1, 4, 4)
     assert comod_losses.alike(images, gone, torch.zeros(8)) == pytest.approx(comod_losses.PAIR_DIFFERENCE)
