@@ -204,7 +204,7 @@ def plan(inputs: list[Path], output: Path, overwrite: bool) -> list[Job]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Lists a folder's picture files but hidden ones, sorted by name; raises ValueError if there are none."""
+    """Lists a folder's picture files, except hidden ones, sorted by name; raises ValueError if there are none."""
     shown = (file for file in folder.iterdir() if not file.name.startswith("."))
     found = sorted(file for file in shown if file.suffix.lower() in INPUT_SUFFIXES)
     if not found:

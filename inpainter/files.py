@@ -23,7 +23,7 @@ except ImportError:  # Windows, where an open file cannot be renamed
 
 EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2
 HERE = -100  # its AT_FDCWD
-LONGEST = 255 - len("..partial")  # bytes of a name that still has room for a neighbour's
+LONGEST_NAME = 255  # bytes of a file's name
 ATTEMPTS = 1000  # to open a neighbour that other processes keep removing
 
 
@@ -112,7 +112,7 @@ def staged_folder(path: str | Path, keep: Callable[[str], bool] = lambda name: F
 
 def _beside(path: Path) -> Path:
     name = path.name
-    if len(os.fsencode(name)) > LONGEST:
+    if len(os.fsencode(name)) > LONGEST_NAME - len("..partial"):
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return path.with_name(f".{name}.partial")
 

@@ -39,7 +39,7 @@ class Holes:
         if self.folder is None:
             yield from items
             return
-        # Of several files with a picture's name, such as a text next to the mask, a picture file counts.
+        # Where several files have a picture's name, such as a text file beside the mask, the picture file is the mask.
         files = sorted((name for name, _ in self.folder.sizes()), key=is_picture)
         by_stem = {_stem(name): name for name in files}
         missing, count = [], 0

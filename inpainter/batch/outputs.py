@@ -13,13 +13,13 @@ from hashlib import sha256
 from io import BytesIO
 from typing import Protocol
 
+from ..files import LONGEST_NAME
 from .filling import Row
 from .pictures import written_name
 from .sources import import_parquet
 from .storage import OWN_FOLDER, StorageError, Store, in_one_sentence
 
 KINDS = ("files", "parquet")
-LONGEST_NAME = 255  # bytes of a local file's name
 READERS = 16  # threads that read the rows of earlier runs; they mostly wait for the storage
 
 

@@ -79,12 +79,13 @@ function show() {
   find("#run").disabled = page.busy && page.effort === "run";
   find("#stop").disabled = !page.busy;
   for (const id of ["#download", "#download-mask", "#download-all", "#reuse"]) find(id).disabled = !page.finished();
-  find(".badge").hidden = !(answer && here && !current && !page.empty());
+  const stale = answer && here && !current && !page.empty(); // the filling on show is of another hole or other settings
+  find(".badge").hidden = !stale;
   find("#divider").hidden = !(here && answer);
   find("#divider").value = 100 * page.view.divider;
   for (const tag of [".before", ".after"]) find(tag).hidden = !(current && page.view.divider > 0.15 && page.view.divider < 0.85);
   find("#canvas").setAttribute("aria-label", described(state));
-  status(state);
+  status(state, stale);
   candidates(state, current);
 }
 
@@ -95,10 +96,10 @@ function described(state) {
   return `${model.subject}, ${share}% erased, ${end}. Draw to erase; arrow keys move the brush, space erases.`;
 }
 
-function status(state) {
+function status(state, stale) {
   const words = {
     empty: "Draw over a part of the picture to erase it.",
-    outdated: find(".badge").hidden ? "Press Run to fill the hole." : "Out of date: press Run.",
+    outdated: stale ? "Out of date: press Run." : "Press Run to fill the hole.",
     forming: page.progress || "Filling",
     done: page.answer?.text,
   };

@@ -105,12 +105,9 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
                     break
                 fillings.append(scored(title, image, seconds, scene.picture, scene.hole))
             finished = not visit.switch.is_set()
-        count = (
-            f"{len(fillings)} methods compared"
-            if finished
-            else f"Stopped after {len(fillings)} of {len(methods)} methods"
-        )
-        status = progress(count, 1)
+        count = len(fillings)
+        words = f"{count} methods compared" if finished else f"Stopped after {count} of {len(methods)} methods"
+        status = progress(words, 1)
         yield of_scene(wanted.id, status + show(scene.picture, scene.hole, fillings, left_out, finished))
 
 

@@ -64,10 +64,8 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
                 yield of_scene(wanted.id, progress(f"Waiting: {ahead} ahead", 0))
             for item in search(scene.model, np.stack([scene.picture] * 2), scene.hole, settings, visit, 10):
                 if isinstance(item, Result):
-                    stopped = (
-                        f"Stopped after {item.steps} of {settings.steps} steps" if item.steps < settings.steps else ""
-                    )
-                    note = progress(stopped, 1) if stopped else ""
+                    short = item.steps < settings.steps
+                    note = progress(f"Stopped after {item.steps} of {settings.steps} steps", 1) if short else ""
                     yield of_scene(wanted.id, note + show(scene, item, weight))
                 else:
                     share = item.step / settings.steps

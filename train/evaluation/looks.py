@@ -20,6 +20,7 @@ from PIL import Image
 
 from inpainter import Inpainter, files, hub, masks
 from inpainter.hub.records import amend_training, images_seen
+from inpainter.images import reduce_hole
 from inpainter.settings import Settings
 
 from ..data.loading import load_images
@@ -187,5 +188,4 @@ def reduced(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def reduced_holes(holes: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Reduces holes (N, H, W) to 64x64 pixels: a pixel is missing if any part of it is."""
-    factor = holes.shape[1] // SMALL
-    return holes.reshape(len(holes), SMALL, factor, SMALL, factor).any(axis=(2, 4))
+    return np.stack([reduce_hole(hole, SMALL) for hole in holes])

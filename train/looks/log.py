@@ -16,7 +16,7 @@ LOGGED = ("kid", "c2st", "landmarks", "eye_height")
 
 
 class LooksLog:
-    """Measures looks every `every` steps, 0 like 1; loads the network and measures the intact pictures on first use."""
+    """Measures looks every `every` steps (0 counts as 1); measures the intact pictures on first use."""
 
     def __init__(self, every: int):
         self.every, self.last = max(1, every), 0
