@@ -1,5 +1,6 @@
 """The page: erase part of a picture and watch it fill in. Layout and events only."""
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -145,4 +146,7 @@ def launch_options() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    options = "Environment variables such as GRADIO_SERVER_NAME and GRADIO_SERVER_PORT set where it is served."
+    parser = argparse.ArgumentParser(description="Opens the page in a browser.", epilog=options)
+    parser.parse_args()
     main()

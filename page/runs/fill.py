@@ -113,7 +113,9 @@ def forming(outcome: Outcome, preview: Preview) -> dict[str, Any]:
 def done(outcome: Outcome, effort: str) -> dict[str, Any]:
     """Builds the final answer."""
     result, steps = outcome.result, outcome.scene.choice.settings.steps
-    how_long = f"{result.steps} steps" if result.steps == steps else f"stopped after {result.steps} of {steps} steps"
+    how_long = f"{steps} step{'s' * (steps != 1)}"
+    if result.steps != steps:
+        how_long = f"stopped after {result.steps} of {how_long}"
     notes = [note.partition(": ")[2] or note for note in dict.fromkeys(result.notes)][:1]
     candidates = []
     for number, row in enumerate(outcome.order):

@@ -1,9 +1,12 @@
-"""A page that is killed at any moment comes up again, and nothing of its visitors is left."""
+"""The page as a process: a page that is killed at any moment comes up again, and nothing of its visitors is left."""
 
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import tiny_dcgan
@@ -64,3 +67,9 @@ def test_killed_at_any_moment_a_page_comes_up_again_and_nothing_of_its_visitors_
         assert visitor.last("models")[0]["tiny"]["size"] == 16
         assert not files_of(tmp_path / "files")
     assert not files_of(tmp_path / "tmp")
+
+
+def test_asked_for_help_it_says_how_it_is_set_up_and_serves_nothing(tmp_path, environment):
+    command = [sys.executable, Path(__file__).parents[2] / "app.py", "--help"]
+    ended = subprocess.run(command, env=os.environ | environment, cwd=tmp_path, capture_output=True, timeout=120)
+    assert ended.returncode == 0 and b"GRADIO_SERVER_PORT" in ended.stdout

@@ -134,6 +134,7 @@ def test_a_fill_proposes_searches_and_ends_with_the_id_of_its_scene(tiny_offer, 
     told = answers(described(steps=9))
     assert {answer["id"] for answer in told} == {"s1"}
     assert [told[0]["text"], told[-1]["state"]] == ["First proposal", "done"]
+    assert told[-1]["text"].endswith("9 steps.") and answers(described(7, steps=1))[-1]["text"].endswith("1 step.")
     *_, (_, html, outcome) = fill.fill(described(2, steps=9), visitor())
     assert 'data-scene="s2"' in html and outcome.id == "s2"
     alone = tiny(outcome.scene.picture, masks.center(16), steps=9)

@@ -70,7 +70,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser, least_batch: int = 1, le
         "--every", type=number(float, 0), default=240, help="seconds between checkpoints (default %(default)s)"
     )
     parser.add_argument("--seed", type=number(int, 0), default=0)
-    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one) or cpu")
+    parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="auto: a GPU if there is one")
     parser.add_argument(
         "--keep-every",
         type=number(int, 1),
