@@ -49,6 +49,7 @@ KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
 LOOKED_AT, SHOWN = 96, 12  # held-out pictures filled at every save, and how many of them are on the sheet
 NUMBERS = {  # options, and fields of the trainer
     "learning_rate": "for Adam",
+    "generator_rate": "G's learning rate relative to that of its discriminators",
     "ema": "decay per step of G's moving average",
     "r1": "gamma of D's gradient penalty",
     "pixel_weight": "weight of the true pixels under the hole",
@@ -130,6 +131,7 @@ class CoModTrainer(GeneratorTrainer):
 
     model: CoMod
     learning_rate: float = 2e-3
+    generator_rate: float = 1.0  # below 1, G cannot outrun D: Heusel et al., NeurIPS 2017 (two time scales)
     beta1: float = 0.0
     beta2: float = 0.99
     ema: float = 0.998
@@ -144,7 +146,8 @@ class CoModTrainer(GeneratorTrainer):
 
     def __post_init__(self):
         super().__post_init__()
-        self.g_optimizer = self.adam(self.model.generator)
+        rate = self.generator_rate * self.learning_rate
+        self.g_optimizer = self.adam(self.model.generator, learning_rate=rate)
         self.d_optimizer = self.adam(self.model.discriminator)
         self.parts |= {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         self.size = self.model.config.image_size

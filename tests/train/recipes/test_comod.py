@@ -72,6 +72,16 @@ def test_resumed_equals_uninterrupted_bit_for_bit(pictures, tmp_path):
     assert_identical(state(tmp_path / "whole"), state(tmp_path / "parts"))
 
 
+def test_the_generator_alone_learns_at_its_relative_rate(real):
+    usual, slow = trainer(learning_rate=0.01), trainer(learning_rate=0.01, generator_rate=0.25)
+    before = {name: value.clone() for name, value in usual.model.named_parameters()}
+    for each in (usual, slow):
+        each.train_step(real, step_generator(0, 0))
+    for (name, moved), other in zip(usual.model.named_parameters(), slow.model.parameters(), strict=True):
+        share = 0.25 if name.startswith("generator.") else 1.0
+        assert torch.allclose(other - before[name], share * (moved - before[name]), rtol=1e-3, atol=3e-5), name
+
+
 def test_a_run_is_not_resumed_with_other_weights_of_its_losses(pictures, tmp_path, capsys):
     train(pictures, tmp_path, 8, *PLAIN, "--pixel-weight", 2)
     assert train(pictures, tmp_path, 16, *PLAIN, "--resume", "--pixel-weight", 3) == 1
