@@ -146,7 +146,7 @@ def launch_options() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    options = "Environment variables such as GRADIO_SERVER_NAME and GRADIO_SERVER_PORT set where it is served."
+    options = "Environment variables such as GRADIO_SERVER_NAME and GRADIO_SERVER_PORT set its address."
     parser = argparse.ArgumentParser(description="Opens the page in a browser.", epilog=options)
     parser.parse_args()
     main()

@@ -80,7 +80,7 @@ def make_card(
         _intended_use(model, dataset),
         _training(model, dataset),
         _encoder(encoder) if encoder else "",
-        _licence(dataset, license),
+        _licence(model, dataset, license),
         CITATIONS["paper"] + CITATIONS.get(model.config.family, "") + "```\n",
     ]
     return "\n".join(section for section in sections if section)
@@ -160,7 +160,8 @@ def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
     count = sum(parameter.numel() for parameter in model.parameters())
     text = f"A generator of {size}x{size} images{shows}, and a prior that scores them: {count:,} parameters, float16.\n"
     text += SUMMARIES.get(model.config.family, SUMMARY)
-    return text + (f"\n![Samples of the generator, not selected]({SAMPLES_NAME})\n" if samples else "")
+    drawn = "Fillings or samples" if model.conditional else "Samples"
+    return text + (f"\n![{drawn} of the generator, not selected]({SAMPLES_NAME})\n" if samples else "")
 
 
 def _scores(evaluations: list) -> str:
@@ -257,7 +258,7 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _licence(dataset: Dataset | None, license: str | None) -> str:
+def _licence(model: LatentModel, dataset: Dataset | None, license: str | None) -> str:
     weights = f"Licence of the weights: {license}. " if license else ""
     if dataset:
         terms = f"{dataset.terms} See {dataset.home}."
@@ -265,10 +266,11 @@ def _licence(dataset: Dataset | None, license: str | None) -> str:
     else:
         terms = "The terms of the training data are not recorded; ask the owner before use."
         pictures = "The pictures in `examples/`, if any, belong to their authors."
-    return (
-        f"## Licence\n\n{weights}{terms}\n\n{pictures}\n"
-        "`samples.png` shows only samples from the model. The code that runs the model is under Apache-2.0.\n"
-    )
+    if model.conditional:  # training saves a sheet of held-out pictures, intact and filled
+        drawn = "`samples.png` may also show pictures of the data, intact and filled, which belong to the same people."
+    else:
+        drawn = "`samples.png` shows only samples from the model."
+    return f"## Licence\n\n{weights}{terms}\n\n{pictures}\n{drawn} The code that runs the model is under Apache-2.0.\n"
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:

@@ -195,6 +195,11 @@ def test_lines_of_the_card_fill_as_a_comod_does_without_the_package(hub, tmp_pat
     torch.testing.assert_close(images, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_only_the_card_of_a_model_whose_training_saves_samples_alone_claims_that_no_picture_of_the_data_is_shown():
+    claim = "shows only samples"
+    assert claim in cards.make_card(recorded(), "tiny") and claim not in cards.make_card(tiny_comod(), "tiny")
+
+
 def test_card_of_a_comod_says_how_it_fills_and_cites_its_source():
     model = tiny_comod()
     model.config = dataclasses.replace(model.config, training={"data": "celeba64-train.zip"})
