@@ -20,7 +20,7 @@ from ..errors import sentence
 from ..gpu import ZERO_GPU
 from ..photo.deliver import view
 from ..pixels import data_uri, jpeg_uri
-from ..tabs import details
+from ..tabs import details, views
 from .outcome import Outcome
 from .scene import Asked
 from .search import Preview, propose, search
@@ -113,7 +113,7 @@ def forming(outcome: Outcome, preview: Preview) -> dict[str, Any]:
 def done(outcome: Outcome, effort: str) -> dict[str, Any]:
     """Builds the final answer."""
     result, steps = outcome.result, outcome.scene.choice.settings.steps
-    how_long = f"{steps} step{'s' * (steps != 1)}"
+    how_long = views.in_steps(steps)
     if result.steps != steps:
         how_long = f"stopped after {result.steps} of {how_long}"
     notes = [note.partition(": ")[2] or note for note in dict.fromkeys(result.notes)][:1]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..runs.outcome import Outcome
-from .views import figure, hint, of_scene
+from .views import figure, hint, in_steps, of_scene
 
 CURVE = (300, 60)  # width and height of the loss curve in its own coordinates
 DB = "dB: PSNR against the original, over hole pixels only; higher is closer, though blur also scores well."
@@ -58,7 +58,7 @@ def _curve(outcome: Outcome) -> str:
         + '"/>'
         for row in range(losses.shape[1])
     )
-    label = f"Context loss over {steps[-1]} steps, from {losses[0].max():.0f} to {losses[-1].min():.1f}"
+    label = f"Context loss over {in_steps(steps[-1])}, from {losses[0].max():.0f} to {losses[-1].min():.1f}"
     return (
         f'<figure class="curve"><svg viewBox="0 -2 {width} {height + 4}" preserveAspectRatio="none" role="img" '
         f'aria-label="{label}">{lines}</svg><figcaption>{label} (logarithmic)</figcaption></figure>'

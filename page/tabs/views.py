@@ -23,6 +23,10 @@ def of_scene(id: str, html: str) -> str:
     return f'<div class="of-scene" data-scene="{escape(id)}">{html}</div>'
 
 
+def in_steps(count: int) -> str:
+    return f"{count} step" if count == 1 else f"{count} steps"
+
+
 def hint(text: str) -> str:
     return f'<p class="hint">{text}</p>'
 
