@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .configs import CoModConfig
 from .layers import GAIN, Conv, Linear, ModulatedConv, ModulatedUp, ToColour, leaky
 
+CHANNELS = 4  # of the networks' input: a picture's colours and its hole, see `damaged`
 MAPPING_RATE = 0.01  # learning-rate multiplier of the mapping network, as in StyleGAN
 
 
@@ -48,7 +49,8 @@ class Generator(nn.Module):
         super().__init__()
         seen, made = config.encoder_channels, config.decoder_channels[::-1]  # downwards; from 4x4 up
         style = 2 * config.style_size
-        self.encoder = Pyramid(seen)
+        self.mirrored = config.mirrored
+        self.encoder = Pyramid(seen, (1 + config.mirrored) * CHANNELS)
         self.vector = Linear(seen[-1] * 4 * 4, config.style_size)
         self.mapping = nn.ModuleList(
             [Linear(wide, config.style_size, rate=MAPPING_RATE) for wide in (config.latent_size, config.style_size)]
@@ -66,8 +68,11 @@ class Generator(nn.Module):
         return self.fill(z, *self.look(x))
 
     def look(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Encodes damaged pictures (N, 4, H, W): a vector (N, style_size), and features from 4x4 up."""
-        features = self.encoder(x)[::-1]
+        """Encodes damaged pictures (N, 4, H, W): a vector (N, style_size), and features from 4x4 up.
+
+        If `mirrored`, the encoder also sees the mirror images: half a face shows what the other half looks like.
+        """
+        features = self.encoder(torch.cat([x, x.flip(3)], 1) if self.mirrored else x)[::-1]
         return leaky(self.vector(features[0].float().flatten(1))) * GAIN, features
 
     def style(self, z: Tensor) -> Tensor:
@@ -104,7 +109,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: CoModConfig):
         super().__init__()
         channels = config.discriminator_channels
-        self.pyramid = Pyramid(channels)
+        self.pyramid = Pyramid(channels, CHANNELS)
         self.last = Conv(channels[-1], channels[-1], 3, gain=GAIN)
         self.hidden = Linear(channels[-1] * 4 * 4, channels[-1])
         self.logit = Linear(channels[-1], 1)
@@ -119,9 +124,9 @@ class Discriminator(nn.Module):
 class Pyramid(nn.Module):
     """Features at each size down to 4x4: strided convolutions that also take the downscaled picture at each size."""
 
-    def __init__(self, channels: tuple[int, ...]):
+    def __init__(self, channels: tuple[int, ...], inputs: int):
         super().__init__()
-        self.look = nn.ModuleList([Conv(4, width, 3) for width in channels])
+        self.look = nn.ModuleList([Conv(inputs, width, 3) for width in channels])
         self.down = nn.ModuleList([Conv(wide, narrow, 4, stride=2, gain=GAIN) for wide, narrow in pairwise(channels)])
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -53,6 +53,7 @@ class CoModConfig:
     encoder_channels: tuple[int, ...] = (32, 64, 128, 192, 256)
     decoder_channels: tuple[int, ...] = (32, 64, 128, 192, 256)
     discriminator_channels: tuple[int, ...] = (32, 48, 96, 192, 320)
+    mirrored: bool = False  # the encoder also sees the mirror image, for pictures that are roughly symmetric
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
@@ -72,6 +73,8 @@ class CoModConfig:
                     f"pixels; expected a power of two from {LEAST_SIZE} to {LARGEST_SIZE}."
                 )
             object.__setattr__(self, name, tuple(widths))
+        if not isinstance(self.mirrored, bool):
+            raise ModelError(f"config: mirrored is {self.mirrored!r:.80}, expected true or false.")
         check_training(self)
 
 

@@ -37,7 +37,7 @@ from ..loop.options import number
 from ..loop.trainer import GeneratorTrainer, Trainer
 from .comod_losses import PAIRS, Batch, alike, feature_match
 from .gan import R1_STEPS, accuracy, gradient_penalty
-from .growing import detailed, grown
+from .growing import detailed, grown, mirrored
 from .pretrained import JUDGED, Judge, Pretrained, distance, touched
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = getattr(CoModTrainer, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
     parser.add_argument("--start", metavar="MODEL", help="trained model to continue, or to grow by one width each")
+    parser.add_argument(
+        "--mirrored",
+        action="store_true",
+        help="show G the mirror image too, for pictures that are roughly symmetric, such as faces",
+    )
     parser.add_argument(
         "--fade",
         type=number(int, 0),
@@ -106,7 +111,7 @@ def main(arguments: argparse.Namespace) -> None:
         phases = {name: getattr(arguments, name) // batch for name in ("fade", "warm_up")}
         return CoModTrainer(model, accelerator, **recipe, **phases, looks_every=every)
 
-    run.train(arguments, make_trainer, ("start", "fade", "warm_up", *NUMBERS))
+    run.train(arguments, make_trainer, ("start", "mirrored", "fade", "warm_up", *NUMBERS))
 
 
 def starting_model(arguments: argparse.Namespace) -> CoMod:
@@ -114,10 +119,12 @@ def starting_model(arguments: argparse.Namespace) -> CoMod:
     shape = {name: tuple(value) for name in NETWORKS if (value := getattr(arguments, name))}
     if not arguments.start:
         size = 2 ** (len(next(iter(shape.values()))) + 1) if shape else 64
-        return CoMod(CoModConfig(image_size=size, **shape))
+        return CoMod(CoModConfig(image_size=size, mirrored=arguments.mirrored, **shape))
     before = hub.load(arguments.start)
     if not isinstance(before, CoMod):
         raise ModelError(f"--start {arguments.start}: its family is {before.config.family!r}, expected 'comod'.")
+    if arguments.mirrored and not before.config.mirrored:
+        before = mirrored(before)
     if all(widths == getattr(before.config, name) for name, widths in shape.items()):
         return before
     if [len(widths) for widths in shape.values()] != [1] * len(NETWORKS):

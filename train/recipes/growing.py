@@ -1,4 +1,6 @@
-"""Grows a CoMod model to twice the size without changing its output."""
+"""Extends a trained CoMod model without changing its output: to twice the size, or to see mirror images."""
+
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +26,7 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
         encoder_channels=(encoder, *old.encoder_channels),
         decoder_channels=(decoder, *old.decoder_channels),
         discriminator_channels=(discriminator, *old.discriminator_channels),
+        mirrored=old.mirrored,
         training=old.training,
     )
     larger = CoMod(config)
@@ -42,6 +45,22 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
     for name in ("last", "hidden", "logit"):
         getattr(larger.discriminator, name).load_state_dict(getattr(model.discriminator, name).state_dict())
     return larger
+
+
+@torch.no_grad()
+def mirrored(model: CoMod) -> CoMod:
+    """Returns a model whose encoder also sees the mirror image, with the output of `model`, whose encoder does not.
+
+    The weights for the mirror image start at zero.
+    """
+    wider = CoMod(replace(model.config, mirrored=True))
+    weights = model.state_dict()
+    for name, layer in wider.generator.encoder.look.named_children():
+        key = f"generator.encoder.look.{name}.weight"
+        weight = weights[key] * (model.generator.encoder.look[int(name)].scale / layer.scale)
+        weights[key] = torch.cat([weight, torch.zeros_like(weight)], 1)
+    wider.load_state_dict(weights)
+    return wider
 
 
 def detailed(images: Tensor, share: float) -> Tensor:

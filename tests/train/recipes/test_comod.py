@@ -22,7 +22,7 @@ from train.data import holes
 from train.data.loading import batch_indices, load_images, prepare, step_generator
 from train.recipes import comod, comod_losses
 from train.recipes.comod import CoModTrainer
-from train.recipes.growing import detailed, grown
+from train.recipes.growing import detailed, grown, mirrored
 
 SIZE, WIDTHS = 32, (8, 8, 16, 16)
 SHAPE = [f"--{name}-channels {' '.join(map(str, WIDTHS))}" for name in ("encoder", "decoder", "discriminator")]
@@ -164,6 +164,20 @@ def test_the_average_and_not_g_itself_is_published(real):
     model = one.published()
     assert_identical(model.generator.state_dict(), one.average.state_dict())
     assert not torch.equal(model.generator.vector.weight, one.model.generator.vector.weight)
+
+
+def test_a_model_shown_mirror_images_first_makes_what_it_made_without_and_then_uses_them(real):
+    hole = torch.from_numpy(masks.half(SIZE, "left")).expand(len(real), -1, -1)
+    z = torch.zeros(len(real), tiny().config.latent_size)
+    darker = real.clone()
+    darker[..., : SIZE // 2] = darker.flip(3)[..., : SIZE // 2]  # exactly symmetric pictures
+    before, one = tiny(), trainer(mirrored(tiny()), discount=1.0, learning_rate=0.01)
+    made, again = (model.eval().bound(darker, hole).generate(z).detach() for model in (before, one.model))
+    assert torch.allclose(made, again, atol=1e-4)
+    for step in range(20):
+        one.train_step(darker, step_generator(0, step))
+    for layer in one.model.generator.encoder.look:
+        assert layer.weight[:, 4:].any()
 
 
 def test_a_grown_model_makes_what_the_smaller_one_made_enlarged(real):
