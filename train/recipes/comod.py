@@ -8,7 +8,8 @@ known, two fillings of one picture are pushed apart.
 `--start` continues from a trained model, or grows one of half the size, with new optimisers. `--fade` then phases in
 the pictures' finer detail: otherwise D could at first recognise a grown G's fillings by the lack of it alone, and would
 forget everything else it had learnt. `--warm-up` first trains G alone, on the losses that need no discriminator: a G
-that starts from other pictures first learns where things are in these, at half the time per image.
+that starts from other pictures first learns where things are in these, at half the time per image. `--mirrored` shows
+G the mirror image as well; a trained G learns to use it from there.
 """
 
 import argparse

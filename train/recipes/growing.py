@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inpainter.models import CoMod, CoModConfig
+from inpainter.models import CoMod
 
 
 @torch.no_grad()
@@ -19,15 +19,12 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
     `detailed`.
     """
     old = model.config
-    config = CoModConfig(
+    config = replace(
+        old,
         image_size=2 * old.image_size,
-        latent_size=old.latent_size,
-        style_size=old.style_size,
         encoder_channels=(encoder, *old.encoder_channels),
         decoder_channels=(decoder, *old.decoder_channels),
         discriminator_channels=(discriminator, *old.discriminator_channels),
-        mirrored=old.mirrored,
-        training=old.training,
     )
     larger = CoMod(config)
     for new, before in (
@@ -49,15 +46,16 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
 
 @torch.no_grad()
 def mirrored(model: CoMod) -> CoMod:
-    """Returns a model whose encoder also sees the mirror image, with the output of `model`, whose encoder does not.
+    """Returns a model whose encoder also sees the mirror image, and whose output is that of `model`, which does not.
 
     The weights for the mirror image start at zero.
     """
     wider = CoMod(replace(model.config, mirrored=True))
     weights = model.state_dict()
-    for name, layer in wider.generator.encoder.look.named_children():
-        key = f"generator.encoder.look.{name}.weight"
-        weight = weights[key] * (model.generator.encoder.look[int(name)].scale / layer.scale)
+    layers = zip(model.generator.encoder.look, wider.generator.encoder.look, strict=True)
+    for index, (old, new) in enumerate(layers):
+        key = f"generator.encoder.look.{index}.weight"
+        weight = old.weight * (old.scale / new.scale)  # the scale falls with the number of inputs
         weights[key] = torch.cat([weight, torch.zeros_like(weight)], 1)
     wider.load_state_dict(weights)
     return wider
