@@ -45,6 +45,16 @@ def test_without_steps_it_is_one_forward_pass_from_zero_or_a_drawn_code(model, p
     assert (first.generated != second.generated).any()
 
 
+def test_without_steps_each_network_runs_once(model, photos):
+    runs = []
+    parts = (model.model.generator.encoder, model.model.generator.colour[0], model.model.discriminator)
+    hooks = [part.register_forward_hook(lambda part, *_: runs.append(part)) for part in parts]
+    model(photos, HOLE, steps=0)
+    for hook in hooks:
+        hook.remove()
+    assert runs == list(parts)
+
+
 def test_it_takes_few_steps_by_default_and_lowers_the_loss(model, photos):
     seen = []
     start = model(photos, HOLE, steps=0)
