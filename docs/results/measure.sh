@@ -32,4 +32,4 @@ $python -m train evaluate --comod hub_models/comod-celeba-128 --data "$data/cele
 cp "$work"/images.csv "$work"/looks.csv "$work"/table.md "$work"/center.png $out/compare-128
 
 # Seconds per picture.
-$python -m benchmarks.pictures --models dcgan-celeba comod-celeba-64 comod-celeba-128 --out $out/speed.csv
+$python -m benchmarks.pictures --models dcgan-celeba comod-celeba-64 comod-celeba-128 --batch-sizes 1 8 --rounds 3 --out $out/speed.csv
