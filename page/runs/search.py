@@ -43,8 +43,10 @@ def search(
 
     Yields and raises as `stream`.
     """
-    give_way = None if ZERO_GPU else partial(TURNS.searches.give_way, visit)  # a lent GPU is given back when idle
-    return search_until(name, pictures, hole, settings, visit.switch, previews, give_way)
+    if ZERO_GPU:  # a lent GPU is given back when idle
+        return search_until(name, pictures, hole, settings, visit.switch, previews)
+    give_way, leave = (partial(each, visit) for each in (TURNS.searches.give_way, TURNS.searches.leave))
+    return search_until(name, pictures, hole, settings, visit.switch, previews, give_way, leave)
 
 
 @on_gpu
@@ -56,10 +58,11 @@ def search_until(
     stop: StopSwitch,
     previews: int = PREVIEWS,
     give_way: Callable[[], None] | None = None,
+    leave: Callable[[], None] | None = None,
 ) -> Iterator[Preview | Result]:
     """As `search`, with what it has to know of turns."""
     run = partial(model_named(name), pictures, hole, settings)
-    yield from stream(run, settings.steps, stop, previews, give_way)
+    yield from stream(run, settings.steps, stop, previews, give_way, leave)
 
 
 def propose(
@@ -100,6 +103,7 @@ def stream(
     stop: StopSwitch | threading.Event,
     previews: int = PREVIEWS,
     give_way: Callable[[], None] | None = None,
+    leave: Callable[[], None] | None = None,
 ) -> Iterator[Preview | Result]:
     """Turns a search with a callback into an iterator.
 
@@ -109,6 +113,7 @@ def stream(
         stop: ends the search early once set.
         previews: about how many to make on the way.
         give_way: called after each step; the search goes on when it returns.
+        leave: called when the search has ended, even if nobody reads on.
 
     Yields:
         A `Preview` of the start, of about `previews` steps in between and of the last step, then the `Result`.
@@ -132,6 +137,9 @@ def stream(
             items.put(run(report))
         except Exception as error:  # re-raised in the consumer
             items.put(error)
+        finally:
+            if leave is not None:
+                leave()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

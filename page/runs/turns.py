@@ -77,7 +77,7 @@ class Line:
             with self._changed:
                 if visit.superseded.is_set() or self._begin(visit):
                     return
-                ahead = len(self._waiting) - 1 + (self._running is not None)
+                ahead = sum(not v.superseded.is_set() for v in self._waiting) - 1 + (self._running is not None)
                 self._changed.wait(PATIENCE)
             yield ahead
 
@@ -126,7 +126,8 @@ class Line:
         """Returns the visit whose turn is next."""
         held = [visit.address for visit in self._waiting if visit.long and visit.begun]
         may_begin = len(held) < LONG_AT_ONCE
-        ready = [v for v in self._waiting if not v.long or v.begun or (may_begin and v.address not in held)]
+        wanted = [v for v in self._waiting if not v.superseded.is_set()]  # the others may never look again
+        ready = [v for v in wanted if not v.long or v.begun or (may_begin and v.address not in held)]
         return min(ready, key=lambda v: (self._served[v.address], self._served[v.session], v.arrived), default=None)
 
 

@@ -336,6 +336,38 @@ def test_a_client_that_leaves_gives_up_its_place(tiny_offer):
     assert not turns.TURNS._visits and turns.TURNS.searches._running is None
 
 
+def answered(run) -> dict:
+    """The last answer of a fill, which must come within a minute."""
+    last = []
+    thread = threading.Thread(target=lambda: last.extend(item[0] for item in run), daemon=True)
+    thread.start()
+    thread.join(timeout=60)
+    assert not thread.is_alive(), "it still waits for its turn"
+    return json.loads(last[-1])
+
+
+def test_a_fill_that_nobody_reads_on_holds_up_no_other(tiny_offer):
+    searching = fill.fill(described(1, steps=1500, mode="paper"), visitor("gone"))
+    while "Searching" not in next(searching)[0]:
+        pass
+    waiting = fill.fill(described(1, steps=1500, mode="paper"), visitor("also gone"))
+    while '"waiting"' not in next(waiting)[0]:
+        pass
+    for gone in ("gone", "also gone"):
+        fill.leave(visitor(gone))
+    assert answered(fill.fill(described(1, steps=20, mode="paper"), visitor("next")))["state"] == "done"
+    for run in (searching, waiting):
+        run.close()
+
+
+def test_a_fill_that_is_done_holds_up_no_other_even_before_its_last_answer_is_read(tiny_offer):
+    done = fill.fill(described(1, steps=20, mode="paper"), visitor("slow"))
+    while '"done"' not in next(done)[0]:
+        pass
+    assert answered(fill.fill(described(1, steps=30, mode="paper"), visitor("next")))["state"] == "done"
+    done.close()
+
+
 def test_a_switch_is_seen_by_another_process(tmp_path):
     switch = turns.StopSwitch(tmp_path / "switch")
     copy = pickle.loads(pickle.dumps(switch))
