@@ -147,12 +147,14 @@ function take(told) {
   page.refresh();
 }
 
+page.comparing = () => document.querySelector(".of-scene .progress progress") !== null;
+
 function markStale() {
   for (const part of document.querySelectorAll("[data-scene]:not(#stage)")) {
     part.classList.toggle("stale", part.dataset.scene !== page.id);
   }
 }
-new MutationObserver(() => page.scene && markStale())
+new MutationObserver(() => { if (page.scene) { markStale(); page.stoppable(); } })
   // Gradio changes attributes in place where the old and new HTML are similar.
   .observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ["data-scene", "class"] });
 

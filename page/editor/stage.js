@@ -41,6 +41,8 @@ function begin() {
   else setTimeout(begin, 20);
 }
 
+page.stoppable = () => { if (stage) find("#stop").disabled = !page.busy && !page.comparing(); };
+
 page.setDivider = (share) => {
   page.view.divider = share;
   page.refresh();
@@ -77,7 +79,7 @@ function show() {
   find("#undo").disabled = !page.canUndo();
   find("#eraser").setAttribute("aria-pressed", page.view.erase);
   find("#run").disabled = page.busy && page.effort === "run";
-  find("#stop").disabled = !page.busy;
+  page.stoppable();
   for (const id of ["#download", "#download-mask", "#download-all", "#reuse"]) find(id).disabled = !page.finished();
   const stale = answer && here && !current && !page.empty(); // the filling on show is of another hole or other settings
   find(".badge").hidden = !stale;

@@ -1,10 +1,12 @@
 """A search as a stream of previews that ends with its result."""
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ from ..models import model_named
 from .turns import TURNS, StopSwitch, Visit
 
 PREVIEWS = 40  # a search, however many steps it takes
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -122,33 +126,60 @@ def stream(
         Whatever the search raises.
     """
     every = max(1, steps // previews)
-    items: SimpleQueue[Preview | Result | Exception] = SimpleQueue()
 
-    def report(step: int, progress: Progress) -> bool:
-        if give_way is not None:
-            give_way()
-        stopped = stop.is_set()
-        if stopped or step % every == 0 or step == steps:
-            items.put(Preview(step, progress.compose(), progress.state.context_loss.cpu().numpy()))
-        return stopped
+    def work(tell: Callable[[Preview | Result], None]) -> None:
+        def report(step: int, progress: Progress) -> bool:
+            if give_way is not None:
+                give_way()
+            stopped = stop.is_set()
+            if stopped or step % every == 0 or step == steps:
+                tell(Preview(step, progress.compose(), progress.state.context_loss.cpu().numpy()))
+            return stopped
 
-    def work() -> None:
+        tell(run(report))
+
+    return told(work, stop, leave)
+
+
+def told(
+    work: Callable[[Callable[[T], None]], None],
+    stop: StopSwitch | threading.Event,
+    leave: Callable[[], None] | None = None,
+) -> Iterator[T]:
+    """Yields what `work` tells while it runs in a thread, which goes on to its end even if nobody reads on.
+
+    Args:
+        work: called with a function that takes what to yield next.
+        stop: set when the iterator is closed before the end.
+        leave: called when the work has ended, even if nobody reads on.
+
+    Raises:
+        Whatever the work raises.
+    """
+    items: SimpleQueue[tuple[T | Exception | None, bool]] = SimpleQueue()  # and whether it is the end
+
+    def run() -> None:
+        end = None
         try:
-            items.put(run(report))
+            work(lambda item: items.put((item, False)))
         except Exception as error:  # re-raised in the consumer
-            items.put(error)
+            end = error
         finally:
             if leave is not None:
                 leave()
+            items.put((end, True))
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
     thread.start()
     try:
-        while not isinstance(item := items.get(), Result):
-            if isinstance(item, Exception):
+        while True:
+            item, ended = items.get()
+            if not ended:
+                yield item
+            elif item is None:
+                return
+            else:
                 raise item
-            yield item
-        yield item
     finally:
         stop.set()
         thread.join()

@@ -14,7 +14,7 @@ def show(outcome: Outcome) -> str:
     best = outcome.filled(0)
     figures = [
         figure(outcome.damaged, "Damaged"),
-        figure(best, "Filled", f"{outcome.psnr(best):.1f} dB"),
+        figure(best, "Best candidate" if outcome.rows > 1 else "Filled", f"{outcome.psnr(best):.1f} dB"),
         figure(outcome.scene.picture, "Original"),
     ]
     return of_scene(

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from html import escape
@@ -19,8 +19,8 @@ from inpainter.baselines.context_encoder import ContextEncoder
 from ..errors import errors_as_messages
 from ..models import CONTEXT_ENCODER, MODELS
 from ..pixels import damaged
-from ..runs.scene import Asked
-from ..runs.search import search_until
+from ..runs.scene import Asked, Scene
+from ..runs.search import search_until, told
 from ..runs.turns import TURNS, Visit
 from ..settings import Choice
 from .views import figure, hint, of_scene, progress
@@ -84,31 +84,39 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
     with errors_as_messages():
         wanted = Asked.parse(asked)
         scene = wanted.scene_to_fill()
-        fillings, left_out = [], {}
         with TURNS.visit(request, wanted.number) as visit:
             for ahead in TURNS.wait(visit, work=math.inf):
                 yield of_scene(wanted.id, progress(f"Waiting: {ahead} ahead", 0))
-            methods = {title: partial(_search, scene.model, visit, changes) for title, changes in SEARCHES.items()}
-            methods |= {title: partial(_baseline, scene.model, name) for name, title in BASELINES.items()}
-            for done, (title, method) in enumerate(methods.items()):
-                if visit.switch.is_set():
-                    break
-                TURNS.searches.give_way(visit)
-                status = progress(f"Running: {title}", done / len(methods))
-                yield of_scene(wanted.id, status + show(scene.picture, scene.hole, fillings, left_out))
-                try:
-                    image, seconds = method(scene.picture, scene.hole)
-                except ValueError as error:  # not installed, or it cannot fill this hole
-                    left_out[title] = str(error)
-                    continue
-                if visit.switch.is_set():  # a search that was ended early does not show what the method can do
-                    break
-                fillings.append(scored(title, image, seconds, scene.picture, scene.hole))
-            finished = not visit.switch.is_set()
-        count = len(fillings)
-        words = f"{count} methods compared" if finished else f"Stopped after {count} of {len(methods)} methods"
-        status = progress(words, 1)
-        yield of_scene(wanted.id, status + show(scene.picture, scene.hole, fillings, left_out, finished))
+            run, leave = partial(_run, scene, visit), partial(TURNS.searches.leave, visit)
+            for html in told(run, visit.switch, leave):
+                yield of_scene(wanted.id, html)
+
+
+def _run(scene: Scene, visit: Visit, tell: Callable[[str], None]) -> None:
+    """Runs the methods one after another and tells the comparison as HTML before each, and at the end."""
+    methods = {title: partial(_search, scene.model, visit, changes) for title, changes in SEARCHES.items()}
+    methods |= {title: partial(_baseline, scene.model, name) for name, title in BASELINES.items()}
+    fillings, left_out = [], {}
+
+    def compared(words: str, share: float, finished: bool = False) -> str:
+        return progress(words, share) + show(scene.picture, scene.hole, fillings, left_out, finished)
+
+    for done, (title, method) in enumerate(methods.items()):
+        if visit.switch.is_set():
+            break
+        TURNS.searches.give_way(visit)
+        tell(compared(f"Running: {title}", done / len(methods)))
+        try:
+            image, seconds = method(scene.picture, scene.hole)
+        except ValueError as error:  # not installed, or it cannot fill this hole
+            left_out[title] = str(error)
+            continue
+        if visit.switch.is_set():  # a search that was ended early does not show what the method can do
+            break
+        fillings.append(scored(title, image, seconds, scene.picture, scene.hole))
+    finished, count = not visit.switch.is_set(), len(fillings)
+    words = f"{count} methods compared" if finished else f"Stopped after {count} of {len(methods)} methods"
+    tell(compared(words, 1, finished))
 
 
 def _search(name: str, visit: Visit, changes: dict[str, Any], picture: NDArray, hole: NDArray) -> tuple[NDArray, float]:

@@ -597,6 +597,18 @@ def test_other_methods_are_compared_on_the_scene(page):
     assert text.count("closest") == 1
 
 
+def test_stop_ends_a_comparison(page):
+    page.get_by_role("tab", name="Parts of the method").click()
+    page.evaluate("() => inpainter.change({settings: {steps: 1500}}, 'none')")
+    page.locator("#parts-run").click()
+    expect(page.locator("#parts .progress")).to_contain_text("Step")
+    page.locator("#stop").click()
+    expect(page.locator("#parts .progress")).to_contain_text("Stopped after")
+    expect(page.locator("#stop")).to_be_disabled()
+    page.evaluate("() => inpainter.change({settings: {}})")
+    settle(page, ("done",))
+
+
 def test_a_fill_that_a_comparison_supersedes_is_over_and_can_be_run_again(page):
     page.get_by_role("tab", name="Parts of the method").click()
     page.evaluate("() => inpainter.change({settings: {steps: 1500}}, 'none')")

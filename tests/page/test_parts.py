@@ -360,6 +360,14 @@ def test_a_fill_that_nobody_reads_on_holds_up_no_other(tiny_offer):
         run.close()
 
 
+def test_a_comparison_that_nobody_reads_on_holds_up_no_other(tiny_offer):
+    comparison = methods.compare(described(1), visitor("gone"))
+    while "Running" not in next(comparison):
+        pass
+    assert answered(fill.fill(described(1, steps=20, mode="paper"), visitor("next")))["state"] == "done"
+    comparison.close()
+
+
 def test_a_fill_that_is_done_holds_up_no_other_even_before_its_last_answer_is_read(tiny_offer):
     done = fill.fill(described(1, steps=20, mode="paper"), visitor("slow"))
     while '"done"' not in next(done)[0]:
