@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from .storage import MAX_BYTES, StorageError, Store, hidden, in_one_sentence, store_at
 
 PICTURE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-SCALE_EXTRA = "pip install 'inpainter[scale]'"
+SCALE_EXTRA = "pip install -e '.[scale]'"
 
 
 @dataclass(frozen=True, slots=True)

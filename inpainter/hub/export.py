@@ -53,7 +53,7 @@ def export_onnx(folder: str | Path) -> Path:
             verbose=False,
         )
     except ImportError as error:
-        raise ModelError("exporting ONNX needs missing packages: pip install 'inpainter[onnx]'.") from error
+        raise ModelError("exporting ONNX needs missing packages: pip install onnx onnxscript.") from error
     program.model.metadata_props["weights_sha256"] = checksum(folder)
     files.write_bytes(folder / ONNX_NAME, program.model_proto.SerializeToString())
     return folder / ONNX_NAME

@@ -114,7 +114,6 @@ def eval_results(evaluations: list, dataset: Dataset | None) -> list[EvalResult]
             dataset_type=dataset.hub_id if dataset else plain(evaluation.get("data", "unknown")),
             dataset_name=f"{plain(evaluation.get('data', 'unknown'))}, {mask} mask",
             dataset_config=mask,
-            dataset_split="test",
             metric_type=METRICS.get(metric, (metric,))[0],
             metric_name=METRICS.get(metric, (metric, metric))[1],
             metric_value=value,
@@ -127,7 +126,7 @@ def eval_results(evaluations: list, dataset: Dataset | None) -> list[EvalResult]
 
 def plain(value: Any) -> str:
     """Returns one line of text that cannot start a tag, a table cell or a link."""
-    return re.sub(r"[|<>\[\]\r\n]+", " ", str(value))[:200]
+    return re.sub(r"[|<>\[\]\r\n]+", " ", str(value))[:1000]
 
 
 def amend_training(folder: Path, **entries: Any) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 from gradio.components import Component
 from numpy.typing import NDArray
 
-from inpainter import baselines, metrics
+from inpainter import Settings, baselines, metrics
 from inpainter.baselines.context_encoder import ContextEncoder
 
+from .. import models
 from ..errors import errors_as_messages
-from ..models import CONTEXT_ENCODER, MODELS
 from ..pixels import damaged
 from ..runs.scene import Asked, Scene
 from ..runs.search import search_until, told
@@ -94,7 +94,7 @@ def compare(asked: str, request: gr.Request) -> Iterator[str]:
 
 def _run(scene: Scene, visit: Visit, tell: Callable[[str], None]) -> None:
     """Runs the methods one after another and tells the comparison as HTML before each, and at the end."""
-    methods = {title: partial(_search, scene.model, visit, changes) for title, changes in SEARCHES.items()}
+    methods = {title: partial(_search, scene.model, visit, changes) for title, changes in searches(scene.model).items()}
     methods |= {title: partial(_baseline, scene.model, name) for name, title in BASELINES.items()}
     fillings, left_out = [], {}
 
@@ -117,6 +117,12 @@ def _run(scene: Scene, visit: Visit, tell: Callable[[str], None]) -> None:
     finished, count = not visit.switch.is_set(), len(fillings)
     words = f"{count} methods compared" if finished else f"Stopped after {count} of {len(methods)} methods"
     tell(compared(words, 1, finished))
+
+
+def searches(name: str) -> dict[str, dict[str, Any]]:
+    """Returns the variants of the search that change anything for a model: not all models refine by default."""
+    usual = Settings().resolved(models.model_named(name).model, 1)
+    return {title: new for title, new in SEARCHES.items() if not new or usual.with_fields(**new) != usual}
 
 
 def _search(name: str, visit: Visit, changes: dict[str, Any], picture: NDArray, hole: NDArray) -> tuple[NDArray, float]:
@@ -147,7 +153,7 @@ def _baseline(name: str, method: str, picture: NDArray, hole: NDArray) -> tuple[
 @cache
 def context_encoder(name: str) -> ContextEncoder:
     """Loads the context encoder trained on a model's data, from the folder next to it; raises ValueError if none."""
-    folder = MODELS[name].folder.parent / f"{CONTEXT_ENCODER}{name.partition('-')[2]}"
+    folder = models.MODELS[name].folder.parent / f"{models.CONTEXT_ENCODER}{name.partition('-')[2]}"
     if not folder.is_dir():
         raise ValueError("no trained network for this model's data is installed.")
     return ContextEncoder.load(folder)

@@ -602,13 +602,20 @@ def test_a_seam_is_measured_where_the_hole_begins():
 def test_a_context_encoder_is_compared_with_and_no_model_to_choose(tmp_path, monkeypatch):
     Inpainter(tiny_dcgan(), device="cpu").save_pretrained(tmp_path / "dcgan-tiny")
     offers = models.offers_in(tmp_path)
-    monkeypatch.setattr(methods, "MODELS", offers)
+    monkeypatch.setattr(models, "MODELS", offers)
     with pytest.raises(ValueError, match="no trained network"):
         methods.context_encoder("dcgan-tiny")
     network = ContextEncoder(ContextEncoderConfig(image_size=16, bottleneck=8, channels=(16, 8)))
     network.save_pretrained(tmp_path / "context-encoder-tiny")
     assert methods.context_encoder("dcgan-tiny").config == network.config
     assert list(models.offers_in(tmp_path)) == ["dcgan-tiny"]
+
+
+@pytest.mark.parametrize(("make", "refines"), [(tiny_dcgan, True), (tiny_comod, False)])
+def test_only_searches_that_differ_are_compared(monkeypatch, make, refines):
+    monkeypatch.setattr(models, "model_named", lambda name: Inpainter(make(), device="cpu"))
+    assert ("Without refinement" in methods.searches("tiny")) == refines
+    assert {"Latent search", "First proposal", "Without blending"} <= methods.searches("tiny").keys()
 
 
 def test_the_comparison_marks_the_closest_at_the_end_and_says_what_was_left_out():

@@ -154,7 +154,7 @@ def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
         import matplotlib  # noqa: F401  fail now, not when the curves are drawn
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
     except ImportError as error:
-        raise ValueError(f"training needs a missing package ({error}): pip install 'inpainter[train]'.") from error
+        raise ValueError(f"training needs a missing package ({error}): pip install -e '.[train]'.") from error
     known, available = sorted(LOGGER_TYPE_TO_CLASS), [str(name) for name in get_available_trackers()]
     if arguments.tracker and arguments.tracker not in known:
         raise ValueError(f"--tracker must be one of {', '.join(known)}, got {arguments.tracker!r}.")
