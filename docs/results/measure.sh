@@ -31,5 +31,6 @@ $python -m train evaluate --comod hub_models/comod-celeba-128 --data "$data/cele
     --methods comod-proposal comod telea navier_stokes biharmonic patchmatch --batch-size 25 --out "$work"
 cp "$work"/images.csv "$work"/looks.csv "$work"/table.md "$work"/center.png $out/compare-128
 
-# Seconds per picture.
-$python -m benchmarks.pictures --models dcgan-celeba comod-celeba-64 comod-celeba-128 --batch-sizes 1 8 --rounds 3 --out $out/speed.csv
+# Seconds per picture, and after a brush stroke on the page.
+$python -m benchmarks.pictures --models dcgan-celeba comod-celeba-64 comod-celeba-128 --batch-sizes 1 8 64 --rounds 3 --out $out/speed.csv
+$python -m benchmarks.strokes --out $out/strokes.csv

@@ -122,14 +122,25 @@ def test_what_helped_the_training_is_what_was_measured():
 
 
 def test_seconds_per_picture_are_those_of_the_measurements():
-    """The rows ``| `model`, search | 1 thread, 1 picture | 1 thread, 8 | 2 threads, 1 | 2 threads, 8 |``."""
+    """The rows ``| `model`, search | 1 thread, 1 picture | 1 thread, 8 | 1 thread, 64 | the same with 2 threads |``."""
     found = {(row["model"], row["way"], row["threads"], row["pictures"]): row["seconds"] for row in rows("speed.csv")}
     shown = re.findall(r"^\| `([\w-]+)`, ([\w, ]+) \| (.*) \|$", text("docs/speed.md"), re.MULTILINE)
     assert len(shown) >= 9
     for model, way, cells in shown:
-        seconds = [float(found[model, way, threads, pictures]) for threads in "12" for pictures in "18"]
+        seconds = [float(found[model, way, threads, pictures]) for threads in "12" for pictures in ("1", "8", "64")]
         digits = 1 if seconds[0] > 1 else 3
         assert cells.split(" | ") == [f"{value:.{digits}f}" for value in seconds], (model, way)
+
+
+def test_seconds_on_the_page_are_those_of_the_measurements():
+    """The rows ``| `model` | median (range) of the first picture | of the last |``."""
+    section = text("docs/speed.md").partition("## On the page")[2]
+    shown = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \|$", section, re.MULTILINE)
+    assert [model for model, *_ in shown] == list(dict.fromkeys(row["model"] for row in rows("strokes.csv")))
+    for model, *cells in shown:
+        for name, cell in zip(("first", "last"), cells, strict=True):
+            values = [float(row[name]) for row in rows("strokes.csv") if row["model"] == model]
+            assert cell == f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})", (model, name)
 
 
 @pytest.mark.parametrize("model", sorted({model for model, _ in measured()}))
