@@ -85,6 +85,22 @@ def test_psnr_in_the_results_is_that_of_the_pictures():
             assert cells[:4] == [psnr().get((data, method, mask), "-") for mask in masks.NAMES], (data, method)
 
 
+def test_the_papers_number_of_steps_is_compared_on_the_same_pictures():
+    """The rows `| subject, number of steps | PSNR with centre | pattern | random | half |`, means over 50 pictures."""
+    shown = re.findall(r"^\| ([a-z ]+), (100|1,500) steps \| (.*) \|$", text("docs/results.md"), re.MULTILINE)
+    values = defaultdict(list)
+    for steps, name in (("100", "images.csv"), ("1,500", "steps-1500/images.csv")):
+        for row in rows(name):
+            if row["method"] == "ours" and int(row["image"]) < 50:
+                values[row["data"], steps, row["mask"]].append(float(row["psnr_hole"]))
+    assert len(shown) == 6
+    for subject, steps, cells in shown:
+        (data,) = [data for data in SETS.values() if data.startswith(SUBJECTS[subject])]
+        each = [values[data, steps, mask] for mask in masks.NAMES]
+        assert {len(some) for some in each} == {50}
+        assert cells.split(" | ") == [f"{np.mean(some):.2f}" for some in each], (subject, steps)
+
+
 def test_the_comparison_at_128_pixels_is_that_of_the_measurements():
     """The rows `| method | PSNR / kid / c2st | ... |`, one column per mask."""
     found = {(row["method"], row["mask"]): row for row in rows("compare-128/looks.csv")}
@@ -103,7 +119,7 @@ def test_the_comparison_at_128_pixels_is_that_of_the_measurements():
 def test_the_parts_of_the_stronger_generator_are_those_of_the_measurements():
     """The rows `| settings | PSNR / kid / c2st of centre | of half |`."""
     found = {(row["settings"] or "default", row["mask"]): row for row in rows("parts.csv")}
-    shown = re.findall(r"^\| `([\w= ]+)` \| ([\d. /-]+) \| ([\d. /-]+) \|$", text("docs/results.md"), re.MULTILINE)
+    shown = re.findall(r"^\| `([\w=. ]+)` \| ([\d. /-]+) \| ([\d. /-]+) \|$", text("docs/results.md"), re.MULTILINE)
     assert {settings for settings, _ in found} == {settings for settings, *_ in shown}
     for settings, *cells in shown:
         for mask, cell in zip(("center", "half"), cells, strict=True):
