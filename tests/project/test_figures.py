@@ -101,6 +101,22 @@ def test_the_papers_number_of_steps_is_compared_on_the_same_pictures():
         assert cells.split(" | ") == [f"{np.mean(some):.2f}" for some in each], (subject, steps)
 
 
+def test_the_looks_of_other_methods_are_those_of_the_measurements():
+    """The rows ``| subject, `method` | PSNR / kid / c2st with centre | pattern | random | half |``."""
+    found = {(row["data"], row["method"], row["mask"]): row for row in rows("others/looks.csv")}
+    values = defaultdict(list)
+    for row in rows("others/images.csv"):
+        values[row["data"], row["method"], row["mask"]].append(float(row["psnr_hole"]))
+    shown = re.findall(r"^\| ([a-z ]+), `([\w-]+)` \| (.*) \|$", text("docs/results.md"), re.MULTILINE)
+    assert len(shown) == len({(data, method) for data, method, _ in values}) >= 30
+    for subject, method, cells in shown:
+        (data,) = [data for data in SETS.values() if data.startswith(SUBJECTS[subject])]
+        for mask, cell in zip(masks.NAMES, cells.split(" | "), strict=True):
+            key = data, method, mask
+            row = found[key] | {"psnr_hole": str(np.mean(values[key]))} if key in found else None
+            assert cell == (" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-"), key
+
+
 def test_the_comparison_at_128_pixels_is_that_of_the_measurements():
     """The rows `| method | PSNR / kid / c2st | ... |`, one column per mask."""
     found = {(row["method"], row["mask"]): row for row in rows("compare-128/looks.csv")}
