@@ -92,5 +92,5 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(EngineError, match=r"needs Ray: pip install 'inpainter\[scale\]'"):
+    with pytest.raises(EngineError, match=r"needs Ray: pip install -e '\.\[scale\]'"):
         cluster.connect(None, 1)
