@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PORTS = range(20_000, 32_000)  # below those that Linux, macOS and Windows give to outgoing connections
 START = 600  # seconds that a start may take, on a busy machine
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM_ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @contextmanager

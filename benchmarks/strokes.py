@@ -8,14 +8,13 @@ A real browser draws on the page, without a GPU and on the cores that also fill.
 import argparse
 import csv
 import io
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.serving import page_process
+from benchmarks.serving import CHROMIUM, CHROMIUM_ARGS, page_process
 from inpainter import files
 
 SIZE = {"width": 1280, "height": 900}
@@ -38,14 +37,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--strokes", type=int, default=12, help="per model (default %(default)s)")
     parser.add_argument("--out", type=Path, help="CSV file")
     arguments = parser.parse_args(argv)
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     rows = []
     with (
         tempfile.TemporaryDirectory() as folder,
         page_process(Path(folder)) as (address, _),
         sync_playwright() as driver,
     ):
-        page = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page(viewport=SIZE)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        page = browser.new_page(viewport=SIZE)
         page.goto(address)
         page.wait_for_selector("#stage[data-state=done]", timeout=120_000)
         for model in arguments.models:

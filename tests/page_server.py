@@ -11,17 +11,6 @@ from benchmarks.serving import page_process
 from inpainter import Inpainter
 
 EXAMPLES = sorted(BUNDLED.glob("examples/*.png"))
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMIUM_ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @contextmanager

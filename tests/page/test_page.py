@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_server import CHROMIUM, CHROMIUM_ARGS, EXAMPLES, page_server
+from page_server import EXAMPLES, page_server
 from PIL import Image
 
+from benchmarks.serving import CHROMIUM, CHROMIUM_ARGS
 from inpainter import masks
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
