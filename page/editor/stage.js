@@ -56,6 +56,12 @@ page.uncover = () => { // moves the divider to the middle of a hole whose fillin
 };
 
 function menu(details) { // closes when something is chosen, as it covers the status, and on Escape or a click elsewhere
+  const items = details.lastElementChild;
+  details.addEventListener("toggle", () => { // opens upwards, or downwards where that is out of sight
+    details.classList.remove("below");
+    details.classList.toggle("below", details.open && items.getBoundingClientRect().top < 0);
+    if (details.open) items.scrollIntoView({ block: "nearest" });
+  });
   const close = () => { if (details.open) { details.open = false; details.querySelector("summary").focus(); } };
   details.addEventListener("click", (event) => { if (event.target.closest("button")) close(); });
   details.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });

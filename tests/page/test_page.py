@@ -518,13 +518,24 @@ def test_downloads_are_the_picture_enlarged_the_mask_and_everything(page):
     assert {"mask.png", "damaged.png", "filled-overlay.png", "losses.json"} <= set(names)
 
 
+@pytest.mark.parametrize("edge", ["top", "bottom"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_the_menu_is_in_sight_and_closes(page, width):
-    page.set_viewport_size({"width": width, "height": 1000})
+def test_the_menu_is_in_sight_wherever_the_page_is_scrolled_to_and_closes(page, width, edge):
+    page.set_viewport_size({"width": width, "height": 500})
     menu, summary = page.locator("#more > div"), page.locator("#more summary")
+    page.locator("#more").evaluate("menu => { menu.open = false; }")
+    summary.evaluate(
+        "(button, edge) => { const box = button.getBoundingClientRect();"
+        " scrollBy(0, edge === 'top' ? box.top - 4 : box.bottom + 4 - innerHeight); }",
+        edge,
+    )
     summary.click()
-    box = menu.bounding_box()
-    assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] >= 0
+    page.wait_for_function(
+        "width => { const box = document.querySelector('#more > div').getBoundingClientRect();"
+        " return box.height && box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= innerHeight; }",
+        arg=width,
+        timeout=10_000,
+    )
     page.locator("#link").click()
     expect(menu).not_to_be_visible()
     summary.click()
