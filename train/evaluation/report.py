@@ -91,8 +91,10 @@ def report(results: Results) -> str:
             parts.append(f"### {name}")
         if len(methods) > 1:
             masks = list(dict.fromkeys(mask for mask, _ in [*times, *refused]))
+            looks = {key[1:]: found for key, found in results.looks.items() if key[0] == name}
+            shown = "PSNR in the hole (dB)" + (" / kid / c2st" if looks else "")
             paper = " Bold: better than both of the paper's figures." if paper_column(PAPER_OURS, name) else ""
-            parts += [f"PSNR in the hole (dB).{paper}", comparison(name, rows, masks, methods)]
+            parts += [f"{shown}.{paper}", comparison(name, rows, masks, methods, looks)]
             parts += [details(mean, times, methods)]
         else:
             parts.append(single(name, mean, times))
@@ -114,11 +116,11 @@ def single(name: str, mean: Means, seconds: dict[tuple[str, str], float]) -> str
     return table(["mask", *DETAILS, *(["paper, PSNR in the hole (dB)"] if paper else [])], lines)
 
 
-def comparison(name: str, rows: list[dict], masks: list[str], methods: list[str]) -> str:
+def comparison(name: str, rows: list[dict], masks: list[str], methods: list[str], looks: Means) -> str:
     """Returns the table of PSNR in the hole: one row per method, then the paper's (CVPR table 1); one column per mask.
 
-    The last columns are the mean over the masks, and its gain over the first method's with the standard error over the
-    pictures, which both must have filled.
+    Where looks were measured, kid and c2st follow the PSNR. The last columns are the mean PSNR over the masks, and its
+    gain over the first method's with the standard error over the pictures, which both must have filled.
     """
     papers = {"paper, ours": PAPER_OURS, "paper, context encoder": PAPER_CONTEXT_ENCODER}
     papers = {title: column for title, figures in papers.items() if (column := paper_column(figures, name))}
@@ -130,6 +132,11 @@ def comparison(name: str, rows: list[dict], masks: list[str], methods: list[str]
         cells = [
             f"**{_decibels(value)}**" if value is not None and value > bar.get(mask, np.inf) else _decibels(value)
             for mask, value in found.items()
+        ]
+        seen = [looks.get((mask, method)) for mask in masks]
+        cells = [
+            cell + (f" / {round(figures['kid'], 1) + 0:.1f} / {figures['c2st']:.2f}" if figures else "")
+            for cell, figures in zip(cells, seen, strict=True)
         ]
         lines.append([method, *cells, _mean(list(found.values()), 2), gain(rows, method, methods[0])])
     for title, column in papers.items():

@@ -176,10 +176,19 @@ def a_row(method: str, image: int, psnr_hole: float, mask: str = "center") -> di
 
 def test_bold_is_what_is_above_both_of_the_papers_figures():
     rows = [a_row("a", 0, 21.4), a_row("b", 0, 21.2)]  # the paper: 19.4 and 21.3
-    table = report.comparison("celeba64-test", rows, ["center"], ["a", "b"])
+    table = report.comparison("celeba64-test", rows, ["center"], ["a", "b"], {})
     assert "| a | **21.40** | 21.40 |" in table
     assert "| b | 21.20 | 21.20 |" in table
-    assert "**" not in report.comparison("my pictures", rows, ["center"], ["a", "b"])
+    assert "**" not in report.comparison("my pictures", rows, ["center"], ["a", "b"], {})
+
+
+def test_looks_follow_the_psnr_where_they_were_measured():
+    rows = [a_row("a", 0, 21.4), a_row("b", 0, 21.2)]
+    table = report.comparison(
+        "celeba64-test", rows, ["center"], ["a", "b"], {("center", "a"): {"kid": -0.04, "c2st": 0.5}}
+    )
+    assert "| a | **21.40** / 0.0 / 0.50 | 21.40 |" in table
+    assert "| b | 21.20 | 21.20 |" in table
 
 
 def test_a_gain_is_the_mean_of_paired_differences_with_its_standard_error():
