@@ -109,10 +109,10 @@ function another() {
 async function readMask(file) { // white = missing
   try {
     const bitmap = await createImageBitmap(file), size = page.size();
-    const part = Math.min(bitmap.width, bitmap.height), canvas = document.createElement("canvas");
+    const [left, top, part] = framed(bitmap), canvas = document.createElement("canvas");
     canvas.width = canvas.height = part;
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    context.drawImage(bitmap, (part - bitmap.width) / 2, (part - bitmap.height) / 2);
+    context.drawImage(bitmap, -left, -top);
     const { data } = context.getImageData(0, 0, part, part), hole = new Uint8Array(size * size);
     for (let i = 0; i < part * part; i++) { // a model pixel is missing if any part of it is
       if (data[4 * i] < 128 || data[4 * i + 3] < 128) continue;
@@ -123,6 +123,13 @@ async function readMask(file) { // white = missing
     page.commit(hole);
     page.uncover();
   } catch { page.fail(`${file.name}: this is not an image that your browser can read.`); }
+}
+
+function framed({ width, height }) { // the square of a mask that the model sees: that of the photo if it has its shape
+  const { square } = page.scene, photo = page.photo, size = page.size(), part = Math.min(width, height);
+  const scale = square ? width / photo.width : 0, exact = width === size && height === size;
+  if (!exact && square && Math.abs(photo.height * scale - height) < 1) return square.map((at) => Math.round(at * scale));
+  return [Math.round((width - part) / 2), Math.round((height - part) / 2), part];
 }
 
 // The visitor's own picture

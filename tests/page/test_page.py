@@ -422,6 +422,26 @@ def upload(page, path) -> None:
     page.locator("#upload-file").set_input_files(path)
 
 
+def test_a_mask_of_the_photos_shape_is_framed_like_the_photo(page, tmp_path):
+    Image.new("RGB", (200, 400), "gray").save(tmp_path / "photo.png")
+    upload(page, tmp_path / "photo.png")
+    page.wait_for_function("() => inpainter.scene.picture.startsWith('photo:')")
+    page.evaluate("() => inpainter.change({square: [72, 200, 128]})")
+    mask = np.zeros((800, 400), np.uint8)  # twice the photo's size
+    mask[400 + 16 : 400 + 48, 144 + 64 : 144 + 128] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    page.locator("#mask-file").set_input_files(tmp_path / "mask.png")
+    page.wait_for_function("() => inpainter.hole.some((missing) => missing)")
+    expected = mask[400:656:4, 144:400:4] > 0
+    assert (hole(page) == expected).all()
+    small = np.zeros((64, 64), np.uint8)  # of the hole's own size, such as a mask that the page has delivered
+    small[:8] = 255
+    Image.fromarray(small).save(tmp_path / "mask.png")
+    page.locator("#mask-file").set_input_files(tmp_path / "mask.png")
+    page.wait_for_function("() => inpainter.hole[0] === 1")
+    assert (hole(page) == (small > 0)).all()
+
+
 def test_a_face_in_a_photo_is_found_filled_and_delivered_at_full_resolution(page, tmp_path):
     photo = Image.new("RGB", (1500, 1200), "gray")
     face = Image.open(EXAMPLES[0]).convert("RGB").resize((600, 600), Image.Resampling.BICUBIC)
