@@ -72,13 +72,12 @@ def staged_file(path: str | Path, *, overwrite: bool = True, expected: int | Non
         As `write_bytes`.
     """
     path = Path(path)
-    with _claimed(_beside(path), _open_file) as descriptor:
-        os.truncate(descriptor, 0)
-        with open(descriptor, "wb", closefd=False) as file:
+    with _claimed(_beside(path), _open_file):
+        with open(_beside(path), "wb") as file:
             yield file
             file.flush()
-            os.fsync(descriptor)
-        size = os.fstat(descriptor).st_size
+            os.fsync(file.fileno())
+        size = os.path.getsize(_beside(path))
         if expected not in (None, size):
             raise OSError(errno.EIO, f"only {size:,} of {expected:,} bytes were written", str(path))
         if path.exists() and not overwrite:
@@ -117,8 +116,12 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{name}.partial")
 
 
-def _open_file(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+def _open_file(path: Path) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    if fcntl:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _open_folder(path: Path) -> int | None:
@@ -128,8 +131,8 @@ def _open_folder(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def _claimed(path: Path, open_: Callable[[Path], int | None]) -> Iterator[int | None]:
-    """Yields the descriptor of a neighbour locked for us alone; removes the neighbour if it is still there at exit."""
+def _claimed(path: Path, open_: Callable[[Path], int | None]) -> Iterator[None]:
+    """Locks a neighbour for us alone, where the system can; removes it if it is still there at exit."""
     for attempt in itertools.count():
         try:
             descriptor = open_(path)
@@ -147,7 +150,7 @@ def _claimed(path: Path, open_: Callable[[Path], int | None]) -> Iterator[int | 
         os.close(descriptor)  # its previous owner has renamed it
     ours = None if descriptor is None else os.fstat(descriptor)
     try:
-        yield descriptor
+        yield
     finally:
         with contextlib.suppress(OSError):
             if ours is None or os.path.samestat(ours, os.stat(path)):

@@ -14,7 +14,7 @@ from inpainter.settings import CHOICES, MODES, usual_steps
 
 from .errors import errors_as_messages
 from .models import MODELS, model_named, offer_named
-from .photo.store import decoding, read_reduced
+from .photo.store import decoding, read_mask, read_reduced
 from .pixels import mask_picture, of_its_own
 from .runs.search import search
 from .runs.turns import TURNS
@@ -156,7 +156,7 @@ def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.nd
     if not mask:
         return _preset(hole, size, seed, side)
     with decoding():
-        drawn = masks.from_image(read_reduced(mask)[0])
+        drawn = read_mask(mask)
     return images.fit(np.zeros((*drawn.shape, 3), dtype=np.uint8), drawn, size)[1]
 
 

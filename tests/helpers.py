@@ -26,11 +26,12 @@ def tiny_vae() -> VAE:
     return model.eval().requires_grad_(False)
 
 
-def tiny_comod(seed: int = 0) -> CoMod:
+def tiny_comod(seed: int = 0, mirrored: bool = False) -> CoMod:
     """A 32x32 CoMod with random weights."""
     torch.manual_seed(seed)
     widths = {f"{part}_channels": (4, 6, 8, 8) for part in ("encoder", "decoder", "discriminator")}
-    model = CoMod(CoModConfig(image_size=32, latent_size=6, style_size=5, **widths)).eval().requires_grad_(False)
+    config = CoModConfig(image_size=32, latent_size=6, style_size=5, mirrored=mirrored, **widths)
+    model = CoMod(config).eval().requires_grad_(False)
     model.generator.layout.weight.normal_()
     return model
 

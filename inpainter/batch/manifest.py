@@ -9,7 +9,7 @@ import inpainter
 
 from .filling import Job
 from .outputs import Output
-from .sources import Source
+from .sources import Source, Table
 from .storage import OWN_FOLDER, StorageError, Store
 
 NAME = f"{OWN_FOLDER}/run.json"
@@ -23,6 +23,8 @@ def manifest(job: Job, source: Source, kind: str) -> dict:
     decided |= decided.pop("settings")  # flat, so that an error can name the setting that differs
     if decided.pop("own_seeds"):
         decided["seed"] = "each its own, from its key"
+    if isinstance(source, Table):
+        decided |= {"image_column": source.image, "key_columns": source.key}
     versions = {"inpainter": inpainter.__version__, "torch": torch.__version__}
     return json.loads(json.dumps({"input": source.url, "output": kind, **decided, **versions}))
 

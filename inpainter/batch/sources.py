@@ -3,8 +3,10 @@
 A source first lists its pictures without reading them. The workers then read them, part by part.
 """
 
+import lzma
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -15,6 +17,8 @@ from typing import Any, Protocol
 from .storage import MAX_BYTES, StorageError, Store, hidden, in_one_sentence, store_at
 
 PICTURE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+# What reading a zip's entry raises if it is damaged, encrypted, or compressed by an unknown method.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, NotImplementedError)
 SCALE_EXTRA = "pip install -e '.[scale]'"
 
 
@@ -92,7 +96,7 @@ class Zip:
             raise StorageError(f"{item.key}: more than the {MAX_BYTES >> 20} MiB that can be read.")
         try:
             return _open_zip(self.store).read(item.key)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:  # damaged, encrypted, unknown method
+        except DAMAGED as error:
             raise StorageError(f"{item.key}: the zip's entry cannot be read ({error}).") from error
 
 

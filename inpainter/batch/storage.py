@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 import fsspec
@@ -93,7 +93,7 @@ class Store:
             for file in files:
                 path = os.path.join(folder, file)
                 if os.path.isfile(path):
-                    yield PurePosixPath(os.path.relpath(path, self.url)).as_posix(), os.path.getsize(path)
+                    yield Path(os.path.relpath(path, self.url)).as_posix(), os.path.getsize(path)
 
     def _remote_sizes(self) -> Iterator[tuple[str, int]]:
         fs, root = self._open()

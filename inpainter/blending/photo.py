@@ -71,7 +71,8 @@ def paste_back(
         continued = outward(torch.from_numpy(generated).permute(2, 0, 1)[None].float(), coarse_hole)
         generated = continued[0].permute(1, 2, 0).round().byte().numpy()
     # Add a pixel on each side, within the photo, by repeating the generated image's edge.
-    fine_hole = np.pad(enlarge_hole(hole, square.side), 1)
+    resize = enlarge_hole if square.side >= len(hole) else reduce_hole  # which loses no part of it
+    fine_hole = np.pad(resize(hole, square.side), 1)
     fine = Image.fromarray(generated).resize((square.side, square.side), Image.Resampling.BICUBIC)
     fine = np.pad(np.asarray(fine), ((1, 1), (1, 1), (0, 0)), mode="edge")
     inside = tuple(

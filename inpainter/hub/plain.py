@@ -69,6 +69,7 @@ def continued(picture, hole):  # fills the hole with the colours around it
 
 def G(z, picture, hole):  # (n, latent_size) in [-1, 1]; (n, 3, size, size) in [-1, 1]; bool (n, size, size)
     x = torch.cat([continued(picture, hole), hole[:, None].float() - 0.5], 1)
+    x = torch.cat([x, x.flip(3)], 1) if config.get("mirrored") else x  # with the mirror image
     seen = [leaky(conv("encoder.look.0", x))]
     for i in range(levels - 1):
         x = F.avg_pool2d(x, 2)

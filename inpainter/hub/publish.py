@@ -183,7 +183,11 @@ def pull(
     """
     folder = Path(folder)
     check_repo_id(repo_id)
-    with replaced(folder, keep=lambda name: not (is_published(name) or of_a_model(name))) as staged:
+
+    def keep(name: str) -> bool:  # the user's own files, unless the published model has one of that name
+        return not of_a_model(name) and not (staged / name).exists()
+
+    with replaced(folder, keep) as staged:
         cached = download(repo_id, revision, token, cache_dir, wanted=is_published)
         for source in cached.rglob("*"):
             name = source.relative_to(cached)

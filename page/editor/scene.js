@@ -217,7 +217,7 @@ function hearFirst() {
 // URLs, and holes as bits, packed as in `runs/scene.py`
 
 page.url = (path) => path.startsWith("data:") || !path ? path
-  : `${window.gradio_config?.root ?? location.origin}/gradio_api/file=${path}`;
+  : `${window.gradio_config?.root ?? location.origin}/gradio_api/file=${path.split("/").map(encodeURIComponent).join("/")}`;
 
 function pack(hole) {
   const bytes = new Uint8Array(Math.ceil(hole.length / 8));

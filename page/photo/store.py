@@ -121,10 +121,7 @@ def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]
     """
     path = Path(path)
     with reading.open_image(path) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
-            raise ValueError(f"{path.name}: {width}x{height} pixels exceed this page's limit of {limit}.")
+        width, height = _checked_size(image, path)
         try:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
             image.load()
@@ -139,6 +136,25 @@ def read_reduced(path: str | os.PathLike) -> tuple[Image.Image, tuple[int, int]]
         scale = SIDE / min(upright.size)
         upright = ImageOps.contain(upright, tuple(round(side * scale) for side in upright.size))
     return upright, (height, width) if turned else (width, height)
+
+
+def read_mask(path: str | os.PathLike) -> NDArray[np.bool_]:
+    """Reads a mask at full size, so that no line gets lost: bool (H, W); see `reading.read_hole`.
+
+    Raises:
+        ValueError: as `read_reduced`.
+    """
+    with reading.open_image(path) as image:
+        _checked_size(image, Path(path))
+    return reading.read_hole(path)
+
+
+def _checked_size(image: Image.Image, path: Path) -> tuple[int, int]:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
+        raise ValueError(f"{path.name}: {width}x{height} pixels exceed this page's limit of {limit}.")
+    return width, height
 
 
 def _reducible(image: Image.Image) -> Image.Image:

@@ -1,7 +1,7 @@
 """Code that reproduces a scene: in Python, on the command line, and through the page's API.
 
-Run the three in order in a copy of the project: the first writes `mask.png`, and for a photo `square.png`, which the
-others read.
+Run the three in order in a copy of the project: the first writes `mask.png`, for a photo `square.png`, and for a sample
+of a model without examples `sample.png`, which the others read.
 """
 
 import base64
@@ -12,8 +12,8 @@ import numpy as np
 
 from inpainter import Settings, masks
 
-from ..models import offer_named
-from ..runs.scene import Scene
+from ..models import PORTRAIT, offer_named
+from ..runs.scene import SAMPLE, Scene
 from ..settings import Choice
 
 PYTHON = """{imports}
@@ -24,7 +24,11 @@ Image.fromarray(hole).save("mask.png")
 result = model({pictures}, hole{options})
 {save}
 """
+SAMPLE_FILE = "sample.png"
 READ = 'picture = Image.open("{path}")'
+READ_SAMPLE = """codes = model.model.sample_latents(1, torch.Generator().manual_seed(0)).to(model.device)
+picture = Image.fromarray(to_uint8(model.model.generate(codes))[0])
+picture.save("sample.png")"""
 READ_PHOTO = """photo = np.asarray(read_image("{path}"))
 square = {square}  # the part that the model sees
 picture = Image.fromarray(photo[square.slices])
@@ -66,9 +70,13 @@ def python(scene: Scene) -> str:
         save = SAVE_PHOTO
         imports += ["from inpainter.blending import Square, paste_back", "from inpainter.reading import read_image"]
         needs = {"import numpy as np"} | needs
+    if _path(scene) == SAMPLE_FILE:
+        read = READ_SAMPLE
+        imports.append("from inpainter.images import to_uint8")
+        needs = {"import torch"} | needs
     if needs:
-        standard = "\n".join(sorted(line for line in needs if "numpy" not in line))
-        third = "\n".join(line for line in needs if "numpy" in line)
+        packages = {"import numpy as np", "import torch"} & needs
+        standard, third = "\n".join(sorted(needs - packages)), "\n".join(sorted(packages))
         imports[0] = (standard + "\n\n" if standard else "") + (third + "\n" if third else "") + imports[0]
     options = _options(choice) | ({"seed": [first + row for row in range(rows)]} if rows > 1 else {})
     return PYTHON.format(
@@ -141,9 +149,14 @@ def _hole(scene: Scene) -> tuple[str, set[str]]:
 
 
 def _path(scene: Scene) -> str:
+    """Returns the path of the picture in a copy of the project; that of a sample, which is in no file, is new."""
+    name = scene.source.partition(":")[2]
     if scene.photo:
         return scene.photo.name
-    return f"hub_models/{scene.model}/examples/{scene.source.partition(':')[2]}"
+    if name == SAMPLE:
+        return SAMPLE_FILE
+    path = next(path for path in offer_named(scene.model).examples if path.name == name)
+    return f"page/assets/{name}" if path == PORTRAIT else f"hub_models/{scene.model}/examples/{name}"
 
 
 def _square(scene: Scene) -> str:

@@ -217,6 +217,19 @@ def test_hidden_files_that_macos_adds_to_a_zip_are_no_pictures(filled, photos, t
     assert str(filled(tmp_path / "photos.zip", tmp_path / "out", mask=photos)) == "1 filled, 0 skipped, 0 failed"
 
 
+def test_a_damaged_entry_of_a_zip_is_one_failed_row(filled, photos, tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("001.png", "002.png"):
+            file.write(photos / name, name)
+        about = file.getinfo("001.png")
+    data = bytearray((tmp_path / "photos.zip").read_bytes())
+    start = about.header_offset + 30 + len(about.filename)
+    data[start : start + about.compress_size] = b"\xff" * about.compress_size  # no deflate stream starts like this
+    (tmp_path / "photos.zip").write_bytes(data)
+    summary = filled(tmp_path / "photos.zip", tmp_path / "out", mask="center")
+    assert (summary.filled, summary.failed) == (1, 1)
+
+
 def test_a_zip_a_glob_and_parquet_give_what_the_folder_gives(filled, photos, tmp_path):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as file:
         for path in photos.rglob("*.png"):
@@ -418,6 +431,15 @@ def test_another_model_or_input_is_another_run(filled, photos, tmp_path, model):
         filled(photos, tmp_path / "out", mask="center", model=str(tmp_path / "model"))
     shutil.copytree(model, tmp_path / "same")  # the same weights elsewhere are the same model
     assert filled(photos, tmp_path / "out", mask="center", model=str(tmp_path / "same")).skipped == 12
+
+
+def test_other_columns_of_a_table_are_another_run(filled, photos, tmp_path):
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*.png"))]
+    table_of(photos, tmp_path / "photos.parquet", key=names, id=[f"id-{name}" for name in names])
+    settings = {"mask": "center", "kind": "files"}
+    filled(tmp_path / "photos.parquet", tmp_path / "out", key_columns=["key"], **settings)
+    with pytest.raises(StorageError, match="another run, with key_columns"):
+        filled(tmp_path / "photos.parquet", tmp_path / "out", key_columns=["id"], **settings)
 
 
 def test_a_full_disk_ends_the_run_in_one_sentence_and_loses_nothing(filled, photos, tmp_path, monkeypatch):

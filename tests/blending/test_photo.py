@@ -17,6 +17,15 @@ def photo() -> np.ndarray:
 GREY = np.full((16, 16, 3), 90, np.uint8)
 
 
+@pytest.mark.parametrize("blend", ["poisson", "seamless", "overlay"])
+def test_a_thin_hole_is_not_lost_in_a_square_of_fewer_pixels(blend):
+    hole = np.zeros((128, 128), bool)
+    hole[43] = True
+    photo = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    filled = paste_back(photo, Square(0, 0, 100), np.zeros((128, 128, 3), np.uint8), hole, blend)
+    assert set(np.flatnonzero((filled != photo).any(axis=(1, 2)))) == {33, 34}
+
+
 @pytest.mark.parametrize("blend", BLENDS)
 def test_every_pixel_outside_the_hole_comes_back_bit_for_bit(photo, blend):
     square, before = Square(31, 9, 101), photo.copy()  # no multiple of the model's size

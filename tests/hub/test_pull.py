@@ -314,6 +314,20 @@ def test_pull_does_not_mix_with_other_files(hub, folder, tmp_path):
         models.pull("user/tiny", tmp_path / "mine")
 
 
+def test_pull_keeps_ones_own_files_but_takes_those_that_were_published(hub, folder, tmp_path):
+    hub.publish("user/tiny", folder)
+    models.pull("user/tiny", tmp_path / "here")
+    own = {"LICENSE": "mine", "notes.txt": "mine", "examples/a.png": "mine", "photo.jpg": "mine"}
+    for name, text in own.items():
+        (tmp_path / "here" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "here" / name).write_text(text)
+    (folder / "LICENSE").write_text("theirs")
+    hub.publish("user/tiny", folder)
+    models.pull("user/tiny", tmp_path / "here")
+    found = {name: (tmp_path / "here" / name).read_text() for name in own}
+    assert found == own | {"LICENSE": "theirs"}
+
+
 def test_pulled_model_fills_as_the_published_one_bit_for_bit(hub, folder, tmp_path, pictures):
     hub.publish("user/tiny", folder)
     models.pull("user/tiny", tmp_path / "here")

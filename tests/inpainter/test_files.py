@@ -28,6 +28,22 @@ def python(code: str, *arguments, **options) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ALONE, capture_output=True, text=True, **options)
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's list of open files")
+def test_without_locks_a_file_is_closed_when_it_is_renamed(tmp_path, monkeypatch):
+    """Windows has no `fcntl`, and renames no open file."""
+
+    def replace(source, target):
+        opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+        assert str(source) not in opened
+        os.rename(source, target)
+
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(os, "replace", replace)
+    files.write_bytes(tmp_path / "a", b"old")
+    files.write_bytes(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new" and entries(tmp_path) == {"a"}
+
+
 def test_written_file_holds_the_data_and_leaves_nothing_beside(tmp_path):
     files.write_bytes(tmp_path / "a", b"old")
     files.write_bytes(tmp_path / "a", memoryview(b"new one"))

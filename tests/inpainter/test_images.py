@@ -123,6 +123,20 @@ def test_floating_point_pictures_are_refused():
         reading.read_image(saved(Image.fromarray(np.full((10, 10), np.nan, np.float32)), "TIFF"))
 
 
+@pytest.mark.parametrize("size, side", [(100, 64), (7, 3), (12, 4), (5, 8), (6, 6)])
+def test_a_reduced_hole_has_every_pixel_that_the_hole_touches(size, side):
+    for row, column in np.random.default_rng(0).integers(0, size, (20, 2)):
+        hole = np.zeros((size, size), dtype=bool)
+        hole[row, column] = True
+        touched = [
+            [i for i in range(side) if i * size < (at + 1) * side and (i + 1) * size > at * side]
+            for at in (row, column)
+        ]
+        expected = np.zeros((side, side), dtype=bool)
+        expected[np.ix_(*touched)] = True
+        assert (img.reduce_hole(hole, side) == expected).all()
+
+
 def test_fit_leaves_a_picture_of_the_models_size_alone():
     picture = np.asarray(colours().resize((16, 16)))
     fitted, hole = img.fit(picture, masks.center(16), 16)

@@ -70,6 +70,18 @@ def test_inpaint_takes_a_mask_file_and_gives_the_same_for_the_same_seed(client, 
     assert (pixels(by_file) == pixels(by_name)).all()
 
 
+def test_a_mask_drawn_on_a_transparent_layer_is_missing_where_it_was_drawn(client, photo, tmp_path):
+    drawn = np.zeros((2600, 2600, 4), np.uint8)
+    drawn[1000:1400, 1000:1400] = 255
+    drawn[400] = 255  # a thin line
+    Image.fromarray(drawn).save(tmp_path / "mask.png")
+    filled, _ = client.predict(photo, mask=handle_file(tmp_path / "mask.png"), steps=3, api_name="/inpaint")
+    changed = (pixels(filled) != pixels(EXAMPLES[0])).any(axis=2)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed[24:35].any(axis=0))
+    assert rows.min() == 400 * 64 // 2600 and rows.max() == 1399 * 64 // 2600
+    assert columns.min() >= 1000 * 64 // 2600 and columns.max() == 1399 * 64 // 2600
+
+
 def test_twenty_visitors_at_once_each_get_their_own_result(client, photo, faces, saved_tiny):
     """With two models, four kinds of hole, and settings of their own."""
 

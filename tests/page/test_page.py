@@ -446,8 +446,8 @@ def test_a_face_in_a_photo_is_found_filled_and_delivered_at_full_resolution(page
     photo = Image.new("RGB", (1500, 1200), "gray")
     face = Image.open(EXAMPLES[0]).convert("RGB").resize((600, 600), Image.Resampling.BICUBIC)
     photo.paste(face, (700, 300))
-    photo.save(tmp_path / "me.png")
-    upload(page, tmp_path / "me.png")
+    photo.save(tmp_path / "me #1 %41.png")
+    upload(page, tmp_path / "me #1 %41.png")
     expect(page.locator("#note")).to_contain_text("1500x1200")
     expect(page.locator("#note")).to_contain_text("face was found")
     assert settle(page) == "empty"  # a new picture begins whole
@@ -455,7 +455,7 @@ def test_a_face_in_a_photo_is_found_filled_and_delivered_at_full_resolution(page
     settle(page, ("done",))
     with page.expect_download() as download:
         page.locator("#download").click()
-    assert download.value.suggested_filename == "me-filled.png"
+    assert download.value.suggested_filename == "me #1 %41-filled.png"
     delivered, photo = np.asarray(Image.open(download.value.path())), np.asarray(photo)
     changed = (delivered != photo).any(axis=2)
     rows, columns = np.nonzero(changed)

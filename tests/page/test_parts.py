@@ -711,6 +711,29 @@ def test_the_python_snippet_does_what_the_page_does_and_writes_the_mask_for_the_
     assert (np.asarray(Image.open("mask.png")) == shown.hole).all()
 
 
+def test_the_snippets_of_a_model_without_examples_read_pictures_that_are_there(tiny, pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Inpainter, "from_pretrained", lambda name: tiny)
+    for module in ("page.models", "page.settings"):
+        monkeypatch.setattr(f"{module}.model_named", lambda name: tiny)
+    offers = {"tiny": models.Offer("tiny", tmp_path, 16, "dcgan", "Faces")}
+    monkeypatch.setattr(models, "MODELS", offers)
+    portrait = replace(of_preset(pictures[0], "center"), source=f"example:{models.PORTRAIT.name}")
+    path = models.PORTRAIT.relative_to(ROOT).as_posix()
+    texts = [snippets.python(portrait), snippets.command(portrait), snippets.client(portrait, "http://127.0.0.1/")]
+    assert all(path in text for text in texts)
+    offers["tiny"] = models.Offer("tiny", tmp_path, 16, "dcgan", "Cars")
+    models.sample_picture.cache_clear()
+    sample = of_preset(models.sample_picture("tiny"), "center")
+    sample = replace(sample, source=f"example:{scene.SAMPLE}")
+    exec(snippets.python(sample), {})
+    assert (np.asarray(Image.open("sample.png")) == sample.picture).all()
+    expected = tiny(sample.picture, sample.hole, steps=20, seed=5)
+    assert (np.asarray(Image.open("filled-1.png")) == expected.images[0]).all()
+    assert "sample.png" in snippets.command(sample) and "sample.png" in snippets.client(sample, "http://127.0.0.1/")
+    models.sample_picture.cache_clear()
+
+
 def test_the_python_snippet_for_a_photo_fills_it_at_its_full_resolution(
     tiny_offer, tiny, pictures, tmp_path, monkeypatch
 ):

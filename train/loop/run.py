@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -43,8 +44,8 @@ CHECK_STEPS = 16  # between checks of the losses, which synchronise with the dev
 
 def train(
     arguments: argparse.Namespace, make_trainer: Callable[["Accelerator"], Trainer], more: tuple[str, ...]
-) -> None:
-    """Trains from scratch or from the checkpoint up to `--images`, or until interrupted.
+) -> bool:
+    """Trains from scratch or from the checkpoint up to `--images`, or until interrupted; returns whether it got there.
 
     Args:
         arguments: parsed options of `options.add_loop_arguments`, including all of `SETTINGS`.
@@ -81,9 +82,10 @@ def train(
     if arguments.tracker:
         accelerator.init_trackers("inpainter", {n: _plain(value) for n, value in settings.items() if value is not None})
     with closing(data):
-        TrainingRun(trainer, arguments, settings, data).loop()
+        finished = TrainingRun(trainer, arguments, settings, data).loop()
     accelerator.wait_for_everyone()  # for the main process to write
     accelerator.end_training()
+    return finished
 
 
 def open_data(arguments: argparse.Namespace, size: int, accelerator: "Accelerator") -> Decoded | Stream:
@@ -104,6 +106,7 @@ class TrainingRun:
     settings: dict
     data: Decoded | Stream
     total: dict[str, Tensor] = field(default_factory=dict)  # sums of what the steps returned, since the last save
+    counts: Counter = field(default_factory=Counter)  # of the steps that returned it: a warm-up's return less
     mark: float = field(default_factory=time.monotonic)  # when the last save was done
 
     def __post_init__(self):
@@ -113,8 +116,11 @@ class TrainingRun:
         self.mark_step = self.trainer.step
         self.records = watch.read_log(self.out / watch.LOG_NAME, self.trainer.step)
 
-    def loop(self) -> None:
-        """Steps up to `--images` or a stop signal; saves every `--every` seconds, for snapshots, and at the end."""
+    def loop(self) -> bool:
+        """Steps up to `--images` or a stop signal; saves every `--every` seconds, for snapshots, and at the end.
+
+        Returns whether it reached `--images`.
+        """
         trainer, main = self.trainer, self.accelerator.is_main_process
         steps = self.arguments.images // self.batch
         if main and 0 < steps <= trainer.step:
@@ -138,6 +144,7 @@ class TrainingRun:
                 self.save()
         if stop and main:
             logger.info("stopped at step %d and saved; continue with --resume", trainer.step)
+        return trainer.step >= steps
 
     def train_step(self) -> None:
         """One step on this process's share of the next batch."""
@@ -146,6 +153,7 @@ class TrainingRun:
         real = prepare(self.data.batch(step), not self.arguments.no_flips, random, self.accelerator.device)
         for name, value in self.trainer.train_step(real, random).items():
             self.total[name] = self.total.get(name, 0) + value
+            self.counts[name] += 1
         if self.trainer.step % CHECK_STEPS == 0:
             self._means()
 
@@ -163,6 +171,7 @@ class TrainingRun:
             rate = (trainer.step - self.mark_step) * self.batch / max(elapsed, 1e-9)
             self._write({**means, "images_per_second": round(rate, 1)}, keep)
         self.total.clear()
+        self.counts.clear()
         self.mark, self.mark_step = time.monotonic(), trainer.step
         return means
 
@@ -214,11 +223,10 @@ class TrainingRun:
         Raises:
             ValueError: if one is NaN or infinite.
         """
-        count = self.trainer.step - self.mark_step
-        if not count:
+        if not self.total:
             return {}
         sums = self.accelerator.reduce(torch.stack(list(self.total.values())), reduction="mean").tolist()
-        means = {name: round(value / count, 4) for name, value in zip(self.total, sums, strict=True)}
+        means = {name: round(value / self.counts[name], 4) for name, value in zip(self.total, sums, strict=True)}
         if not all(map(_finite, sums)):
             raise ValueError(
                 f"the loss became NaN or infinite by step {self.trainer.step}; the last checkpoint is from before "

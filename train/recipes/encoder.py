@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace) -> None:
         channels=tuple(arguments.channels),
     )
     arguments.generator = hub.checksum(folder)  # a setting, so that a run cannot resume with another generator
-    run.train(
+    finished = run.train(
         arguments,
         lambda accelerator: EncoderTrainer(
             Encoder(config),
@@ -83,7 +83,9 @@ def main(arguments: argparse.Namespace) -> None:
         ),
         more=("learning_rate", "generator"),
     )
-    if arguments.attach:
+    if arguments.attach and not finished:
+        logger.info("%s: keeps its encoder, if any, until this training has reached --images", folder)
+    elif arguments.attach:
         attach(arguments.out / "model", folder)
         logger.info("%s: searches with this model now start from the encoder's proposals", folder)
 

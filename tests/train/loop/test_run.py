@@ -30,6 +30,19 @@ def train(archive, out, images: int, *more) -> int:
     return __main__.main([str(a) for a in (*arguments, *TINY, *more)])
 
 
+def test_the_log_has_the_mean_over_the_steps_that_measured_something(archive, tmp_path, monkeypatch):
+    step = GANTrainer.train_step
+
+    def measured(self, real, random):
+        at = self.step
+        return step(self, real, random) | {"all": torch.tensor(1.0)} | ({"late": torch.tensor(1.0)} if at > 1 else {})
+
+    monkeypatch.setattr(GANTrainer, "train_step", measured)
+    assert train(archive, tmp_path, 32) == 0
+    (record,) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert record["step"] == 4 and record["all"] == record["late"] == 1
+
+
 def test_a_run_leaves_a_checkpoint_log_curves_samples_and_a_model_that_fills(archive, tmp_path):
     assert train(archive, tmp_path, 32) == 0
     (record,) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())

@@ -1,7 +1,9 @@
 """The encoder: what it looks at, how it travels with its model, and what training it takes."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from inpainter import images as img
 from inpainter.models import CoMod, CoModConfig, Encoder, EncoderConfig
 from train.__main__ import main as train
 from train.data import holes
-from train.recipes.encoder import errors
+from train.recipes.encoder import EncoderTrainer, errors
 
 
 def tiny_encoder(**changes) -> Encoder:
@@ -220,6 +222,25 @@ def test_training_attaches_an_encoder_that_the_model_then_starts_from(archive, t
     model = Inpainter.from_pretrained(tmp_path / "model", device="cpu")
     assert model.encoder.config.training["images_seen"] == 640
     assert model.encoder.config.training["generator"] == hub.checksum(tmp_path / "model")
+
+
+def test_an_interrupted_training_attaches_nothing(archive, tmp_path, monkeypatch):
+    hub.save(tiny_dcgan(), tmp_path / "model")
+    step = EncoderTrainer.train_step
+
+    def interrupted(self, real, random):
+        if self.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, real, random)
+
+    arguments = ["encoder", "--model", tmp_path / "model", "--data", archive, "--out", tmp_path / "run"]
+    arguments += ["--images", 64, "--batch-size", 8, "--held-out", 8, "--channels", 8, 16, "--attach"]
+    with monkeypatch.context() as patch:
+        patch.setattr(EncoderTrainer, "train_step", interrupted)
+        assert train([str(argument) for argument in arguments]) == 0
+    assert Inpainter.from_pretrained(tmp_path / "model", device="cpu").encoder is None
+    assert train([str(argument) for argument in [*arguments, "--resume"]]) == 0
+    assert Inpainter.from_pretrained(tmp_path / "model", device="cpu").encoder is not None
 
 
 def test_a_generator_that_is_trained_further_loses_the_encoder_attached_to_it(archive, tmp_path):
