@@ -35,7 +35,7 @@ HEADERS = {
 
 
 PUBLIC = {"inpaint", "hole", "models", "predict"}  # the last is how the page itself asks for what needs no queue
-NAMED = re.compile(r"(?:/gradio_api)?/(?:run|api|call|call/v2)/([^/]+)(?:/[^/]*)?/?$")
+NAMED = re.compile(r"(?:/gradio_api)?/(?:run|api|call/v2|call)/([^/]+)(?:/[^/]*)?/?$")
 CLOSED = re.compile(  # what Gradio offers and this page has no use for
     r"(?:/gradio_api)?/(?:deep_link|runs|run-history|dev|monitoring|process_recording|stream|component_server|profiling|vibe-[a-z-]+"
     r"|undo-vibe-edit|custom_component|proxy=.*)(?:/|$)"

@@ -8,7 +8,7 @@ const UNDO = 60; // steps
 const view = page.view = { divider: 0.5, original: false, erase: false, brush: 8, cursor: null, painting: null };
 const undone = [], done = [];
 const layers = { hole: null, rim: null, patch: null, of: null };
-let canvas, context, picture, pictureOf = "";
+let canvas, context, picture, pictureAt = "", pointer = null;
 
 page.mountCanvas = (element) => {
   canvas = element;
@@ -26,14 +26,16 @@ page.mountCanvas = (element) => {
 // Drawing the hole
 
 function begin(event) {
-  if (event.button > 0 || !page.scene) return;
-  canvas.setPointerCapture(event.pointerId);
+  if (event.button > 0 || !page.scene || view.painting) return; // a second finger or a palm does not draw
+  pointer = event.pointerId;
+  canvas.setPointerCapture(pointer);
   view.painting = { hole: page.hole.slice(), at: place(event), value: view.erase || event.shiftKey ? 0 : 1 };
   if (page.current() && view.divider > 0) page.setDivider(0);
   move(event);
 }
 
 function move(event) {
+  if (view.painting && event.pointerId !== pointer) return;
   view.cursor = place(event);
   if (view.painting) {
     for (const late of event.getCoalescedEvents?.() ?? []) stroke(place(late));
@@ -42,8 +44,8 @@ function move(event) {
   page.draw();
 }
 
-function end() {
-  if (!view.painting) return;
+function end(event) {
+  if (!view.painting || (event && event.pointerId !== pointer)) return;
   const { hole } = view.painting;
   view.painting = null;
   page.commit(hole);
@@ -51,22 +53,26 @@ function end() {
 
 page.commit = (hole, preset = "") => { // sets a new hole; can be undone
   if (hole.every((missing, i) => missing === page.hole[i])) return page.draw();
+  page.remember();
+  page.setHole(hole, preset);
+};
+
+page.remember = () => { // the hole, for undo
   done.push(page.hole.slice());
   if (done.length > UNDO) done.shift();
   undone.length = 0;
-  page.setHole(hole, preset);
 };
 
 page.undo = () => step(done, undone);
 page.redo = () => step(undone, done);
-page.canUndo = () => done.length > 0;
+page.canUndo = () => latest(done) >= 0;
+const latest = (holes) => holes.findLastIndex((hole) => hole.length === page.hole.length); // others are of another model
 function step(from, to) {
-  while (from.length) {
-    const hole = from.pop();
-    if (hole.length !== page.hole.length) continue; // belongs to a model of another size
-    to.push(page.hole.slice());
-    return page.setHole(hole);
-  }
+  const at = latest(from);
+  if (at < 0) return;
+  const [hole] = from.splice(at, 1);
+  to.push(page.hole.slice());
+  page.setHole(hole);
 }
 
 function place(event) { // in model pixels
@@ -91,6 +97,7 @@ function stroke([x, y]) { // paints every pixel whose centre the brush covers on
 }
 
 function keys(event) { // arrows move the brush, space paints
+  if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own shortcuts
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const size = page.size();
   if (moves[event.key]) {
@@ -112,7 +119,7 @@ function shortcuts(event) {
   const key = event.key.toLowerCase();
   if ((event.ctrlKey || event.metaKey) && key === "z") event.shiftKey ? page.redo() : page.undo();
   else if ((event.ctrlKey || event.metaKey) && key === "y") page.redo();
-  else if (key === "[" || key === "]") page.setBrush(view.brush + (key === "]" ? 1 : -1) * Math.max(1, view.brush / 6));
+  else if ((key === "[" || key === "]") && !event.metaKey) page.setBrush(view.brush + (key === "]" ? 1 : -1) * Math.max(1, view.brush / 6));
   else return;
   event.preventDefault();
 }
@@ -125,18 +132,21 @@ page.setBrush = (diameter) => {
 // Showing
 
 function sceneChanged() {
-  if (page.scene.picture !== pictureOf) load();
+  if (source() !== pictureAt) load(source());
   layers.hole = layers.rim = null;
   page.draw();
 }
 
-function load() {
-  const source = pictureOf = page.scene.picture;
-  const [kind, name] = [source.slice(0, source.indexOf(":")), source.slice(source.indexOf(":") + 1)];
-  const path = kind === "photo" ? page.photo.path : page.config.models[page.scene.model].examples[name];
+function source() { // the path of the picture; models of several sizes have examples of the same name
+  const [kind, ...name] = page.scene.picture.split(":");
+  return kind === "photo" ? page.photo.path : page.config.models[page.scene.model].examples[name.join(":")];
+}
+
+function load(path) {
   const image = new Image();
+  pictureAt = path;
   picture = null;
-  image.onload = () => { if (pictureOf === source) { picture = image; page.draw(); } };
+  image.onload = () => { if (pictureAt === path) { picture = image; page.draw(); } };
   image.src = page.url(path);
 }
 

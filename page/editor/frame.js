@@ -2,7 +2,7 @@
 
 const page = window.inpainter;
 const LEAST = 8; // minimum side in pixels of the photo
-let box, square, image, shown = "";
+let box, square, image, shown = "", pointer = null;
 
 page.mountFrame = (element) => {
   box = element;
@@ -40,25 +40,32 @@ function inside([left, top, side]) {
 
 function begin(event) {
   event.preventDefault();
+  if (pointer !== null) return; // a second finger
+  pointer = event.pointerId;
   square.focus();
-  square.setPointerCapture(event.pointerId);
+  square.setPointerCapture(pointer);
   const [left, top, side] = page.scene.square, scale = page.photo.width / box.getBoundingClientRect().width;
   const resize = event.target !== square, from = [event.clientX, event.clientY];
   let now = page.scene.square;
-  const move = ({ clientX, clientY }) => {
+  const move = ({ pointerId, clientX, clientY }) => {
+    if (pointerId !== pointer) return;
     const [dx, dy] = [(clientX - from[0]) * scale, (clientY - from[1]) * scale];
     now = inside(resize ? [left, top, side + Math.max(dx, dy)] : [left + dx, top + dy, side]);
     lay(now);
   };
-  const end = () => {
+  const end = ({ pointerId }) => {
+    if (pointerId !== pointer) return;
+    pointer = null;
     square.removeEventListener("pointermove", move);
+    for (const last of ["pointerup", "pointercancel"]) square.removeEventListener(last, end);
     page.change({ square: now });
   };
   square.addEventListener("pointermove", move);
-  square.addEventListener("pointerup", end, { once: true });
+  for (const last of ["pointerup", "pointercancel"]) square.addEventListener(last, end);
 }
 
 function keys(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own shortcuts, such as zooming
   const [left, top, side] = page.scene.square, pace = side / 20;
   const moves = {
     ArrowLeft: [-pace, 0, 0], ArrowRight: [pace, 0, 0], ArrowUp: [0, -pace, 0], ArrowDown: [0, pace, 0],

@@ -43,6 +43,7 @@ const firstOf = (model) => Object.keys(page.config.models[model].examples)[0];
 
 function chooseModel(name) {
   ticket++; // ignore a photo that is still on its way
+  closeCamera();
   const same = page.config.models[name].subject === own().subject;
   if (same && page.scene.picture.startsWith("photo:")) return page.change({ model: name });
   page.change({ model: name, picture: `example:${firstOf(name)}`, square: null });
@@ -50,6 +51,7 @@ function chooseModel(name) {
 
 function chooseExample(name) {
   ticket++;
+  closeCamera();
   page.note = "";
   page.change({ picture: `example:${name}`, square: null });
 }
@@ -113,14 +115,8 @@ async function readMask(file) { // white = missing
     canvas.width = canvas.height = part;
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(bitmap, -left, -top);
-    const { data } = context.getImageData(0, 0, part, part), hole = new Uint8Array(size * size);
-    for (let i = 0; i < part * part; i++) { // a model pixel is missing if any part of it is
-      if (data[4 * i] < 128 || data[4 * i + 3] < 128) continue;
-      const [y0, x0] = [Math.floor(i / part), i % part].map((at) => Math.floor(at * size / part));
-      const [y1, x1] = [Math.floor(i / part), i % part].map((at) => Math.ceil((at + 1) * size / part));
-      for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) hole[y * size + x] = 1;
-    }
-    page.commit(hole);
+    const { data } = context.getImageData(0, 0, part, part);
+    page.commit(page.resized((i) => data[4 * i] >= 128 && data[4 * i + 3] >= 128, part, size));
     page.uncover();
   } catch { page.fail(`${file.name}: this is not an image that your browser can read.`); }
 }
@@ -137,6 +133,7 @@ function framed({ width, height }) { // the square of a mask that the model sees
 async function bringFile(file) {
   if (!file) return;
   const mine = ++ticket;
+  closeCamera();
   page.say("Reading your picture");
   try {
     const { path } = await page.sendFile(file);
@@ -156,6 +153,7 @@ page.hearers.brought = (told) => {
   page.message = "";
   const exact = told.width === page.size() && told.height === page.size();
   const changes = { picture: `photo:${told.token}`, square: exact ? null : told.square };
+  page.remember();
   page.change({ ...changes, hole: page.blank(), preset: "" });
 };
 
@@ -169,20 +167,28 @@ function fromClipboard(event) {
 }
 
 async function camera() {
-  const video = find("#camera");
+  const video = find("#camera"), button = find("#webcam");
   if (!video.hidden) {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     canvas.getContext("2d").drawImage(video, 0, 0);
-    video.srcObject.getTracks().forEach((track) => track.stop());
-    video.hidden = true;
-    find("#webcam").textContent = "Camera";
+    closeCamera();
     return canvas.toBlob((blob) => bringFile(new File([blob], "camera.png", { type: "image/png" })));
   }
+  button.disabled = true; // a second stream would never be stopped
   try {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
     video.hidden = false;
     video.play();
-    find("#webcam").textContent = "Take picture";
+    button.textContent = "Take picture";
   } catch { page.fail("No camera found, or access to it was denied."); }
+  button.disabled = false;
+}
+
+function closeCamera() {
+  const video = find("#camera");
+  video.srcObject?.getTracks().forEach((track) => track.stop());
+  video.srcObject = null;
+  video.hidden = true;
+  find("#webcam").textContent = "Camera";
 }

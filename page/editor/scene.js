@@ -6,6 +6,8 @@
 const SETTLE = 40; // milliseconds: changes this close together are sent as one request
 const SILENCE = 90000; // milliseconds without an answer from the server before giving up
 
+const SILENT = "The server is not responding: press Run to try again.";
+
 const page = window.inpainter;
 page.channels = {};
 page.scene = null; // {model, picture, square, hole, preset, settings}
@@ -22,7 +24,8 @@ const listeners = [];
 page.onChange = (listener) => listeners.push(listener);
 page.refresh = () => { listeners.forEach((listener) => listener()); markStale(); };
 
-page.place = () => page.scene.picture + JSON.stringify(page.scene.square); // identifies the picture, whatever the hole
+// Identifies the picture on show, whatever the hole.
+page.place = () => page.scene.picture + JSON.stringify([page.scene.square, page.size()]);
 page.size = () => page.config.models[page.scene.model].size;
 page.current = () => page.answer?.id === page.id ? page.answer : null;
 page.finished = () => page.current()?.state === "done";
@@ -56,13 +59,21 @@ page.usePreset = (name) => {
 function resample(from) {
   const to = page.size(), preset = page.config.holes[to][page.scene.preset];
   if (preset) { page.scene.hole = preset; page.hole = unpack(preset, to); return; }
-  const old = page.hole, hole = new Uint8Array(to * to);
-  for (let i = 0; i < hole.length; i++) {
-    hole[i] = old[Math.floor(Math.floor(i / to) * from / to) * from + Math.floor((i % to) * from / to)];
-  }
-  page.hole = hole;
-  page.scene.hole = pack(hole);
+  const old = page.hole;
+  page.hole = page.resized((i) => old[i], from, to);
+  page.scene.hole = pack(page.hole);
 }
+
+page.resized = (missing, from, to) => { // a pixel of the resized hole is missing if any part of it is
+  const hole = new Uint8Array(to * to);
+  for (let i = 0; i < from * from; i++) {
+    if (!missing(i)) continue;
+    const [y0, x0] = [Math.floor(i / from), i % from].map((at) => Math.floor(at * to / from));
+    const [y1, x1] = [Math.floor(i / from), i % from].map((at) => Math.ceil((at + 1) * to / from));
+    for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) hole[y * to + x] = 1;
+  }
+  return hole;
+};
 
 // Requests and answers
 
@@ -83,6 +94,7 @@ page.compare = () => { // the same for a comparison; a fill that it supersedes w
 page.showcase = ({ example, settings }) => { // an example with a centre hole; its settings apply to this request only
   const names = Object.keys(page.config.models[page.scene.model].examples);
   const preset = "center", hole = page.config.holes[page.size()][preset];
+  page.remember();
   page.change({ picture: `example:${names[example % names.length]}`, square: null, hole, preset }, "none");
   return JSON.stringify({ ...JSON.parse(page.compare()), scene: { ...page.scene, settings } });
 };
@@ -92,6 +104,7 @@ function ask(effort) {
   clearTimeout(timer);
   page.effort = effort;
   page.busy = true;
+  if (effort === "run") page.message = "";
   page.channels.ask.value = page.describe(effort);
   expectWord();
   page.refresh();
@@ -111,7 +124,7 @@ function expectWord() {
   clearTimeout(watchdog);
   watchdog = setTimeout(() => {
     page.busy = false;
-    page.fail("The server is not responding: press Run to try again.");
+    page.fail(SILENT);
   }, SILENCE);
 }
 
@@ -138,8 +151,9 @@ function late(told) { // the scene has changed since, or the fill has been super
 function take(told) {
   if (late(told) || told.order < taken) return;
   taken = told.order;
-  page.failed = told.state === "failed";
-  page.message = page.failed ? told.text : "";
+  // What is said of an upload or a download stays.
+  if (told.state === "failed") Object.assign(page, { message: told.text, failed: true });
+  else if (page.message === SILENT) page.message = "";
   page.progress = told.text ?? "";
   page.busy = !["done", "failed"].includes(told.state);
   if (!page.busy) clearTimeout(watchdog);

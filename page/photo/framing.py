@@ -58,7 +58,7 @@ def describe(photo: Photo, model: str) -> dict[str, Any]:
     exact = photo.width == photo.height == size
     square, note = (photo.square(None), "") if exact else frame(photo, model)
     if not exact:
-        note = f"{photo.width}x{photo.height} pixels; the model sees the frame at {size}x{size}. {note}"
+        note = f"{photo.width}x{photo.height} pixels; the model sees what is in the frame. {note}"
     return {
         "token": photo.token,
         "path": str(photo.reduced),

@@ -74,6 +74,12 @@ def test_what_the_page_has_no_use_for_is_closed(hostile, path):
     assert answer.status_code == 404 and refusal(answer).startswith("There is no endpoint")
 
 
+def test_the_addresses_in_the_documentation_of_the_api_are_open():
+    """Gradio's own documentation gives those with "v2" for curl."""
+    for path in ("/gradio_api/call/inpaint", "/gradio_api/call/v2/inpaint", "/gradio_api/call/v2/inpaint/some-event"):
+        assert server.NAMED.match(path)[1] == "inpaint"
+
+
 @pytest.mark.parametrize("folder", ["/home/dev", "/run/user", "/srv/stream/api", "/call/run", "/monitoring"])
 def test_files_are_served_whatever_their_folders_are_called(folder):
     path = f"/gradio_api/file={folder}/photo.png"

@@ -353,6 +353,71 @@ def test_undo_redo_and_brush_size_by_keyboard_and_a_hole_without_a_mouse(page):
     settle(page, ("done",))
 
 
+@pytest.mark.parametrize("key", ["Alt+ArrowLeft", "Control+ArrowLeft", "Meta+["])
+def test_the_browsers_own_shortcuts_are_left_to_it(page, key):
+    *modifiers, name = key.split("+")
+    assert page.evaluate(
+        """([key, modifiers]) => document.querySelector('#canvas').dispatchEvent(new KeyboardEvent('keydown', {
+        key, bubbles: true, cancelable: true, altKey: modifiers.includes('Alt'),
+        ctrlKey: modifiers.includes('Control'), metaKey: modifiers.includes('Meta')}))""",
+        [name, modifiers],
+    )
+
+
+def test_a_second_finger_neither_draws_nor_loses_the_stroke(page):
+    page.locator("#clear").click()
+    page.locator("#canvas").scroll_into_view_if_needed()
+    box = page.locator("#canvas").bounding_box()
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        at = [
+            {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"], "id": number}
+            for number, (x, y) in enumerate(points)
+        ]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    client = page.context.new_cdp_session(page)
+    touch("touchStart", (0.2, 0.2))
+    touch("touchMove", (0.5, 0.2))
+    touch("touchStart", (0.5, 0.2), (0.5, 0.9))
+    touch("touchMove", (0.8, 0.2), (0.6, 0.9))
+    touch("touchEnd")
+    rows = np.flatnonzero(hole(page).any(axis=1))
+    columns = np.flatnonzero(hole(page).any(axis=0))
+    assert rows.max() < 32 and columns.min() < 16 and columns.max() > 48
+
+
+def test_the_hole_keeps_thin_lines_when_the_model_is_smaller_and_undo_those_of_the_larger(fresh):
+    fresh.locator("#clear").click()
+    fresh.evaluate(
+        "() => { const hole = inpainter.hole.slice(); hole.fill(1, 13 * 64, 14 * 64); inpainter.commit(hole); }"
+    )
+    fresh.locator("input[name=subject][value=tiny]").check()
+    assert (np.flatnonzero(hole(fresh).all(axis=1)) == [3]).all() and hole(fresh).sum() == 16
+    assert fresh.locator("#undo").is_disabled()
+    fresh.evaluate("() => inpainter.undo()")
+    assert hole(fresh).sum() == 16
+    fresh.locator("input[name=subject][value=Faces]").check()
+    fresh.locator("#undo").click()
+    assert not hole(fresh).any()
+
+
+def test_a_model_of_another_size_shows_its_own_example_of_that_name(fresh):
+    fresh.evaluate(
+        """() => { const {models} = inpainter.config, [name] = Object.keys(models['dcgan-celeba'].examples);
+        models.tiny.examples = {[name]: Object.values(models.tiny.examples)[0]}; inpainter.live = false; }"""
+    )
+    fresh.locator("input[name=subject][value=tiny]").check()
+    expected = fresh.evaluate("() => Object.values(inpainter.config.models.tiny.examples)[0]")
+    fresh.wait_for_function(
+        """colour => { inpainter.view.original = true; inpainter.draw();
+        const shown = document.querySelector('#canvas').getContext('2d').getImageData(5, 5, 1, 1).data;
+        return colour.every((level, i) => level === shown[i]); }""",
+        arg=pixels(expected)[0, 0].tolist(),
+        timeout=10_000,
+    )
+
+
 def test_arrow_keys_go_from_one_choice_to_the_next(page):
     example(page, 0).focus()
     page.keyboard.press("ArrowRight")
@@ -422,6 +487,29 @@ def upload(page, path) -> None:
     page.locator("#upload-file").set_input_files(path)
 
 
+def test_what_is_said_of_an_upload_stays_while_a_fill_goes_on(page, tmp_path):
+    (tmp_path / "photo.png").write_text("This is no picture.")
+    page.evaluate("() => inpainter.change({settings: {mode: 'paper', steps: 1500}})")
+    page.locator("#run").click()
+    page.wait_for_function("() => inpainter.answer?.step > 0 && inpainter.effort === 'run'")
+    upload(page, tmp_path / "photo.png")
+    expect(page.locator("#status.failed")).to_contain_text("not an image")
+    step = page.evaluate("() => inpainter.answer.step")
+    page.wait_for_function("step => inpainter.answer.step > step", arg=step)
+    expect(page.locator("#status.failed")).to_contain_text("not an image")
+    page.locator("#stop").click()
+
+
+def test_an_upload_is_whole_and_undo_brings_the_hole_back(page, tmp_path):
+    before = hole(page)
+    Image.new("RGB", (64, 64), "gray").save(tmp_path / "photo.png")
+    upload(page, tmp_path / "photo.png")
+    page.wait_for_function("() => inpainter.scene.picture.startsWith('photo:')")
+    assert not hole(page).any()
+    page.locator("#undo").click()
+    assert (hole(page) == before).all()
+
+
 def test_a_mask_of_the_photos_shape_is_framed_like_the_photo(page, tmp_path):
     Image.new("RGB", (200, 400), "gray").save(tmp_path / "photo.png")
     upload(page, tmp_path / "photo.png")
@@ -468,6 +556,7 @@ def test_the_frame_is_moved_by_keyboard_and_dragged(page, tmp_path):
     photo[:, 128:] = 200
     Image.fromarray(photo).save(tmp_path / "photo.png")
     upload(page, tmp_path / "photo.png")
+    page.wait_for_function("() => inpainter.photo?.width === 256 && inpainter.scene.square")
     expect(page.locator("#note")).to_contain_text("No face was found")
     page.locator("#frame .square").focus()
     page.keyboard.press("ArrowRight")

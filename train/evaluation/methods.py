@@ -224,7 +224,7 @@ def refined_run(name: str, model: Inpainter, settings: Settings) -> FillingRun:
         codes = torch.from_numpy(origin.latents).to(model.device)
         generated = refining.refine(model.model, pictures, missing, codes, precision=precision)
         context_loss = losses.context_loss(generated, pictures, losses.importance_weights(missing))
-        prior_loss = settings.prior_weight * model.model.prior_loss(generated, codes)
+        prior_loss = settings.prior_weight * model.model.bound(pictures, missing).prior_loss(generated, codes)
         filled = compose(images, generated, holes, blend)
         both = torch.stack([context_loss, prior_loss], dim=1).double().cpu().numpy()
         advance(len(images))
