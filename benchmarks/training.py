@@ -1,6 +1,6 @@
 """Training speed: images per second of `gan`, beside PyTorch's DCGAN tutorial, and of `comod` at 64 and 128 pixels.
 
-    python -m benchmarks.training [--device cpu] [--rounds 5] [--only comod-64]
+    OMP_NUM_THREADS=1 python -m benchmarks.training --out docs/results/training.csv
 
 The loop of the tutorial is what people write: float32, channels first, two backward passes for D, the
 binary cross-entropy of sigmoids, gradients of G's loss through D's weights as well. It has the networks of `gan`.
@@ -10,6 +10,8 @@ the clock stands that of the processor's time, which other work on the machine d
 """
 
 import argparse
+import csv
+import io
 import statistics
 import sys
 import time
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs as a file as well
 
+from inpainter import files
 from inpainter.devices import device_from_name
 from inpainter.models import DCGAN, CoMod, CoModConfig, DCGANConfig
 from train.data.loading import batch_indices, prepare, step_generator
@@ -32,6 +35,16 @@ from train.recipes.growing import grown
 
 SEED = 0
 SIDES = ("tutorial", "gan", "comod-64", "comod-128")
+COLUMNS = (
+    "loop",
+    "batch_size",
+    "threads",
+    "device",
+    "images_per_second",
+    "lowest",
+    "highest",
+    "per_second_of_cpu_time",
+)
 
 
 def textbook(config: DCGANConfig, images: Tensor, batch_size: int, device: torch.device) -> Callable[[], None]:
@@ -77,7 +90,7 @@ def comod_trainer(size: int, accelerator) -> CoModTrainer:
     """The training of `comod` with the losses of the published models; at 128 pixels as grown from 64."""
     model = CoMod(CoModConfig())
     if size == 128:
-        model = grown(model, 16, 16, 16)
+        model = grown(model, 16, 24, 24)
     return CoModTrainer(model, accelerator, seed=SEED)
 
 
@@ -101,6 +114,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="a round and side (default 3, on a GPU 50)")
     parser.add_argument("--only", choices=SIDES, nargs="+", default=SIDES, help="of the loops")
+    parser.add_argument("--out", type=Path, help="CSV file")
     parser.add_argument("--usual-allocator", action="store_true", help="do not keep freed memory, as trainings do")
     arguments = parser.parse_args()
 
@@ -126,15 +140,17 @@ def main() -> None:
             if turn:  # the first warms up
                 found[name].append(rate)
 
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} thread(s)"
-    print(f"{name}; torch {torch.__version__}; batches of {batch}; {arguments.rounds} rounds of {steps}\n")
-    print("| loop | images/s (median) | lowest to highest | images per second of CPU time |\n|---|---|---|---|")
-    for name, values in found.items():
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for loop, values in found.items():
         wall, busy = zip(*values, strict=True)
-        print(
-            f"| {name} | {statistics.median(wall):.1f} | {min(wall):.1f} to {max(wall):.1f} "
-            f"| {statistics.median(busy):.1f} |"
-        )
+        figures = statistics.median(wall), min(wall), max(wall), statistics.median(busy)
+        writer.writerow([loop, batch, torch.get_num_threads(), name, *(f"{figure:.1f}" for figure in figures)])
+    print(text.getvalue())
+    if arguments.out:
+        files.write_text(arguments.out, text.getvalue())
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def main(arguments: argparse.Namespace) -> None:
     if inpainter.encoder is not None:
         networks["encoder"] = weights_digest(inpainter.encoder)
     for mask in arguments.masks:
-        key = digest({**about, "mask": mask, "last": arguments.last, **networks})
+        key = digest({**about, "mask": mask, "last": arguments.last, **networks}, images)
         rows = [row for row in done if row["key"] == key]
         if not rows:
             holes = holes_of(mask, images[:count])

@@ -140,6 +140,12 @@ def test_the_command_measures_each_mask_once_and_goes_on_where_it_stopped(run, m
     assert run(tiny_comod(), "--proposal", "--masks", "center", "half") == [first, second]
 
 
+def test_other_pictures_of_the_same_name_are_measured_again(run, tmp_path):
+    (row,) = run(tiny_comod(), "--proposal")
+    Image.new("RGB", (32, 32)).save(tmp_path / "data" / "00.png")
+    assert run(tiny_comod(), "--proposal")[1]["psnr_hole"] != row["psnr_hole"]
+
+
 def test_another_encoder_is_measured_again(run, tmp_path):
     model = Inpainter(tiny_comod(), device="cpu")
     run(model, "--set", "steps=0")
