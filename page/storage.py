@@ -1,5 +1,6 @@
 """Visitors' files: in a folder that is this process's own, for a day at most, and not more than the disk can hold."""
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -39,7 +40,13 @@ def own_files() -> Path:
         if folder.is_dir():  # else one that was starting, too, took it for a left one
             break
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    atexit.register(_remove, folder, os.getpid())
     return folder
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # not a forked process
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _locked(folder: Path, wait: bool) -> int:

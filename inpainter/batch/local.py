@@ -3,9 +3,10 @@
 import os
 import signal
 import sys
+import threading
 from collections import Counter, deque
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import current_process, get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -90,9 +91,24 @@ def _start(work: Work, number: int) -> Worker:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(_placed(work, number), theirs), daemon=True)
-    process.start()
+    with _without_interrupts():  # which the process inherits: on Ctrl-C, we kill it
+        process.start()
     theirs.close()
     return Worker(process, ours)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignores Ctrl-C for a moment; only the main thread can."""
+    usual = signal.getsignal(signal.SIGINT)
+    possible = usual is not None and threading.current_thread() is threading.main_thread()
+    if possible:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        if possible:
+            signal.signal(signal.SIGINT, usual)
 
 
 def _placed(work: Work, number: int) -> Work:

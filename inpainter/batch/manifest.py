@@ -41,17 +41,24 @@ def claim(output: Output, run: dict) -> None:
             found = json.loads(store.read(NAME))
         except ValueError as error:
             raise StorageError(f"{store.url}/{NAME}: not readable ({error}); fill into another folder.") from error
+        run, found = _flat(run), _flat(found)
         different = [name for name in {**run, **found} if run.get(name) != found.get(name)]
         if different:
             name = different[0]
             raise StorageError(
-                f"{store.url}: holds another run, with {name} {found.get(name)!r:.80} where this one has "
-                f"{run.get(name)!r:.80}; fill into another folder."
+                f"{store.url}: holds another run, with {name} {found.get(name)!r:.300} where this one has "
+                f"{run.get(name)!r:.300}; fill into another folder."
             )
         return
     if store.exists() and (not store.is_folder() or next(store.sizes(), None)):
         raise StorageError(f"{store.url}: holds files, but none of such a run; fill into an empty folder.")
     store.write(NAME, json.dumps(run, indent=2).encode() + b"\n")
+
+
+def _flat(run: dict) -> dict:
+    """Names the entries of dictionaries after both, so that an error can name the one that differs."""
+    nested = {name: value if isinstance(value, dict) else {"": value} for name, value in run.items()}
+    return {f"{name} {key}".strip(): value for name, values in nested.items() for key, value in values.items()}
 
 
 def check_apart(source: Source, store: Store) -> None:

@@ -225,8 +225,14 @@ def _open_zip(store: Store) -> zipfile.ZipFile:
 
 def _open_parquet(store: Store, name: str):
     parquet = import_parquet()
-    with in_one_sentence(_joined(store.url, name)):
-        return parquet.ParquetFile(store.open(name))
+    url = _joined(store.url, name)
+    try:
+        with in_one_sentence(url):
+            return parquet.ParquetFile(store.open(name))
+    except StorageError:
+        raise
+    except ValueError as error:  # pyarrow's ArrowInvalid is one
+        raise StorageError(f"{url}: not a Parquet file, or a damaged one ({error}).") from error
 
 
 @lru_cache(maxsize=1)

@@ -205,7 +205,8 @@ def _use(model: LatentModel, repo_id: str) -> str:
     if lines:
         text += (
             "\nWithout it, in plain PyTorch (generator only):\n\n"
-            f"```python\n{lines.replace('REPO_ID', repo_id)}```\n\n`(images + 1) / 2` gives colours in [0, 1].\n"
+            f"```python\n{lines.replace('REPO_ID', repo_id)}```\n\n"
+            "`((images + 1) / 2).clamp(0, 1)` gives colours in [0, 1].\n"
         )
     return text
 

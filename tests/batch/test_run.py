@@ -433,6 +433,26 @@ def test_another_model_or_input_is_another_run(filled, photos, tmp_path, model):
     assert filled(photos, tmp_path / "out", mask="center", model=str(tmp_path / "same")).skipped == 12
 
 
+def test_a_damaged_parquet_file_is_named(filled, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "broken.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(StorageError, match=r"broken\.parquet: not a Parquet file, or a damaged one"):
+        filled(tmp_path / "in", tmp_path / "out", mask="center")
+
+
+def test_of_long_paths_the_one_that_differs_is_named(filled, photos, tmp_path):
+    long = "a" * 100
+    for name in ("one", "two"):
+        (tmp_path / long / name).mkdir(parents=True)
+        for photo in photos.rglob("*.png"):
+            path = tmp_path / long / name / photo.relative_to(photos)
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(masks.center(16)).resize(Image.open(photo).size).save(path)
+    filled(photos, tmp_path / "out", mask=tmp_path / long / "one")
+    with pytest.raises(StorageError, match=r"with holes folder .*one' where this one has .*two'"):
+        filled(photos, tmp_path / "out", mask=tmp_path / long / "two")
+
+
 def test_other_columns_of_a_table_are_another_run(filled, photos, tmp_path):
     names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*.png"))]
     table_of(photos, tmp_path / "photos.parquet", key=names, id=[f"id-{name}" for name in names])

@@ -170,11 +170,19 @@ def only_pictures(dataset: Any, shown: str) -> tuple[Any, str]:
     """Reduces a dataset to its first column of pictures, not decoded; returns it with the column's name."""
     import datasets
 
-    columns = [key for key, feature in dataset.features.items() if isinstance(feature, datasets.Image)]
+    features = dataset.features.items()
+    columns = [key for key, feature in features if isinstance(feature, datasets.Image)]
+    columns += [key for key, feature in features if _holds_files(feature)]  # as other programs write them
     if not columns:
         raise ValueError(f"{shown}: its columns are {', '.join(dataset.features)}, and none holds images.")
     column = columns[0]
     return dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False)), column
+
+
+def _holds_files(feature: Any) -> bool:
+    """Returns whether cells are a file's bytes, alone or as the field `bytes`."""
+    feature = feature.get("bytes") if isinstance(feature, dict) else feature
+    return getattr(feature, "dtype", "") in ("binary", "large_binary")
 
 
 def picture_of(cell: dict[str, Any]) -> Image.Image:

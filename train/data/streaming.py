@@ -49,6 +49,9 @@ class Shards(Protocol):
 
     number: int
 
+    def name(self, shard: int) -> str:
+        """Returns what to call a shard in messages."""
+
     def read(self, shard: int, first: int) -> Iterator[dict]:
         """Yields the pictures of a shard from row `first` on, as cells for `sources.picture_of`."""
 
@@ -59,6 +62,9 @@ class Tars:
     def __init__(self, path: str):
         self.files = fsspec.open_files(expanded(path), "rb")
         self.number = len(self.files)
+
+    def name(self, shard: int) -> str:
+        return self.files[shard].path
 
     def read(self, shard: int, first: int) -> Iterator[dict]:
         with self.files[shard] as file, tarfile.open(fileobj=file, mode="r|*") as tar:
@@ -77,6 +83,10 @@ class Rows:
         dataset = sources.load_dataset(path, name, split, streaming=True, **where)
         self.rows, self.column = sources.only_pictures(dataset, path)
         self.number = self.rows.num_shards
+        self.path = path
+
+    def name(self, shard: int) -> str:
+        return f"{self.path}: shard {shard + 1} of {self.number}"
 
     def read(self, shard: int, first: int) -> Iterator[dict]:
         for row in self.rows.shard(self.number, shard).skip(first):
@@ -259,7 +269,7 @@ class Stream:
 
     def _read_shard(self, shard: int, first: int) -> Iterator[dict]:
         """Yields the pictures of a shard from a row on; raises ValueError if it cannot be read."""
-        with in_one_sentence(f"{self.path}: shard {shard}"):
+        with in_one_sentence(self.shards.name(shard)):
             yield from self.shards.read(shard, first)
 
     def _decoded(self, cell: dict) -> NDArray[np.uint8] | None:

@@ -56,7 +56,8 @@ def train(
         ValueError: if it cannot start or continue; says why.
     """
     out: Path = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: this is a file; expected a folder.")
     checkpoint = out / CHECKPOINT_NAME
     if checkpoint.exists() and not arguments.resume:
         raise ValueError(f"{checkpoint} already exists: add --resume to continue it, or choose another --out.")
@@ -65,6 +66,7 @@ def train(
     trainer = make_trainer(accelerator)
     config = trainer.model.config
     data = open_data(arguments, config.image_size, accelerator)
+    out.mkdir(parents=True, exist_ok=True)
     settings = {name: getattr(arguments, name) for name in (*SETTINGS, *more)}
     settings |= {"family": config.family, "processes": accelerator.num_processes, **data.about()}
     if checkpoint.exists():

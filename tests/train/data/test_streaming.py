@@ -16,7 +16,7 @@ from s3_server import s3_server
 
 from train import __main__
 from train.data import streaming
-from train.data.loading import Share
+from train.data.loading import Share, load_images
 from train.data.streaming import Stream, Tars, expanded, is_stream
 
 datasets = pytest.importorskip("datasets")
@@ -174,6 +174,22 @@ def test_a_bucket_gives_the_batches_of_a_folder(tmp_path):
             opened("s3://archive/none-*.tar")
 
 
+@pytest.mark.parametrize("struct", [False, True])
+def test_files_in_a_parquet_column_of_bytes_are_pictures(tmp_path, struct):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    files = []
+    for level in (10, 20, 30, 40):
+        picture = io.BytesIO()
+        Image.new("RGB", (16, 16), (level,) * 3).save(picture, "PNG")
+        files.append({"bytes": picture.getvalue(), "path": None} if struct else picture.getvalue())
+    table = pyarrow.table({"key": ["a", "b", "c", "d"], "image": files})
+    parquet.write_table(table, tmp_path / "part.parquet")
+    images = load_images(str(tmp_path / "part.parquet"), 16)
+    assert images[:, 0, 0, 0].tolist() == [10, 20, 30, 40]
+
+
 def test_parquet_is_streamed_as_well(tmp_path):
     tables(tmp_path)
     assert sorted(flat(batches(4, f"{tmp_path}/*.parquet"))) == [*range(20)]
@@ -196,10 +212,10 @@ def test_braces_stand_for_numbers():
     [
         ("none-*.tar", r"none-\*.tar: there are no such files"),
         ("s3://bucket/pictures.zip", "only .tar and .parquet files, and hf://datasets/user/name, are streamed"),
-        ("none.tar", "none.tar: shard 0: there is no such file"),
+        ("none.tar", "none.tar: there is no such file"),
         ("text.tar", "text.tar: there is no readable picture"),
         ("none-*.parquet", "none-.*.parquet: cannot be loaded"),
-        ("broken.tar", "broken.tar: shard 0: cannot be reached"),
+        ("broken.tar", "broken.tar: cannot be reached"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused_in_one_sentence(tmp_path, monkeypatch, path, says):
