@@ -31,14 +31,31 @@ $python -m train evaluate --comod hub_models/comod-celeba-128 --data "$data/cele
     --methods comod-proposal comod telea navier_stokes biharmonic patchmatch --batch-size 25 --out "$work"
 cp "$work"/images.csv "$work"/looks.csv "$work"/table.md "$work"/center.png $out/compare-128
 
-# How the fillings of the paper's search and of methods without a generator look.
-work=${WORK:-runs}/others models="hub_models/dcgan-celeba hub_models/dcgan-svhn hub_models/dcgan-cars"
+# Every method: the paper's search and its variants, other generators, and methods without one. Two of them are trained first.
+models="hub_models/dcgan-celeba hub_models/dcgan-svhn hub_models/dcgan-cars"
+comods="hub_models/comod-celeba-64 hub_models/comod-svhn-64 hub_models/comod-cars-64"
 tests="$data/celeba64-test.zip $data/svhn32-test.zip $data/cars64-test.zip"
-$python -m train evaluate --model $models --data $tests --looks --images 150 --steps 100 --precision bfloat16 \
-    --bank "$data/celeba64-train.zip" "$data/svhn32-train.zip" "$data/cars64-train.zip" --out "$work" --methods ours no-blend refined \
-    proposal nearest tv patchmatch telea navier_stokes biharmonic
-mkdir -p $out/others
-cp "$work"/images.csv "$work"/looks.csv "$work"/table.md $out/others
+runs=${WORK:-runs}
+other() { $python -m train "$1" --data "$data/$2-train.zip" --images "$3" --resume --out "$runs/$1-$2" $4; }
+other context-encoder celeba64 101120
+other context-encoder svhn32 49984 --no-flips
+other context-encoder cars64 42496
+other vae celeba64 48000
+other vae svhn32 32000 --no-flips
+other vae cars64 32000
+work=$runs/methods
+$python -m train evaluate --model $models --comod $comods --data $tests --looks --images 150 \
+    --context-encoder $runs/context-encoder-celeba64/model $runs/context-encoder-svhn32/model $runs/context-encoder-cars64/model \
+    --vae $runs/vae-celeba64/model $runs/vae-svhn32/model $runs/vae-cars64/model --steps 100 --starts 2 --precision bfloat16 \
+    --bank "$data/celeba64-train.zip" "$data/svhn32-train.zip" "$data/cars64-train.zip" \
+    --methods ours no-blend no-prior unweighted l2 truncated average-of-starts refined proposal fast default both-ways \
+    comod-proposal comod average-of-comods vae context_encoder nearest tv low_rank patchmatch telea \
+    navier_stokes biharmonic --show comod default ours context_encoder nearest biharmonic --out "$work"
+mkdir -p $out/methods
+cp "$work"/images.csv "$work"/looks.csv "$work"/table.md $out/methods
+for grid in celeba64-test-center celeba64-test-half celeba64-test-half-failures svhn32-test-center cars64-test-half; do
+    cp "$work/$grid.png" $out
+done
 
 # The paper's search with all of its steps; sixteen pictures show that bfloat16 gives the same scores as float32.
 work=${WORK:-runs}/steps-1500
@@ -52,6 +69,7 @@ for precision in bfloat16 float32; do
     cp "$work-$precision"/images.csv $out/steps-1500/$precision.csv
 done
 
-# Seconds per picture, and after a brush stroke on the page.
+# Seconds per picture, and after a brush stroke on the page; images per second of training.
 $python -m benchmarks.pictures --models dcgan-celeba comod-celeba-64 comod-celeba-128 --batch-sizes 1 8 64 --rounds 3 --out $out/speed.csv
 $python -m benchmarks.strokes --out $out/strokes.csv
+OMP_NUM_THREADS=1 $python -m benchmarks.training --out $out/training.csv

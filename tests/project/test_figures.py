@@ -73,24 +73,28 @@ def test_the_readmes_table_is_that_of_the_measurements_and_of_the_paper():
         assert cells.split(" | ") == [*ours, *map(str, paper)], (subject, mask)
 
 
-def test_psnr_in_the_results_is_that_of_the_pictures():
-    """The rows `| method | centre | pattern | random | half | ... |` below the heading of each data set."""
-    document = text("docs/results.md")
+def test_every_method_scores_what_was_measured():
+    """The rows `| method | PSNR / kid / c2st with centre | pattern | random | half | ... |` of each data set."""
+    document, means = text("docs/results.md"), psnr("methods/images.csv")
+    looks = {(row["data"], row["method"], row["mask"]): row for row in rows("methods/looks.csv")}
     for title, data in SETS.items():
         (section,) = re.findall(rf"^### [^\n]*{title}[^\n]*\n(.*?)^(?=#|\[table)", document, re.MULTILINE | re.DOTALL)
         shown = re.findall(r"^\| ([a-z][\w-]*) \| (.*) \|$", section, re.MULTILINE)
-        shown = [(method, cells.replace("*", "").split(" | ")) for method, cells in shown if method != "method"]
+        shown = {method: cells.replace("*", "").split(" | ") for method, cells in shown if method != "method"}
+        assert shown.keys() == {method for name, method, _ in means if name == data}
         assert len(shown) >= 21
-        for method, cells in shown:
-            means = [psnr("images.csv").get((data, method, mask)) for mask in masks.NAMES]
-            assert cells[:4] == ["-" if mean is None else f"{mean:.2f}" for mean in means], (data, method)
+        for method, cells in shown.items():
+            for mask, cell in zip(masks.NAMES, cells[:4], strict=True):
+                key = data, method, mask
+                row = looks[key] | {"psnr_hole": str(means[key])} if key in means else None
+                assert cell == (" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-"), key
 
 
 def test_the_papers_number_of_steps_is_compared_on_the_same_pictures():
     """The rows `| subject, number of steps | PSNR with centre | pattern | random | half |`, means over 50 pictures."""
     shown = re.findall(r"^\| ([a-z ]+), (100|1,500) steps \| (.*) \|$", text("docs/results.md"), re.MULTILINE)
     values = defaultdict(list)
-    for steps, name in (("100", "images.csv"), ("1,500", "steps-1500/images.csv")):
+    for steps, name in (("100", "methods/images.csv"), ("1,500", "steps-1500/images.csv")):
         for row in rows(name):
             if row["method"] == "ours" and int(row["image"]) < 50:
                 values[row["data"], steps, row["mask"]].append(float(row["psnr_hole"]))
@@ -102,33 +106,17 @@ def test_the_papers_number_of_steps_is_compared_on_the_same_pictures():
         assert cells.split(" | ") == [f"{np.mean(some):.2f}" for some in each], (subject, steps)
 
 
-def test_the_looks_of_other_methods_are_those_of_the_measurements():
-    """The rows ``| subject, `method` | PSNR / kid / c2st with centre | pattern | random | half |``."""
-    found = {(row["data"], row["method"], row["mask"]): row for row in rows("others/looks.csv")}
-    means = psnr("others/images.csv")
-    shown = re.findall(r"^\| ([a-z ]+), `([\w-]+)` \| (.*) \|$", text("docs/results.md"), re.MULTILINE)
-    assert len(shown) == len({(data, method) for data, method, _ in means}) >= 30
-    for subject, method, cells in shown:
-        (data,) = [data for data in SETS.values() if data.startswith(SUBJECTS[subject])]
-        for mask, cell in zip(masks.NAMES, cells.split(" | "), strict=True):
-            key = data, method, mask
-            row = found[key] | {"psnr_hole": str(means[key])} if key in found else None
-            assert cell == (" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-"), key
-
-
 def test_the_comparison_at_128_pixels_is_that_of_the_measurements():
     """The rows `| method | PSNR / kid / c2st | ... |`, one column per mask."""
     found = {(row["method"], row["mask"]): row for row in rows("compare-128/looks.csv")}
-    values = defaultdict(list)
-    for row in rows("compare-128/images.csv"):
-        values[row["method"], row["mask"]].append(float(row["psnr_hole"]))
+    means = {key[1:]: mean for key, mean in psnr("compare-128/images.csv").items()}
     shown = re.findall(r"^\| `([\w-]+)` \| ([\d.][^|]*(?: \| [^|]+){3}) \|$", text("docs/results.md"), re.MULTILINE)
-    assert {method for method, _ in shown} == {method for method, _ in values}
+    assert {method for method, _ in shown} == {method for method, _ in means}
     for method, cells in shown:
         for mask, cell in zip(masks.NAMES, cells.split(" | "), strict=True):
-            psnr_hole = {"psnr_hole": str(np.mean(values[method, mask]))} if (method, mask) in found else {}
-            row = found.get((method, mask), {}) | psnr_hole
-            assert cell == (" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-"), (method, mask)
+            key = method, mask
+            row = found[key] | {"psnr_hole": str(means[key])} if key in means else None
+            assert cell == (" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-"), key
 
 
 def test_the_parts_of_the_stronger_generator_are_those_of_the_measurements():
@@ -142,14 +130,22 @@ def test_the_parts_of_the_stronger_generator_are_those_of_the_measurements():
 
 
 def test_what_helped_the_training_is_what_was_measured():
-    """The rows `| images seen | PSNR / kid / c2st of the proposals for centres | for halves |`."""
-    proposals = [row for row in rows("parts.csv") if row["settings"] == "steps=0"]
-    found = {(f"{int(row['images_seen']):,}", row["mask"]): row for row in proposals}
-    shown = re.findall(r"^\| (\d{3},\d{3}) \| ([^|]+) \| ([^|]+) \|$", text("docs/results.md"), re.MULTILINE)
-    assert [seen for seen, *_ in shown] == sorted({seen for seen, _ in found})
-    for seen, *cells in shown:
+    """The rows ``| `model`, number of images seen | PSNR / kid / c2st of the proposals for centres | for halves |``."""
+    found = {}
+    for row in rows("curve.csv"):
+        model = row["model"].rpartition("/")[2]
+        if row["side"] == model.rpartition("-")[2]:  # the model's own size
+            found[model, f"{int(row['images_seen']):,}", row["mask"]] = row
+    shown = re.findall(
+        r"^\| `(comod-[\w-]+)`, ([\d,]+) \| ([^|]+) \| ([^|]+) \|$", text("docs/results.md"), re.MULTILINE
+    )
+    assert [(model, seen) for model, seen, *_ in shown] == list(
+        dict.fromkeys((model, seen) for model, seen, _ in found)
+    )
+    for model, seen, *cells in shown:
         for mask, cell in zip(("center", "half"), cells, strict=True):
-            assert cell == " / ".join(figure(found[seen, mask], name) for name in list(LOOKS)[:3]), (seen, mask)
+            row = found[model, seen, mask]
+            assert cell == " / ".join(figure(row, name) for name in list(LOOKS)[:3]), (model, seen, mask)
 
 
 def test_seconds_per_picture_are_those_of_the_measurements():
