@@ -148,6 +148,12 @@ def test_what_helped_the_training_is_what_was_measured():
             assert cell == " / ".join(figure(row, name) for name in list(LOOKS)[:3]), (model, seen, mask)
 
 
+def test_the_speed_of_training_is_that_of_the_measurement():
+    found = {row["loop"]: float(row["images_per_second"]) for row in rows("training.csv") if row["threads"] == "1"}
+    said = re.search(r"about (\d+) images per second at\s+64 pixels and (\d+) at 128", text("README.md"))
+    assert [int(figure) for figure in said.groups()] == [round(found[f"comod-{size}"]) for size in (64, 128)]
+
+
 def test_seconds_per_picture_are_those_of_the_measurements():
     """The rows ``| `model`, search | 1 thread, 1 picture | 1 thread, 8 | 1 thread, 64 | the same with 2 threads |``."""
     found = {(row["model"], row["way"], row["threads"], row["pictures"]): row["seconds"] for row in rows("speed.csv")}
