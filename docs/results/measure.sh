@@ -21,7 +21,7 @@ done
 # What each part contributes, one thing at a time, on pictures that training held out.
 held_out="--model comod-celeba-64 --data $data/celeba64-train.zip --last --out $out/parts.csv --masks center half"
 for settings in "steps=0 blend=overlay" "steps=0 blend=poisson" steps=0 "" steps=30 steps=100 \
-    "steps=100 prior_weight=3" refine=20 starts=4 both_ways=true; do
+    "steps=100 prior_weight=0" "steps=100 prior_weight=0.3" "steps=100 prior_weight=3" refine=20 starts=4 both_ways=true; do
     looks $held_out ${settings:+--set $settings}
 done
 
