@@ -25,11 +25,12 @@ for settings in "steps=0 blend=overlay" "steps=0 blend=poisson" steps=0 "" steps
     looks $held_out ${settings:+--set $settings}
 done
 
-# Against what one might use instead, at 128 pixels. The tables and one grid are kept.
+# Against what one might use instead, at 128 pixels. The tables and three grids are kept.
 work=${WORK:-runs}/compare-128
 $python -m train evaluate --comod hub_models/comod-celeba-128 --data "$data/celeba128-test.zip" --images 150 --looks \
     --methods comod-proposal comod telea navier_stokes biharmonic patchmatch --batch-size 25 --out "$work"
-cp "$work"/images.csv "$work"/looks.csv "$work"/table.md "$work"/center.png $out/compare-128
+cp "$work"/images.csv "$work"/looks.csv "$work"/table.md "$work"/center.png "$work"/half.png "$work"/random.png \
+    $out/compare-128
 
 # Every method: the paper's search and its variants, other generators, and methods without one. Two of them are trained first.
 models="hub_models/dcgan-celeba hub_models/dcgan-svhn hub_models/dcgan-cars"
