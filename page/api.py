@@ -157,7 +157,8 @@ def _hole(mask: str | None, hole: str, seed: int, side: str, size: int) -> np.nd
         return _preset(hole, size, seed, side)
     with decoding():
         drawn = read_mask(mask)
-    return images.fit(np.zeros((*drawn.shape, 3), dtype=np.uint8), drawn, size)[1]
+    left, top, right, bottom = images.centre_square(*drawn.shape[::-1])
+    return images.reduce_hole(drawn[top:bottom, left:right], size)
 
 
 def add_endpoints() -> None:

@@ -132,7 +132,8 @@ page.setBrush = (diameter) => {
 // Showing
 
 function sceneChanged() {
-  if (source() !== pictureAt) load(source());
+  const path = source();
+  if (path !== pictureAt) load(path);
   layers.hole = layers.rim = null;
   page.draw();
 }

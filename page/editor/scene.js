@@ -6,8 +6,6 @@
 const SETTLE = 40; // milliseconds: changes this close together are sent as one request
 const SILENCE = 90000; // milliseconds without an answer from the server before giving up
 
-const SILENT = "The server is not responding: press Run to try again.";
-
 const page = window.inpainter;
 page.channels = {};
 page.scene = null; // {model, picture, square, hole, preset, settings}
@@ -19,6 +17,7 @@ page.note = ""; // a sentence about the picture
 page.photo = null; // Python's description of the visitor's own picture
 
 let number = 0, heard = 0, taken = 0, ended = 0, timer, watchdog;
+let failure = ""; // what was last said of a fill that failed
 const listeners = [];
 
 page.onChange = (listener) => listeners.push(listener);
@@ -124,7 +123,7 @@ function expectWord() {
   clearTimeout(watchdog);
   watchdog = setTimeout(() => {
     page.busy = false;
-    page.fail(SILENT);
+    page.fail(failure = "The server is not responding: press Run to try again.");
   }, SILENCE);
 }
 
@@ -151,9 +150,8 @@ function late(told) { // the scene has changed since, or the fill has been super
 function take(told) {
   if (late(told) || told.order < taken) return;
   taken = told.order;
-  // What is said of an upload or a download stays.
-  if (told.state === "failed") Object.assign(page, { message: told.text, failed: true });
-  else if (page.message === SILENT) page.message = "";
+  if (told.state === "failed") Object.assign(page, { message: failure = told.text, failed: true });
+  else if (page.message === failure) page.message = ""; // what is said of an upload or a download stays
   page.progress = told.text ?? "";
   page.busy = !["done", "failed"].includes(told.state);
   if (!page.busy) clearTimeout(watchdog);

@@ -70,7 +70,7 @@ def python(scene: Scene) -> str:
         save = SAVE_PHOTO
         imports += ["from inpainter.blending import Square, paste_back", "from inpainter.reading import read_image"]
         needs = {"import numpy as np"} | needs
-    if _path(scene) == SAMPLE_FILE:
+    if _of_sample(scene):
         read = READ_SAMPLE
         imports.append("from inpainter.images import to_uint8")
         needs = {"import torch"} | needs
@@ -150,13 +150,17 @@ def _hole(scene: Scene) -> tuple[str, set[str]]:
 
 def _path(scene: Scene) -> str:
     """Returns the path of the picture in a copy of the project; that of a sample, which is in no file, is new."""
-    name = scene.source.partition(":")[2]
     if scene.photo:
         return scene.photo.name
-    if name == SAMPLE:
+    if _of_sample(scene):
         return SAMPLE_FILE
+    name = scene.source.partition(":")[2]
     path = next(path for path in offer_named(scene.model).examples if path.name == name)
     return f"page/assets/{name}" if path == PORTRAIT else f"hub_models/{scene.model}/examples/{name}"
+
+
+def _of_sample(scene: Scene) -> bool:
+    return scene.source == f"example:{SAMPLE}"
 
 
 def _square(scene: Scene) -> str:

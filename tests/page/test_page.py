@@ -500,6 +500,16 @@ def test_what_is_said_of_an_upload_stays_while_a_fill_goes_on(page, tmp_path):
     page.locator("#stop").click()
 
 
+def test_what_is_said_of_a_failed_fill_goes_when_one_succeeds(page):
+    page.evaluate(
+        "() => inpainter.hear('answer', JSON.stringify({id: inpainter.id, state: 'failed', text: 'No luck.'}))"
+    )
+    expect(page.locator("#status.failed")).to_contain_text("No luck.")
+    page.evaluate("() => inpainter.ask('live')")
+    settle(page, ("done",))
+    expect(page.locator("#status")).not_to_contain_text("No luck.")
+
+
 def test_an_upload_is_whole_and_undo_brings_the_hole_back(page, tmp_path):
     before = hole(page)
     Image.new("RGB", (64, 64), "gray").save(tmp_path / "photo.png")

@@ -734,14 +734,15 @@ def test_the_snippets_of_a_model_without_examples_read_pictures_that_are_there(t
     models.sample_picture.cache_clear()
 
 
+@pytest.mark.parametrize("name", ["photo.png", "sample.png"])
 def test_the_python_snippet_for_a_photo_fills_it_at_its_full_resolution(
-    tiny_offer, tiny, pictures, tmp_path, monkeypatch
+    tiny_offer, tiny, pictures, tmp_path, monkeypatch, name
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Inpainter, "from_pretrained", lambda name: tiny)
+    monkeypatch.setattr(Inpainter, "from_pretrained", lambda model: tiny)
     photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    Image.fromarray(photo).save("photo.png")
-    brought = store.PHOTOS.add(tmp_path / "photo.png")
+    Image.fromarray(photo).save(name)
+    brought = store.PHOTOS.add(tmp_path / name)
     exec(snippets.python(replace(of_preset(pictures[0], "center"), photo=brought, square=Square(30, 10, 48))), {})
     filled = np.asarray(Image.open("filled-1.png"))
     missing = np.zeros((60, 80), bool)
