@@ -52,8 +52,9 @@ function end(event) {
 }
 
 page.commit = (hole, preset = "") => { // sets a new hole; can be undone
-  if (hole.every((missing, i) => missing === page.hole[i])) return page.draw();
-  page.remember();
+  const same = hole.every((missing, i) => missing === page.hole[i]);
+  if (same && (!preset || preset === page.scene.preset)) return page.draw();
+  if (!same) page.remember();
   page.setHole(hole, preset);
 };
 
