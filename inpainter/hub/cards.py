@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from .. import files
 from ..models import Encoder, LatentModel, ModelError
 from .finding import load, load_encoder
-from .plain import PLAIN_TORCH
+from .plain import plain_torch
 from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
 from .wording import BETTER, CITATIONS, SUMMARIES, SUMMARY
 
@@ -157,7 +157,8 @@ def _metadata(
 def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
     size = model.config.image_size
     shows = f" of {dataset.shows} ({dataset.title})" if dataset else ""
-    count = sum(parameter.numel() for parameter in model.parameters())
+    tensors = model.state_dict().items()
+    count = sum(tensor.numel() for name, tensor in tensors if name.endswith(("weight", "bias")))
     text = f"A generator of {size}x{size} images{shows}, and a prior that scores them: {count:,} parameters, float16.\n"
     text += SUMMARIES.get(model.config.family, SUMMARY)
     drawn = "Fillings or samples" if model.conditional else "Samples"
@@ -194,7 +195,7 @@ def _sample_quality(record: dict[str, Any]) -> str:
 
 
 def _use(model: LatentModel, repo_id: str) -> str:
-    lines = PLAIN_TORCH.get(model.config.family)
+    lines = plain_torch(model.config.family, getattr(model.config, "backbone", False))
     text = (
         "## How to use\n\nWith the `inpainter` package:\n\n```python\n"
         "from PIL import Image\nfrom inpainter import Inpainter, masks\n\n"

@@ -95,3 +95,40 @@ images = G(torch.rand(4, config["latent_size"]) * 2 - 1, picture, hole)
 PLAIN_TORCH["vae"] = PLAIN_TORCH["dcgan"].replace(
     "torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]", "torch.randn(16, size))  # codes are normal"
 )
+
+# What the code of a "comod" lacks if its config has a `backbone`, to insert before G, and G's lines to replace.
+BACKBONE = """\
+def fixed(name, x, stride=1, groups=1):  # pads as TensorFlow does
+    w = W[name + ".weight"]
+    before, after = (w.shape[-1] - stride) // 2, w.shape[-1] - stride - (w.shape[-1] - stride) // 2
+    return F.conv2d(F.pad(x, (before, after, before, after)), w, W[name + ".bias"], stride, groups=groups)
+
+def backbone(x):  # features of EfficientNet-Lite0, from 32x32 down to 4x4
+    x = F.interpolate(x, size=128, mode="bilinear" if x.shape[-1] < 128 else "area")
+    x, found = F.relu6(fixed("backbone.stem", x, 2)), []
+    for i in range(16):
+        name, stride = f"backbone.blocks.{i}", 2 if i in (1, 3, 5, 11) else 1
+        y = F.relu6(fixed(name + ".expand", x)) if i else x
+        y = fixed(name + ".project", F.relu6(fixed(name + ".filter", y, stride, y.shape[1])))
+        x = x + y if x.shape == y.shape else y
+        found += [x * torch.rsqrt((x**2).mean((1, 2, 3), keepdim=True) + 1e-6)] if i in (2, 4, 10, 15) else []
+    return found
+
+def look(i, x, known):  # the four smallest sizes see the backbone's features
+    return conv(f"encoder.look.{i}", torch.cat([x, known[i - levels]], 1) if i >= levels - 4 else x)
+
+"""
+REPLACED = {
+    "def G(": BACKBONE + "def G(",
+    "    x = torch.cat([x, x.flip(3)]": "    known = backbone(x[:, :3])\n    x = torch.cat([x, x.flip(3)]",
+    'conv("encoder.look.0", x)': "look(0, x, known)",
+    'conv(f"encoder.look.{i + 1}", x)': "look(i + 1, x, known)",
+}
+
+
+def plain_torch(family: str, backbone: bool = False) -> str:
+    """Returns the code for a family's models, or "" if there is none."""
+    code = PLAIN_TORCH.get(family, "")
+    for old, new in REPLACED.items() if backbone else ():
+        code = code.replace(old, new)
+    return code

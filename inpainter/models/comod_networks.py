@@ -4,6 +4,7 @@ Source: Zhao et al., *Large Scale Image Completion via Co-Modulated Generative A
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configs import CoModConfig
+from .efficientnet import BACKBONE_CHANNELS, Backbone
 from .layers import GAIN, Conv, Linear, ModulatedConv, ModulatedUp, ToColour, leaky
 
 CHANNELS = 4  # of the networks' input: a picture's colours and its hole, see `damaged`
@@ -49,8 +51,9 @@ class Generator(nn.Module):
         super().__init__()
         seen, made = config.encoder_channels, config.decoder_channels[::-1]  # downwards; from 4x4 up
         style = 2 * config.style_size
-        self.mirrored = config.mirrored
-        self.encoder = Pyramid(seen, (1 + config.mirrored) * CHANNELS)
+        self.mirrored, self.backbone = config.mirrored, Backbone() if config.backbone else None
+        known = BACKBONE_CHANNELS if config.backbone else ()
+        self.encoder = Pyramid(seen, (1 + config.mirrored) * CHANNELS, known)
         self.vector = Linear(seen[-1] * 4 * 4, config.style_size)
         self.mapping = nn.ModuleList(
             [Linear(wide, config.style_size, rate=MAPPING_RATE) for wide in (config.latent_size, config.style_size)]
@@ -70,9 +73,11 @@ class Generator(nn.Module):
     def look(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Encodes damaged pictures (N, 4, H, W): a vector (N, style_size), and features from 4x4 up.
 
-        If `mirrored`, the encoder also sees the mirror images: half a face shows what the other half looks like.
+        If `mirrored`, the encoder also sees the mirror images: half a face shows what the other half looks like. With
+        a `backbone`, it also sees the features of that network, which knows more objects than a training set shows.
         """
-        features = self.encoder(torch.cat([x, x.flip(3)], 1) if self.mirrored else x)[::-1]
+        known = self.backbone(x[:, :3]) if self.backbone else []
+        features = self.encoder(torch.cat([x, x.flip(3)], 1) if self.mirrored else x, known)[::-1]
         return leaky(self.vector(features[0].float().flatten(1))) * GAIN, features
 
     def style(self, z: Tensor) -> Tensor:
@@ -122,16 +127,21 @@ class Discriminator(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Features at each size down to 4x4: strided convolutions that also take the downscaled picture at each size."""
+    """Features at each size down to 4x4: strided convolutions that also take the downscaled picture at each size.
 
-    def __init__(self, channels: tuple[int, ...], inputs: int):
+    The smallest sizes can take more features, of the given channels, from another network.
+    """
+
+    def __init__(self, channels: tuple[int, ...], inputs: int, more: tuple[int, ...] = ()):
         super().__init__()
-        self.look = nn.ModuleList([Conv(inputs, width, 3) for width in channels])
+        wide = [inputs + extra for extra in (*[0] * (len(channels) - len(more)), *more)]
+        self.look = nn.ModuleList([Conv(w, width, 3) for w, width in zip(wide, channels, strict=True)])
         self.down = nn.ModuleList([Conv(wide, narrow, 4, stride=2, gain=GAIN) for wide, narrow in pairwise(channels)])
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        features = [leaky(self.look[0](x))]
-        for look, down in zip(self.look[1:], self.down, strict=True):
-            x = F.avg_pool2d(x, 2)
-            features.append(leaky(look(x) + down(features[-1])))
+    def forward(self, x: Tensor, more: Sequence[Tensor] = ()) -> list[Tensor]:
+        missing, features = len(self.look) - len(more), []
+        for index, look in enumerate(self.look):
+            x = F.avg_pool2d(x, 2) if index else x
+            seen = look(torch.cat([x, more[index - missing].to(x.dtype)], 1) if index >= missing else x)
+            features.append(leaky(seen + self.down[index - 1](features[-1]) if index else seen))
         return features

@@ -54,6 +54,7 @@ class CoModConfig:
     decoder_channels: tuple[int, ...] = (32, 64, 128, 192, 256)
     discriminator_channels: tuple[int, ...] = (32, 48, 96, 192, 320)
     mirrored: bool = False  # the encoder also sees the mirror image, for pictures that are roughly symmetric
+    backbone: bool = False  # the encoder also sees features of EfficientNet-Lite0, for pictures that vary much
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
@@ -73,8 +74,9 @@ class CoModConfig:
                     f"pixels; expected a power of two from {LEAST_SIZE} to {LARGEST_SIZE}."
                 )
             object.__setattr__(self, name, tuple(widths))
-        if not isinstance(self.mirrored, bool):
-            raise ModelError(f"config: mirrored is {self.mirrored!r:.80}, expected true or false.")
+        for name in ("mirrored", "backbone"):
+            if not isinstance(getattr(self, name), bool):
+                raise ModelError(f"config: {name} is {getattr(self, name)!r:.80}, expected true or false.")
         check_training(self)
 
 

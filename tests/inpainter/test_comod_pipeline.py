@@ -5,14 +5,17 @@ import copy
 import numpy as np
 import pytest
 import torch
+from helpers import tiny_comod
 
 from inpainter import Inpainter, masks
 from inpainter.models import CoMod, CoModConfig
 from inpainter.search import fast
 
 
-@pytest.fixture(scope="module")
-def model() -> Inpainter:
+@pytest.fixture(scope="module", params=["plain", "backbone"])
+def model(request) -> Inpainter:
+    if request.param == "backbone":
+        return Inpainter(tiny_comod(backbone=True), device="cpu")
     torch.manual_seed(0)
     widths = {f"{part}_channels": (8, 8, 8, 8) for part in ("encoder", "decoder", "discriminator")}
     return Inpainter(CoMod(CoModConfig(image_size=32, latent_size=8, style_size=8, **widths)), device="cpu")

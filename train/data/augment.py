@@ -20,7 +20,7 @@ def diff_augment(images: Tensor, policy: tuple[str, ...], random: torch.Generato
     """Applies the named augmentations, with independent draws for each image.
 
     Args:
-        images: (N, 3, H, W) in [-1, 1]; the result may exceed this range.
+        images: (N, 3, H, W) in [-1, 1]; the result may exceed this range. More channels, such as a hole, move along.
         policy: names from `CHANGES`, applied in this order.
         random: a generator on the CPU, so that the draws do not depend on the device.
     """
@@ -29,16 +29,23 @@ def diff_augment(images: Tensor, policy: tuple[str, ...], random: torch.Generato
     return images
 
 
+def paired(policy: tuple[str, ...], random: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """Returns a function that augments batches of one size all with the same draws, one for each row."""
+    seed = int(torch.randint(2**31, (), generator=random)) if policy else 0
+    return lambda images: diff_augment(images, policy, torch.Generator().manual_seed(seed))
+
+
 def colour(images: Tensor, random: torch.Generator) -> Tensor:
     """Shifts the brightness by up to a half, scales the saturation by 0 to 2 and the contrast by 0.5 to 1.5."""
     brightness, saturation, contrast = (
         torch.rand(3, len(images), 1, 1, 1, generator=random).to(images.device, images.dtype).unbind()
     )
+    images, rest = images[:, :3], images[:, 3:]
     images = images + (brightness - 0.5)
     grey = images.mean(1, keepdim=True)
     images = torch.lerp(grey, images, 2 * saturation)
     mean = images.mean((1, 2, 3), keepdim=True)
-    return torch.lerp(mean, images, contrast + 0.5)
+    return torch.cat([torch.lerp(mean, images, contrast + 0.5), rest], 1)
 
 
 def translation(images: Tensor, random: torch.Generator) -> Tensor:

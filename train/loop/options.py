@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from inpainter.devices import device_from_name, quick_precision
 from inpainter.models import DCGANConfig
 
+from ..data.augment import CHANGES
+
 if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
@@ -46,6 +48,17 @@ def add_held_out(parser: argparse.ArgumentParser) -> None:
         type=number(int, 2),
         default=500,
         help="number of pictures held out of training, the last ones (default %(default)s, as in training)",
+    )
+
+
+def add_augment(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of recipes that have a discriminator."""
+    parser.add_argument(
+        "--augment",
+        nargs="*",
+        choices=CHANGES,
+        default=[],
+        help="augmentations of D's images; if there are few pictures, use: colour translation (default: none)",
     )
 
 

@@ -24,12 +24,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from inpainter import hub, masks, metrics
+from inpainter import masks, metrics
 from inpainter.hub.records import images_seen
-from inpainter.models import CoMod, CoModConfig, ModelError
+from inpainter.models import CoMod
 from inpainter.models.comod_networks import damaged
 
 from ..data import holes
+from ..data.augment import paired
 from ..looks import sheets
 from ..looks.log import LEAST_PICTURES, LooksLog
 from ..looks.measure import proposals
@@ -38,7 +39,7 @@ from ..loop.options import number
 from ..loop.trainer import GeneratorTrainer, Trainer
 from .comod_losses import PAIRS, Batch, alike, feature_match
 from .gan import R1_STEPS, accuracy, gradient_penalty
-from .growing import detailed, grown, mirrored
+from .growing import NETWORKS, detailed, starting_model
 from .pretrained import JUDGED, Judge, Pretrained, distance, touched
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "scattered": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
 HOLES = 4096  # drawn once, in advance
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
+LEAST_CONTEST = 0.05  # where nothing is known, only the discriminators tell G what is likely
 LOOKED_AT, SHOWN = 96, 12  # held-out pictures filled at every save, and how many of them are on the sheet
 NUMBERS = {  # options, and fields of the trainer
     "learning_rate": "for Adam",
@@ -57,8 +59,8 @@ NUMBERS = {  # options, and fields of the trainer
     "perceptual_weight": "weight of the distance in pretrained features",
     "judge_weight": "weight of a second D on pretrained features",
     "discount": "factor by which the truth counts less per pixel (of 64) away from known pixels; 1: it never does",
+    "caution": "power of this factor by which D and the second D count less as well; 0: they never do",
 }
-NETWORKS = ("encoder_channels", "decoder_channels", "discriminator_channels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +71,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = getattr(CoModTrainer, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{what} (%(default)s)")
     parser.add_argument("--start", metavar="MODEL", help="trained model to continue, or to grow by one width each")
+    options.add_augment(parser)
     parser.add_argument(
         "--mirrored",
         action="store_true",
         help="show G the mirror image too, for pictures that are roughly symmetric, such as faces",
+    )
+    parser.add_argument(
+        "--backbone",
+        action="store_true",
+        help="show G the features of EfficientNet-Lite0 too, for pictures that vary much, such as cars",
     )
     parser.add_argument(
         "--fade",
@@ -110,27 +118,10 @@ def main(arguments: argparse.Namespace) -> None:
         batch = arguments.batch_size * accelerator.num_processes
         every = arguments.looks_every and arguments.looks_every // batch
         phases = {name: getattr(arguments, name) // batch for name in ("fade", "warm_up")}
-        return CoModTrainer(model, accelerator, **recipe, **phases, looks_every=every)
+        augmented = tuple(arguments.augment)
+        return CoModTrainer(model, accelerator, **recipe, **phases, looks_every=every, augment=augmented)
 
-    run.train(arguments, make_trainer, ("start", "mirrored", "fade", "warm_up", *NUMBERS))
-
-
-def starting_model(arguments: argparse.Namespace) -> CoMod:
-    """Returns a new model of the given widths, drawn from torch's current seed; or a trained one, as is or grown."""
-    shape = {name: tuple(value) for name in NETWORKS if (value := getattr(arguments, name))}
-    if not arguments.start:
-        size = 2 ** (len(next(iter(shape.values()))) + 1) if shape else 64
-        return CoMod(CoModConfig(image_size=size, mirrored=arguments.mirrored, **shape))
-    before = hub.load(arguments.start)
-    if not isinstance(before, CoMod):
-        raise ModelError(f"--start {arguments.start}: its family is {before.config.family!r}, expected 'comod'.")
-    if arguments.mirrored and not before.config.mirrored:
-        before = mirrored(before)
-    if all(widths == getattr(before.config, name) for name, widths in shape.items()):
-        return before
-    if [len(widths) for widths in shape.values()] != [1] * len(NETWORKS):
-        raise ModelError("to grow the model of --start, give one width, that of the new size, for each network.")
-    return grown(before, *(widths[0] for widths in shape.values()))
+    run.train(arguments, make_trainer, (*("start", "mirrored", "backbone", "fade", "warm_up", "augment"), *NUMBERS))
 
 
 @dataclass
@@ -148,6 +139,8 @@ class CoModTrainer(GeneratorTrainer):
     perceptual_weight: float = 5.0
     judge_weight: float = 1.0
     discount: float = 0.98
+    caution: float = 0.0
+    augment: tuple[str, ...] = ()
     fade: int = 0  # steps until pictures reach full detail, after growing
     warm_up: int = 0  # steps without D and judge
     looks_every: int | None = None  # steps
@@ -180,22 +173,24 @@ class CoModTrainer(GeneratorTrainer):
             batch = replace(batch, trust=batch.gone)
         with self.accelerator.autocast():
             images = self.model.generator(damaged(batch.real, batch.hole), batch.z)
-        composed = torch.where(batch.hole[:, None], images, batch.real)
+        augmented = paired(self.augment, random)
+        composed = augmented(batch.seen(torch.where(batch.hole[:, None], images, batch.real)))
+        real, contest = augmented(torch.cat([batch.seen(batch.real), batch.contest], 1)).split([4, 1], 1)
         losses = self.truth_losses(batch, images)  # by name: weight and value
         if rival:
-            measured, real_features = self.train_discriminator(batch, composed.detach())
+            measured, real_features = self.train_discriminator(real, composed.detach())
             losses |= self.adversarial_losses(batch, composed, real_features)
         if self.perceptual_weight or self.judge_weight:
             # Shift the pictures randomly, or the features' strides leave a grid in the fillings.
             shift = torch.randint(-1, 3, (2,), generator=random).tolist()
-            real, made, gone = (t.roll(shift, (2, 3)) for t in (batch.real, composed, batch.gone))
-            wanted, found = self.pretrained(real), self.pretrained(made)
+            real, made, contest = (t.roll(shift, (2, 3)) for t in (real, composed, contest))
+            wanted, found = self.pretrained(real[:, :3]), self.pretrained(made[:, :3])
             losses["perceptual_loss"] = self.perceptual_weight, (distance(found, wanted) * batch.sure.square()).mean()
             if self.judge_weight and rival:
-                where = touched(gone, found[JUDGED])
+                where, weight = (touched(t, found[JUDGED]) for t in ((real[:, 3:] > 0).float(), contest))
                 measured["judge_loss"] = self.train_judge(found[JUDGED], wanted[JUDGED], where)
                 judge = self.judge.requires_grad_(False)
-                losses["judged_loss"] = self.judge_weight, judge.loss(found[JUDGED], where, -1)
+                losses["judged_loss"] = self.judge_weight, judge.loss(found[JUDGED], where, -1, weight)
                 judge.requires_grad_(True)
         self.update(self.g_optimizer, sum(weight * loss for weight, loss in losses.values()))
         self.follow()
@@ -206,21 +201,22 @@ class CoModTrainer(GeneratorTrainer):
         pairs = len(real) // PAIRS
         drawn = (real, *(t.to(self.device) for t in self.bank.draw(len(real), random)))
         real, hole, trust = (torch.cat([t[:-pairs], t[:pairs]]) for t in drawn)
+        contest = (trust**self.caution).clamp(min=LEAST_CONTEST) * hole[:, None]
         z = self.model.sample_latents(len(real), random)
         few = slice(pairs, pairs + len(z) // 4)
         z[few] *= torch.rand(len(z[few]), 1, generator=random)  # from smaller boxes, so that G also learns z = 0
-        return Batch(real.contiguous(memory_format=torch.channels_last), hole, trust, z.to(self.device))
+        return Batch(real.contiguous(memory_format=torch.channels_last), hole, trust, contest, z.to(self.device))
 
-    def train_discriminator(self, batch: Batch, composed: Tensor) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Updates D on composed pictures (N, 3, H, W); returns the losses, and D's features of the real pictures."""
-        D, real_input = self.model.discriminator, batch.seen(batch.real)
+    def train_discriminator(self, real: Tensor, composed: Tensor) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Updates D on pictures with holes (N, 4, H, W); returns the losses, and D's features of the real ones."""
+        D = self.model.discriminator
         with self.accelerator.autocast():
-            real_logits, real_features = D(real_input)
-            fake_logits, _ = D(batch.seen(composed))
+            real_logits, real_features = D(real)
+            fake_logits, _ = D(composed)
         loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
         penalty = loss.new_zeros(())
         if self.r1 and self.step % R1_STEPS == 0:
-            penalty = R1_STEPS * self.r1 / 2 * gradient_penalty(lambda x: D(x)[0], real_input, channels=3)
+            penalty = R1_STEPS * self.r1 / 2 * gradient_penalty(lambda x: D(x)[0], real, channels=3)
         self.update(self.d_optimizer, loss + penalty)
         measured = {"d_loss": loss, "r1_loss": penalty, "d_accuracy": accuracy(real_logits, fake_logits)}
         return {name: value.detach() for name, value in measured.items()}, [f.detach() for f in real_features]
@@ -235,16 +231,16 @@ class CoModTrainer(GeneratorTrainer):
     def adversarial_losses(
         self, batch: Batch, composed: Tensor, real_features: list[Tensor]
     ) -> dict[str, tuple[float, Tensor]]:
-        """Returns G's losses from D on composed pictures (N, 3, H, W): (weight, value) by name.
+        """Returns G's losses from D on composed pictures with their holes (N, 4, H, W): (weight, value) by name.
 
         `real_features` are D's features of the intact pictures.
         """
         D = self.model.discriminator.requires_grad_(False)  # its gradients are not needed
         with self.accelerator.autocast():
-            logits, features = D(batch.seen(composed))
+            logits, features = D(composed)
         D.requires_grad_(True)
         return {
-            "g_loss": (1.0, F.softplus(-logits).mean()),
+            "g_loss": (1.0, (F.softplus(-logits) * batch.mean_in_hole(batch.contest)).mean()),
             "match_loss": (FEATURE_WEIGHT, feature_match(features, real_features, batch.sure.square())),
         }
 

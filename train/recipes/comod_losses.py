@@ -18,6 +18,7 @@ class Batch:
     real: Tensor  # (N, 3, H, W) in [-1, 1]
     hole: Tensor  # bool (N, H, W)
     trust: Tensor  # (N, 1, H, W), weight of the truth in the hole, see `holes.trust`
+    contest: Tensor  # (N, 1, H, W), weight of the discriminators in the hole
     z: Tensor  # (N, latent_size)
 
     @property
@@ -28,7 +29,11 @@ class Batch:
     @property
     def sure(self) -> Tensor:
         """How well the known pixels determine the filling, in [0, 1]: mean trust in the hole, (N,)."""
-        return self.trust.sum((1, 2, 3)) / self.gone.sum((1, 2, 3)).clamp(min=1)
+        return self.mean_in_hole(self.trust)
+
+    def mean_in_hole(self, weight: Tensor) -> Tensor:
+        """Means over the hole, (N,), of a weight (N, 1, H, W) that is zero elsewhere."""
+        return weight.sum((1, 2, 3)) / self.gone.sum((1, 2, 3)).clamp(min=1)
 
     def seen(self, pictures: Tensor) -> Tensor:
         """Returns D's input: the pictures with their holes (N, 4, H, W)."""

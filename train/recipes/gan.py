@@ -18,7 +18,7 @@ from torch import Tensor
 from inpainter.models import DCGAN, DCGANConfig
 from inpainter.models.configs import D_NORMS
 
-from ..data.augment import CHANGES, diff_augment
+from ..data.augment import diff_augment
 from ..loop import options, run
 from ..loop.trainer import GeneratorTrainer
 
@@ -30,13 +30,7 @@ R1_STEPS = 16  # steps between penalties, whose weight is multiplied to match
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_arguments(parser)
-    parser.add_argument(
-        "--augment",
-        nargs="*",
-        choices=CHANGES,
-        default=[],
-        help="augmentations of D's images; if there are few pictures, use: colour translation (default: none)",
-    )
+    options.add_augment(parser)
     parser.add_argument(
         "--plain-last",
         type=options.number(int, 0),

@@ -1,12 +1,44 @@
-"""Extends a trained CoMod model without changing its output: to twice the size, or to see mirror images."""
+"""The CoMod that a training starts from: new, or a trained one, also extended to twice the size, or to see more."""
 
+import argparse
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inpainter.models import CoMod
+from inpainter import hub
+from inpainter.models import CoMod, CoModConfig, ModelError
+from inpainter.models.comod_networks import CHANNELS
+
+from ..looks.features import build, read_weights
+
+NETWORKS = ("encoder_channels", "decoder_channels", "discriminator_channels")
+
+
+def starting_model(arguments: argparse.Namespace) -> CoMod:
+    """Returns a new model of the given widths, drawn from torch's current seed; or a trained one, as is or extended.
+
+    Args:
+        arguments: with `start`, `mirrored`, `backbone`, and the widths under the names in `NETWORKS`.
+    """
+    shape = {name: tuple(value) for name in NETWORKS if (value := getattr(arguments, name))}
+    if arguments.start:
+        before = hub.load(arguments.start)
+        if not isinstance(before, CoMod):
+            raise ModelError(f"--start {arguments.start}: its family is {before.config.family!r}, expected 'comod'.")
+    else:
+        size = 2 ** (len(next(iter(shape.values()))) + 1) if shape else 64
+        before = CoMod(CoModConfig(image_size=size, **shape))
+    if arguments.mirrored and not before.config.mirrored:
+        before = mirrored(before)
+    if arguments.backbone and not before.config.backbone:
+        before = supported(before)
+    if all(widths == getattr(before.config, name) for name, widths in shape.items()):
+        return before
+    if [len(widths) for widths in shape.values()] != [1] * len(NETWORKS):
+        raise ModelError("to grow the model of --start, give one width, that of the new size, for each network.")
+    return grown(before, *(widths[0] for widths in shape.values()))
 
 
 @torch.no_grad()
@@ -34,7 +66,7 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
         new.look[1:].load_state_dict(before.look.state_dict())
         new.down[1:].load_state_dict(before.down.state_dict())
         new.down[0].weight.zero_()
-    for name in ("vector", "mapping", "first", "layout"):
+    for name in ("vector", "mapping", "first", "layout", *(["backbone"] if old.backbone else [])):
         getattr(larger.generator, name).load_state_dict(getattr(model.generator, name).state_dict())
     for name in ("up", "skip", "second", "colour"):
         getattr(larger.generator, name)[:-1].load_state_dict(getattr(model.generator, name).state_dict())
@@ -44,19 +76,32 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
     return larger
 
 
-@torch.no_grad()
 def mirrored(model: CoMod) -> CoMod:
-    """Returns a model whose encoder also sees the mirror image, and whose output is that of `model`, which does not.
+    """Returns a model whose encoder also sees the mirror image, and whose output is that of `model`, which does not."""
+    return widened(model, CHANNELS, mirrored=True)
 
-    The weights for the mirror image start at zero.
-    """
-    wider = CoMod(replace(model.config, mirrored=True))
-    weights = model.state_dict()
+
+def supported(model: CoMod) -> CoMod:
+    """Returns a model whose encoder also sees a pretrained network's features, and whose output is that of `model`."""
+    wider = widened(model, CHANNELS * (1 + model.config.mirrored), backbone=True)
+    with torch.no_grad():
+        for own, pretrained in zip(wider.generator.backbone.buffers(), build(read_weights()).buffers(), strict=False):
+            own.copy_(pretrained)
+    return wider
+
+
+@torch.no_grad()
+def widened(model: CoMod, at: int, **changes: bool) -> CoMod:
+    """Returns a changed model whose encoder takes more channels, from index `at` on; their weights start at zero."""
+    wider = CoMod(replace(model.config, **changes))
+    weights = wider.state_dict() | model.state_dict()
     layers = zip(model.generator.encoder.look, wider.generator.encoder.look, strict=True)
     for index, (old, new) in enumerate(layers):
-        key = f"generator.encoder.look.{index}.weight"
-        weight = old.weight * (old.scale / new.scale)  # the scale falls with the number of inputs
-        weights[key] = torch.cat([weight, torch.zeros_like(weight)], 1)
+        weight = torch.zeros_like(new.weight)
+        more = weight.shape[1] - old.weight.shape[1]
+        kept = [channel for channel in range(weight.shape[1]) if not at <= channel < at + more]
+        weight[:, kept] = old.weight * (old.scale / new.scale)  # the scale falls with the number of inputs
+        weights[f"generator.encoder.look.{index}.weight"] = weight
     wider.load_state_dict(weights)
     return wider
 

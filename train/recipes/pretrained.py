@@ -4,11 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inpainter.models.efficientnet import unit
 from inpainter.models.layers import GAIN, Conv, leaky
 
 from ..looks.features import build, read_weights
 
-LAYERS = (3, 5, 7, 13)  # layers whose outputs are used: 16, 24, 40 and 112 channels at strides 2, 4, 8 and 16
+BLOCKS = (0, 2, 4, 10)  # whose outputs are used: 16, 24, 40 and 112 channels at strides 2, 4, 8 and 16
 JUDGED = slice(1, 4)  # of these, the ones the judge sees
 JUDGED_CHANNELS = (24, 40, 112)
 JUDGE_R1 = 0.1  # gamma of the judge's gradient penalty
@@ -19,17 +20,13 @@ class Pretrained(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = build(read_weights())[: LAYERS[-1] + 1].to(memory_format=torch.channels_last)
+        self.network = build(read_weights()).to(memory_format=torch.channels_last)
+        self.network.blocks = self.network.blocks[: BLOCKS[-1] + 1]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Maps images (N, 3, H, W) in [-1, 1] to the features (N, C, h, w) of `LAYERS`."""
-        found = []
+        """Maps images (N, 3, H, W) in [-1, 1] to the features (N, C, h, w) of `BLOCKS`."""
         with torch.autocast(x.device.type, enabled=False), torch.set_grad_enabled(x.requires_grad):
-            for index, layer in enumerate(self.layers):
-                x = layer(x)
-                if index in LAYERS:
-                    found.append(x)
-        return found
+            return [features for index, features in enumerate(self.network.outputs(x)) if index in BLOCKS]
 
 
 def distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
@@ -61,10 +58,16 @@ class Judge(nn.Module):
         layers = zip(seen, self.first, self.more, self.logit, strict=True)
         return [logit(leaky(more(leaky(first(x))))) for x, first, more, logit in layers]
 
-    def loss(self, features: list[Tensor], touched: list[Tensor], sign: int) -> Tensor:
-        """Mean of softplus(sign * logit) over the positions that the hole touches and over the layers."""
-        logits = zip(self(features, touched), touched, strict=True)
-        return torch.stack([(F.softplus(sign * logit) * t).sum() / t.sum().clamp(min=1) for logit, t in logits]).mean()
+    def loss(
+        self, features: list[Tensor], touched: list[Tensor], sign: int, weights: list[Tensor] | None = None
+    ) -> Tensor:
+        """Mean of softplus(sign * logit) over the positions that the hole touches and over the layers.
+
+        `weights` (N, 1, h, w), of these positions, multiply it.
+        """
+        layers = zip(self(features, touched), touched, weights or touched, strict=True)
+        losses = [(F.softplus(sign * logit) * w).sum() / t.sum().clamp(min=1) for logit, t, w in layers]
+        return torch.stack(losses).mean()
 
     def penalty(self, features: list[Tensor], touched: list[Tensor]) -> Tensor:
         """R1 penalty with respect to the features, scaled to unit root mean square."""
@@ -75,7 +78,7 @@ class Judge(nn.Module):
 
 
 def touched(gone: Tensor, features: list[Tensor]) -> list[Tensor]:
-    """Returns where a hole float (N, 1, H, W) touches each layer's features: (N, 1, h, w)."""
+    """Returns where a hole, or a weight in it, float (N, 1, H, W), touches each layer's features: (N, 1, h, w)."""
     return [F.adaptive_max_pool2d(gone, f.shape[2:]) for f in features]
 
 
@@ -84,8 +87,3 @@ def spread(features: Tensor, touched: Tensor) -> Tensor:
     share = touched / touched.sum(0).clamp(min=1)
     variance = (share * (features - (share * features).sum(0)).square()).sum(0)  # (C, h, w)
     return (variance + 1e-8).sqrt().mean(0).expand_as(touched)
-
-
-def unit(features: Tensor) -> Tensor:
-    """Scales each row of features (N, C, h, w) to unit root mean square."""
-    return features * torch.rsqrt(features.detach().square().mean((1, 2, 3), keepdim=True) + 1e-6)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from train.data.augment import CHANGES, SHIFT, cutout, diff_augment, translation
+from train.data.augment import CHANGES, SHIFT, cutout, diff_augment, paired, translation
 
 
 @pytest.fixture
@@ -30,6 +30,18 @@ def test_gradients_flow_through_each_change(images, name):
     leaf = images.requires_grad_()
     diff_augment(leaf, (name,), draws()).square().sum().backward()
     assert (leaf.grad.flatten(1).norm(dim=1) > 0).all()
+
+
+def test_paired_batches_are_changed_alike_and_holes_move_along(images):
+    augmented = paired(("colour", "translation", "cutout"), draws())
+    hole = (images[:, :1] > 0).float()
+    one, other = augmented(torch.cat([images, hole], 1)), augmented(torch.cat([images, 1 - hole], 1))
+    assert torch.equal(one[:, :3], other[:, :3]) and not torch.equal(one[:, :3], images)
+    moved = diff_augment(hole, ("translation", "cutout"), draws())
+    assert set(one[:, 3].unique().tolist()) == {0, 1} == set(moved.unique().tolist())  # without the change of colours
+    assert torch.equal(augmented(images), one[:, :3])
+    later = paired(("colour",), draws(3))
+    assert not torch.equal(later(images), augmented(images))
 
 
 def test_no_policy_changes_nothing(images):

@@ -17,12 +17,14 @@ from benchmarks.serving import free_port
 from inpainter import Inpainter, masks, metrics
 from inpainter.images import to_uint8
 from inpainter.models import CoMod, CoModConfig
+from inpainter.models.efficientnet import BACKBONE_CHANNELS
 from train import __main__
 from train.data import holes
 from train.data.loading import batch_indices, load_images, prepare, step_generator
+from train.looks import features
 from train.recipes import comod, comod_losses
 from train.recipes.comod import CoModTrainer
-from train.recipes.growing import detailed, grown, mirrored
+from train.recipes.growing import detailed, grown, mirrored, supported
 
 SIZE, WIDTHS = 32, (8, 8, 16, 16)
 SHAPE = [f"--{name}-channels {' '.join(map(str, WIDTHS))}" for name in ("encoder", "decoder", "discriminator")]
@@ -178,6 +180,57 @@ def test_a_model_shown_mirror_images_first_makes_what_it_made_without_and_then_u
         assert layer.weight[:, 4:].any()
 
 
+def test_a_model_shown_pretrained_features_first_makes_what_it_made_without_and_then_uses_them_unchanged(real):
+    pytest.importorskip(features.LITE0.package)
+    hole = torch.from_numpy(masks.half(SIZE, "left")).expand(len(real), -1, -1)
+    z = torch.zeros(len(real), tiny().config.latent_size)
+    one = trainer(supported(mirrored(tiny())))
+    other = mirrored(supported(tiny())).eval()
+    made, again, too = (m.eval().bound(real, hole).generate(z).detach() for m in (tiny(), one.model, other))
+    assert torch.allclose(made, again, atol=1e-4) and torch.allclose(made, too, atol=1e-4)
+    before = {name: buffer.clone() for name, buffer in one.model.generator.backbone.named_buffers()}
+    for name, buffer in features.build(features.read_weights()).named_buffers():
+        assert name.startswith("head.") or torch.equal(before[name], buffer)
+    for step in range(20):
+        one.train_step(real, step_generator(0, step))
+    assert_identical(before, dict(one.published().generator.backbone.named_buffers()))
+    for layer, more in zip(one.model.generator.encoder.look, BACKBONE_CHANNELS, strict=True):
+        assert layer.weight.shape[1] == 8 + more and layer.weight[:, 8:].any()
+    large = grown(one.published(), 8, 8, 8)
+    assert_identical(before, dict(large.generator.backbone.named_buffers()))
+
+
+def test_discriminators_count_less_away_from_known_pixels_only_if_told(real):
+    for caution in (0.0, 4.0):
+        batch = trainer(caution=caution, discount=0.9).draw(real, step_generator(0, 0))
+        gone, everything = batch.gone.bool(), batch.hole.all(2).all(1)
+        assert not batch.contest[~gone].any()
+        if caution:
+            weight = torch.where(everything[:, None, None, None], 0, batch.trust**4)
+            assert torch.equal(batch.contest[gone], weight[gone].clamp(min=comod.LEAST_CONTEST))
+        else:
+            assert (batch.contest[gone] == 1).all()
+    counted = []
+    for caution in (0.0, 4.0):
+        one = trainer(caution=caution, discount=0.9)
+        counted.append(float(one.train_step(real, step_generator(0, 0))["g_loss"]))
+    assert 0 < counted[1] < 0.8 * counted[0]
+
+
+def test_g_and_its_discriminators_see_the_same_augmented_pictures(real, monkeypatch):
+    seen = []
+    monkeypatch.setattr(CoModTrainer, "train_discriminator", lambda self, *both: (seen.extend(both), ({}, []))[1])
+    monkeypatch.setattr(
+        CoModTrainer, "adversarial_losses", lambda self, batch, composed, _: seen.append(composed) or {}
+    )
+    trainer(augment=("translation",)).train_step(real, step_generator(0, 0))
+    true, made, again = seen
+    assert torch.equal(made, again) and torch.equal(true[:, 3], made[:, 3])
+    known = true[:, 3:] < 0
+    assert torch.equal((true[:, :3] * known), (made[:, :3] * known))
+    assert (true[:, :, 0] == 0).all(2).all(1).any()  # some row was moved down
+
+
 def test_a_grown_model_makes_what_the_smaller_one_made_enlarged(real):
     one = trainer()
     for step in range(20):
@@ -235,7 +288,12 @@ def test_a_run_goes_on_from_a_trained_model_or_grows_it(pictures, tmp_path, caps
     assert not more.model.config.mirrored
     for name in ("encoder", "decoder", "discriminator"):
         start += [f"--{name}-channels", 8]
-    assert train(pictures, tmp_path / "large", 8, *start, "--fade", 16, "--warm-up", 8, "--mirrored") == 0
+    assert (
+        train(
+            pictures, tmp_path / "large", 8, *start, "--fade", 16, "--warm-up", 8, "--mirrored", "--augment", "colour"
+        )
+        == 0
+    )
     large = Inpainter.from_pretrained(tmp_path / "large" / "model")
     assert large.size == 2 * SIZE and large.model.config.mirrored
 
