@@ -37,7 +37,7 @@ from ..looks.measure import proposals
 from ..loop import options, run
 from ..loop.options import number
 from ..loop.trainer import GeneratorTrainer, Trainer
-from .comod_losses import PAIRS, Batch, alike, feature_match
+from .comod_losses import PAIRS, Batch, alike, eased, feature_match
 from .gan import R1_STEPS, accuracy, gradient_penalty
 from .growing import NETWORKS, detailed, starting_model
 from .pretrained import JUDGED, Judge, Pretrained, distance, touched
@@ -179,7 +179,7 @@ class CoModTrainer(GeneratorTrainer):
         losses = self.truth_losses(batch, images)  # by name: weight and value
         if rival:
             measured, real_features = self.train_discriminator(real, composed.detach())
-            losses |= self.adversarial_losses(batch, composed, real_features)
+            losses |= self.adversarial_losses(batch, eased(composed, contest), real_features)
         if self.perceptual_weight or self.judge_weight:
             # Shift the pictures randomly, or the features' strides leave a grid in the fillings.
             shift = torch.randint(-1, 3, (2,), generator=random).tolist()
@@ -240,7 +240,7 @@ class CoModTrainer(GeneratorTrainer):
             logits, features = D(composed)
         D.requires_grad_(True)
         return {
-            "g_loss": (1.0, (F.softplus(-logits) * batch.mean_in_hole(batch.contest)).mean()),
+            "g_loss": (1.0, F.softplus(-logits).mean()),
             "match_loss": (FEATURE_WEIGHT, feature_match(features, real_features, batch.sure.square())),
         }
 

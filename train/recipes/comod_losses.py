@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -29,15 +30,16 @@ class Batch:
     @property
     def sure(self) -> Tensor:
         """How well the known pixels determine the filling, in [0, 1]: mean trust in the hole, (N,)."""
-        return self.mean_in_hole(self.trust)
-
-    def mean_in_hole(self, weight: Tensor) -> Tensor:
-        """Means over the hole, (N,), of a weight (N, 1, H, W) that is zero elsewhere."""
-        return weight.sum((1, 2, 3)) / self.gone.sum((1, 2, 3)).clamp(min=1)
+        return self.trust.sum((1, 2, 3)) / self.gone.sum((1, 2, 3)).clamp(min=1)
 
     def seen(self, pictures: Tensor) -> Tensor:
         """Returns D's input: the pictures with their holes (N, 4, H, W)."""
         return damaged(pictures, self.hole, hide=False)
+
+
+def eased(pictures: Tensor, share: Tensor) -> Tensor:
+    """Returns pictures (N, C, H, W) whose gradient will be multiplied by a share (N, 1, H, W) at each pixel."""
+    return torch.lerp(pictures.detach(), pictures, share)
 
 
 def feature_match(features: list[Tensor], real_features: list[Tensor], sure: Tensor) -> Tensor:

@@ -210,11 +210,22 @@ def test_discriminators_count_less_away_from_known_pixels_only_if_told(real):
             assert torch.equal(batch.contest[gone], weight[gone].clamp(min=comod.LEAST_CONTEST))
         else:
             assert (batch.contest[gone] == 1).all()
-    counted = []
+
+
+def test_with_caution_less_of_ds_gradient_reaches_pixels_away_from_known_ones(real, monkeypatch):
+    shares = []
+    eased = comod.eased
+    monkeypatch.setattr(comod, "eased", lambda pictures, share: (shares.append(share), eased(pictures, share))[1])
     for caution in (0.0, 4.0):
         one = trainer(caution=caution, discount=0.9)
-        counted.append(float(one.train_step(real, step_generator(0, 0))["g_loss"]))
-    assert 0 < counted[1] < 0.8 * counted[0]
+        one.train_step(real, step_generator(0, 0))
+        assert torch.equal(shares.pop(), one.draw(real, step_generator(0, 0)).contest)
+
+    pictures = torch.rand(2, 3, 4, 4, requires_grad=True)
+    share = torch.rand(2, 1, 4, 4)
+    assert torch.equal(eased(pictures, share), pictures)
+    (gradient,) = torch.autograd.grad(eased(pictures, share).sum(), pictures)
+    assert torch.allclose(gradient, share.expand_as(pictures))
 
 
 def test_g_and_its_discriminators_see_the_same_augmented_pictures(real, monkeypatch):
