@@ -16,7 +16,7 @@ from ..models import Encoder, LatentModel, ModelError
 from .finding import load, load_encoder
 from .plain import plain_torch
 from .records import DATASETS, METRICS, Dataset, check_evaluations, dataset_of, eval_results, plain
-from .wording import BETTER, CITATIONS, SUMMARIES, SUMMARY
+from .wording import BACKBONE, BETTER, CITATIONS, SUMMARIES, SUMMARY
 
 CARD_NAME = "README.md"
 SAMPLES_NAME = "samples.png"
@@ -160,7 +160,7 @@ def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
     tensors = model.state_dict().items()
     count = sum(tensor.numel() for name, tensor in tensors if name.endswith(("weight", "bias")))
     text = f"A generator of {size}x{size} images{shows}, and a prior that scores them: {count:,} parameters, float16.\n"
-    text += SUMMARIES.get(model.config.family, SUMMARY)
+    text += SUMMARIES.get(model.config.family, SUMMARY) + (BACKBONE if getattr(model.config, "backbone", False) else "")
     drawn = "Fillings or samples" if model.conditional else "Samples"
     return text + (f"\n![{drawn} of the generator, not selected]({SAMPLES_NAME})\n" if samples else "")
 

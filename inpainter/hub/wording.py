@@ -10,6 +10,10 @@ SUMMARIES = {
     f"can then improve the latent code, as in {METHOD}.\nIt was trained with holes of many shapes, and with entirely "
     "missing pictures.\n"
 }
+BACKBONE = (
+    "Its encoder also sees the features of [EfficientNet-Lite0](https://arxiv.org/abs/1905.11946), trained on\n"
+    "ImageNet, which is among the weights (Apache 2.0).\n"
+)
 SUMMARY = (
     "It fills holes by searching for the latent code whose image best matches the known pixels, then blending that\n"
     f"image into the hole: {METHOD}.\n"

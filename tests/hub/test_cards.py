@@ -208,6 +208,7 @@ def test_card_of_a_comod_says_how_it_fills_and_cites_its_source():
     assert {"gan", "comod"} <= set(card.data.tags) and "unconditional-image-generation" not in card.data.tags
     assert "was trained without holes" not in card.text and "with holes" in card.text
     assert "yeh2017semantic" in card.text and "zhao2021large" in card.text
+    assert "EfficientNet" not in card.text and "EfficientNet" in card_of(tiny_comod(backbone=True)).text
     assert not metadata_problems(str(card), "model")
 
 
