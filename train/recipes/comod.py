@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 KINDS = {"center": 0.15, "half": 0.15, "pattern": 0.15, "scattered": 0.15, "strokes": 0.25, "boxes": 0.1, "all": 0.05}
 HOLES = 4096  # drawn once, in advance
 KNOWN_WEIGHT, FEATURE_WEIGHT, PAIR_WEIGHT = 3.0, 2.0, 3.0
-LEAST_CONTEST = 0.05  # where nothing is known, only the discriminators tell G what is likely
 LOOKED_AT, SHOWN = 96, 12  # held-out pictures filled at every save, and how many of them are on the sheet
 NUMBERS = {  # options, and fields of the trainer
     "learning_rate": "for Adam",
@@ -201,7 +200,8 @@ class CoModTrainer(GeneratorTrainer):
         pairs = len(real) // PAIRS
         drawn = (real, *(t.to(self.device) for t in self.bank.draw(len(real), random)))
         real, hole, trust = (torch.cat([t[:-pairs], t[:pairs]]) for t in drawn)
-        contest = (trust**self.caution).clamp(min=LEAST_CONTEST) * hole[:, None]
+        # Where nothing is known, only the discriminators tell G what is likely.
+        contest = torch.where(hole.all(2).all(1)[:, None, None, None], 1.0, trust**self.caution * hole[:, None])
         z = self.model.sample_latents(len(real), random)
         few = slice(pairs, pairs + len(z) // 4)
         z[few] *= torch.rand(len(z[few]), 1, generator=random)  # from smaller boxes, so that G also learns z = 0
