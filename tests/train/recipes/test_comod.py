@@ -206,7 +206,7 @@ def test_discriminators_count_less_away_from_known_pixels_only_if_told(real):
         gone, everything = batch.gone.bool(), batch.hole.all(2).all(1)
         assert not batch.contest[~gone].any()
         if caution:
-            assert everything.any() and (batch.contest[everything] == 1).all()  # where nothing else tells what is likely
+            assert everything.any() and (batch.contest[everything] == 1).all()  # nothing else tells what is likely
             assert torch.equal(batch.contest[~everything], batch.trust[~everything] ** 4)
         else:
             assert (batch.contest[gone] == 1).all()
