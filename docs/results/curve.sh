@@ -4,7 +4,8 @@
 set -e
 data=$1 out=docs/results work=${WORK:-runs/curve} python=${PYTHON:-python}
 
-for model in comod-celeba-64:celeba64 comod-celeba-128:celeba128 comod-svhn-64:svhn32 comod-cars-64:cars64; do
+for model in comod-celeba-64:celeba64 comod-celeba-128:celeba128 comod-svhn-64:svhn32 comod-cars-64:cars64 \
+    comod-cars-128:cars128; do
     archive=$data/${model#*:}-test.zip model=${model%:*}
     for commit in $(git log --reverse --format=%h -- hub_models/$model/model.safetensors); do
         mkdir -p "$work/$commit"

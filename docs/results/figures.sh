@@ -11,6 +11,6 @@ for figure in center center-errors; do
     cp "$work/$figure.png" "$out/celeba-$figure.png"
 done
 $python -m train gallery --model dcgan-celeba --data "$data/celeba64-test.zip" --out $out  # the search; its sheet is not shown
-for model in comod-celeba-128:celeba128 comod-celeba-64:celeba64 comod-svhn-64:svhn32 comod-cars-64:cars64; do
+for model in comod-celeba-128:celeba128 comod-celeba-64:celeba64 comod-svhn-64:svhn32 comod-cars-128:cars128 comod-cars-64:cars64; do
     $python -m train gallery --model "${model%:*}" --data "$data/${model#*:}-test.zip" --steps 0 --out $out
 done

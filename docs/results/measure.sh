@@ -7,9 +7,10 @@ data=$1 out=docs/results python=${PYTHON:-python}
 looks() { $python -m train looks "$@"; }
 
 # How the fillings of every model look, on its test pictures; on its card too.
-for model in comod-celeba-128 comod-celeba-64 dcgan-celeba comod-svhn-64 dcgan-svhn comod-cars-64 dcgan-cars; do
+for model in comod-celeba-128 comod-celeba-64 dcgan-celeba comod-svhn-64 dcgan-svhn comod-cars-128 comod-cars-64 dcgan-cars; do
     case $model in
-    *-128) archive=celeba128-test.zip ;;
+    *celeba-128) archive=celeba128-test.zip ;;
+    *cars-128) archive=cars128-test.zip ;;
     *celeba*) archive=celeba64-test.zip ;;
     *svhn*) archive=svhn32-test.zip ;;
     *cars*) archive=cars64-test.zip ;;

@@ -129,6 +129,17 @@ def test_the_parts_of_the_stronger_generator_are_those_of_the_measurements():
             assert cell == " / ".join(figure(found[settings, mask], name) for name in list(LOOKS)[:3]), (settings, mask)
 
 
+def test_what_helped_the_training_of_the_cars_is_what_was_measured():
+    """The rows ``| `folder`... | PSNR / kid / c2st of the proposals for centres | for halves |``."""
+    found = {(row["model"].rpartition("/")[2], row["mask"]): row for row in rows("cars.csv")}
+    section = text("docs/results.md").partition("### Cars\n")[2].partition("\n## ")[0]
+    shown = re.findall(r"^\| `([\w-]+)`[^|]* \| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)
+    assert {name for name, *_ in shown} == {name for name, _ in found}
+    for name, *cells in shown:
+        for mask, cell in zip(("center", "half"), cells, strict=True):
+            assert cell == " / ".join(figure(found[name, mask], each) for each in list(LOOKS)[:3]), (name, mask)
+
+
 def test_what_helped_the_training_is_what_was_measured():
     """The rows ``| `model`, number of images seen | PSNR / kid / c2st of the proposals for centres | for halves |``."""
     found = {}
