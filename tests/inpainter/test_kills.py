@@ -4,10 +4,12 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 
 import pytest
 from batch.conftest import in_this_process, make_photos, model, pictures_of  # noqa: F401  a fixture
+from tqdm import tqdm
 
 from inpainter import __main__
 from inpainter.batch import run
@@ -24,6 +26,12 @@ def command(kind: str, folder, output, model: str) -> list[str]:  # noqa: F811
     if kind == "batch":
         return ["batch", str(folder), *options, "--part-size", "3"]
     return [str(folder / "more"), str(folder), *options, "--overwrite"]
+
+
+def run_apart(arguments: list[str]) -> None:
+    """Runs the command in a forked process, which would share tqdm's lock with this one, and may be killed holding it."""
+    tqdm.set_lock(threading.RLock())
+    __main__.main(arguments)
 
 
 @pytest.mark.parametrize("kind", ["folder", "batch"])
@@ -44,7 +52,7 @@ def test_killed_at_any_moment_a_run_leaves_whole_pictures_and_a_rerun_does_the_r
     for number in range(KILLS):
         output = tmp_path / f"out{number // 2}"  # two kills in a row
         arguments = (command(kind, photos, output, model),)
-        worker = multiprocessing.get_context("fork").Process(target=__main__.main, args=arguments)
+        worker = multiprocessing.get_context("fork").Process(target=run_apart, args=arguments)
         worker.start()
         worker.join(draw.uniform(0, taken))
         worker.kill()
