@@ -29,7 +29,7 @@ def command(kind: str, folder, output, model: str) -> list[str]:  # noqa: F811
 
 
 def run_apart(arguments: list[str]) -> None:
-    """Runs the command in a forked process, which would share tqdm's lock with this one, and may be killed holding it."""
+    """Runs the command in a forked process, with a tqdm lock of its own: it may be killed while it holds it."""
     tqdm.set_lock(threading.RLock())
     __main__.main(arguments)
 
