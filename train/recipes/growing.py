@@ -84,9 +84,8 @@ def mirrored(model: CoMod) -> CoMod:
 def supported(model: CoMod) -> CoMod:
     """Returns a model whose encoder also sees a pretrained network's features, and whose output is that of `model`."""
     wider = widened(model, CHANNELS * (1 + model.config.mirrored), backbone=True)
-    with torch.no_grad():
-        for own, pretrained in zip(wider.generator.backbone.buffers(), build(read_weights()).buffers(), strict=False):
-            own.copy_(pretrained)
+    weights = build(read_weights()).state_dict()
+    wider.generator.backbone.load_state_dict({name: weights[name] for name in wider.generator.backbone.state_dict()})
     return wider
 
 
