@@ -26,13 +26,15 @@ def tiny_vae() -> VAE:
     return model.eval().requires_grad_(False)
 
 
-def tiny_comod(seed: int = 0, mirrored: bool = False, backbone: bool = False) -> CoMod:
+def tiny_comod(seed: int = 0, **sees: bool) -> CoMod:
     """A 32x32 CoMod with random weights."""
     torch.manual_seed(seed)
     widths = {f"{part}_channels": (4, 6, 8, 8) for part in ("encoder", "decoder", "discriminator")}
-    config = CoModConfig(image_size=32, latent_size=6, style_size=5, mirrored=mirrored, backbone=backbone, **widths)
+    config = CoModConfig(image_size=32, latent_size=6, style_size=5, **sees, **widths)
     model = CoMod(config).eval().requires_grad_(False)
-    model.generator.layout.weight.normal_()
+    for name, weight in model.generator.named_parameters():
+        if name.endswith("weight") and not weight.any():  # a layer that starts without effect
+            weight.normal_(0, 0.5)
     for name, buffer in model.generator.named_buffers():  # the backbone's
         buffer.normal_(0, (2 / max(1, buffer[0].numel())) ** 0.5 if name.endswith("weight") else 0.1)
     return model

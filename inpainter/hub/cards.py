@@ -195,7 +195,7 @@ def _sample_quality(record: dict[str, Any]) -> str:
 
 
 def _use(model: LatentModel, repo_id: str) -> str:
-    lines = plain_torch(model.config.family, getattr(model.config, "backbone", False))
+    lines = plain_torch(model.config)
     text = (
         "## How to use\n\nWith the `inpainter` package:\n\n```python\n"
         "from PIL import Image\nfrom inpainter import Inpainter, masks\n\n"

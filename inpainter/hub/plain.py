@@ -1,5 +1,7 @@
 """Code that rebuilds G without this package, by family: a part of every model card, run by the tests."""
 
+from typing import Any
+
 PLAIN_TORCH = {
     "dcgan": """\
 import json
@@ -126,9 +128,31 @@ REPLACED = {
 }
 
 
-def plain_torch(family: str, backbone: bool = False) -> str:
-    """Returns the code for a family's models, or "" if there is none."""
-    code = PLAIN_TORCH.get(family, "")
-    for old, new in REPLACED.items() if backbone else ():
+# The same for `attention`.
+ATTENTION = """\
+def attend(x):  # a transformer block at 16x16 and 8x8
+    name = f"encoder.attention.{x.shape[-1]}"
+    if name + ".position" not in W:
+        return x
+    normal = lambda x: x * torch.rsqrt((x**2).mean(1, keepdim=True) + 1e-6)
+    heads = x.shape[1] // 32 if x.shape[1] % 32 == 0 else 1
+    y = conv(name + ".ask", normal(x) + W[name + ".position"]).flatten(2).unflatten(1, (3, heads, -1))
+    y = F.scaled_dot_product_attention(*y.transpose(-1, -2).unbind(1))
+    x = x + conv(name + ".answer", y.transpose(-1, -2).reshape(x.shape))
+    return x + conv(name + ".narrow", leaky(conv(name + ".wide", normal(x), gain=gain)))
+
+"""
+ATTENDED = {
+    "def G(": ATTENTION + "def G(",
+    "seen.insert(0, leaky(": "seen.insert(0, attend(leaky(",
+    " + down))": " + down)))",
+}
+
+
+def plain_torch(config: Any) -> str:
+    """Returns the code for models of a configuration, or "" if there is none for its family."""
+    code = PLAIN_TORCH.get(config.family, "")
+    parts = {"backbone": REPLACED, "attention": ATTENDED}
+    for old, new in (pair for name, part in parts.items() if getattr(config, name, False) for pair in part.items()):
         code = code.replace(old, new)
     return code

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from .configs import CoModConfig
 from .efficientnet import BACKBONE_CHANNELS, Backbone
-from .layers import GAIN, Conv, Linear, ModulatedConv, ModulatedUp, ToColour, leaky
+from .layers import GAIN, Attention, Conv, Linear, ModulatedConv, ModulatedUp, ToColour, leaky
 
+Widths = tuple[int, ...]  # channels at each size
 CHANNELS = 4  # of the networks' input: a picture's colours and its hole, see `damaged`
+ATTENTION_SIDES = (16, 8)  # of the encoder's features
 MAPPING_RATE = 0.01  # learning-rate multiplier of the mapping network, as in StyleGAN
 
 
@@ -53,7 +55,8 @@ class Generator(nn.Module):
         style = 2 * config.style_size
         self.mirrored, self.backbone = config.mirrored, Backbone() if config.backbone else None
         known = BACKBONE_CHANNELS if config.backbone else ()
-        self.encoder = Pyramid(seen, (1 + config.mirrored) * CHANNELS, known)
+        distant = ATTENTION_SIDES if config.attention else ()
+        self.encoder = Pyramid(seen, (1 + config.mirrored) * CHANNELS, known, distant)
         self.vector = Linear(seen[-1] * 4 * 4, config.style_size)
         self.mapping = nn.ModuleList(
             [Linear(wide, config.style_size, rate=MAPPING_RATE) for wide in (config.latent_size, config.style_size)]
@@ -75,6 +78,7 @@ class Generator(nn.Module):
 
         If `mirrored`, the encoder also sees the mirror images: half a face shows what the other half looks like. With
         a `backbone`, it also sees the features of that network, which knows more objects than a training set shows.
+        With `attention`, what is seen in one place affects the features of all others.
         """
         known = self.backbone(x[:, :3]) if self.backbone else []
         features = self.encoder(torch.cat([x, x.flip(3)], 1) if self.mirrored else x, known)[::-1]
@@ -129,19 +133,24 @@ class Discriminator(nn.Module):
 class Pyramid(nn.Module):
     """Features at each size down to 4x4: strided convolutions that also take the downscaled picture at each size.
 
-    The smallest sizes can take more features, of the given channels, from another network.
+    The smallest sizes can take `more` features, of the given channels, from another network. Those with sides in
+    `distant` have attention.
     """
 
-    def __init__(self, channels: tuple[int, ...], inputs: int, more: tuple[int, ...] = ()):
+    def __init__(self, channels: Widths, inputs: int, more: Widths = (), distant: tuple[int, ...] = ()):
         super().__init__()
         wide = [inputs + extra for extra in (*[0] * (len(channels) - len(more)), *more)]
         self.look = nn.ModuleList([Conv(w, width, 3) for w, width in zip(wide, channels, strict=True)])
         self.down = nn.ModuleList([Conv(wide, narrow, 4, stride=2, gain=GAIN) for wide, narrow in pairwise(channels)])
+        widths = {4 << place: width for place, width in enumerate(reversed(channels))}  # by side
+        self.attention = nn.ModuleDict({str(side): Attention(widths[side], side) for side in distant})
 
     def forward(self, x: Tensor, more: Sequence[Tensor] = ()) -> list[Tensor]:
         missing, features = len(self.look) - len(more), []
         for index, look in enumerate(self.look):
             x = F.avg_pool2d(x, 2) if index else x
             seen = look(torch.cat([x, more[index - missing].to(x.dtype)], 1) if index >= missing else x)
-            features.append(leaky(seen + self.down[index - 1](features[-1]) if index else seen))
+            seen = leaky(seen + self.down[index - 1](features[-1]) if index else seen)
+            side = str(seen.shape[-1])
+            features.append(self.attention[side](seen) if side in self.attention else seen)
         return features

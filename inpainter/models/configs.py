@@ -55,6 +55,7 @@ class CoModConfig:
     discriminator_channels: tuple[int, ...] = (32, 48, 96, 192, 320)
     mirrored: bool = False  # the encoder also sees the mirror image, for pictures that are roughly symmetric
     backbone: bool = False  # the encoder also sees features of EfficientNet-Lite0, for pictures that vary much
+    attention: bool = False  # the encoder's features at 16x16 and 8x8 affect each other from afar
     training: dict = field(default_factory=dict)  # data, steps, hours, ...: for the model card
 
     def __post_init__(self):
@@ -74,7 +75,7 @@ class CoModConfig:
                     f"pixels; expected a power of two from {LEAST_SIZE} to {LARGEST_SIZE}."
                 )
             object.__setattr__(self, name, tuple(widths))
-        for name in ("mirrored", "backbone"):
+        for name in ("mirrored", "backbone", "attention"):
             if not isinstance(getattr(self, name), bool):
                 raise ModelError(f"config: {name} is {getattr(self, name)!r:.80}, expected true or false.")
         check_training(self)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.2  # of the leaky ReLUs
+HEAD = 32  # channels of an attention head
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # factor that preserves the variance through a leaky ReLU
 
 
@@ -66,6 +67,31 @@ class Conv(Equalised):
     def forward(self, x: Tensor) -> Tensor:
         (weight,) = self.prepared(x.dtype)
         return F.conv2d(x, weight, self.bias.to(x.dtype), self.stride, self.padding)
+
+
+class Attention(nn.Module):
+    """A transformer block over the pixels of features (N, channels, side, side). Without effect until trained.
+
+    Source: Vaswani et al., *Attention Is All You Need*, NeurIPS 2017; with normalisation before each part.
+    """
+
+    def __init__(self, channels: int, side: int):
+        super().__init__()
+        self.heads = 1 if channels % HEAD else channels // HEAD
+        self.position = nn.Parameter(normal(channels, side, side))
+        self.ask = Conv(channels, 3 * channels, 1)
+        self.answer = Conv(channels, channels, 1)
+        self.wide = Conv(channels, 2 * channels, 1, gain=GAIN)
+        self.narrow = Conv(2 * channels, channels, 1)
+        for last in (self.answer, self.narrow):
+            nn.init.zeros_(last.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        asked = self.ask(normalised(x) + self.position.to(x.dtype)).flatten(2).unflatten(1, (3, self.heads, -1))
+        query, key, value = asked.transpose(-1, -2).unbind(1)  # each (N, heads, pixels, channels per head)
+        found = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.answer(found.transpose(-1, -2).reshape(x.shape))
+        return x + self.narrow(leaky(self.wide(normalised(x))))
 
 
 class Modulated(Equalised):
@@ -130,6 +156,11 @@ def normal(*shape: int, rate: float = 1.0) -> Tensor:
     """Returns torch.randn(shape) / rate; on the meta device, used for loading, skips the draw (the first takes 5 s)."""
     weights = torch.empty(shape)
     return weights if weights.is_meta else weights.normal_().div_(rate)
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Scales each pixel of x (N, C, H, W) to a root mean square of 1 over the channels."""
+    return x * torch.rsqrt(x.float().square().mean(1, keepdim=True) + 1e-6).to(x.dtype)
 
 
 def scaled(x: Tensor, s: Tensor) -> Tensor:

@@ -187,7 +187,10 @@ def damaged_pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.rand(3, 6) * 2 - 1, torch.rand(3, 3, 32, 32) * 2 - 1, hole
 
 
-@pytest.mark.parametrize("sees", [{}, {"mirrored": True}, {"backbone": True}, {"mirrored": True, "backbone": True}])
+EVERYTHING = {"mirrored": True, "backbone": True, "attention": True}
+
+
+@pytest.mark.parametrize("sees", [{}, {"mirrored": True}, {"backbone": True}, {"attention": True}, EVERYTHING])
 def test_lines_of_the_card_fill_as_a_comod_does_without_the_package(hub, tmp_path, sees):
     models.save(tiny_comod(**sees), tmp_path / "comod-celeba-64")
     z, pictures, hole = damaged_pictures()
@@ -240,9 +243,8 @@ def test_onnx_file_makes_the_same_images(tmp_path):
     assert "generator.onnx" in models.check(tmp_path / "tiny")
 
 
-@pytest.mark.parametrize("backbone", [False, True])
-def test_onnx_file_of_a_comod_fills_the_same(tmp_path, backbone):
-    models.save(tiny_comod(mirrored=True, backbone=backbone), tmp_path / "tiny")
+def test_onnx_file_of_a_comod_fills_the_same(tmp_path):
+    models.save(tiny_comod(**EVERYTHING), tmp_path / "tiny")
     session = onnxruntime.InferenceSession(models.export_onnx(tmp_path / "tiny"))
     model = models.load(tmp_path / "tiny")
     for count in (1, 3):

@@ -12,10 +12,10 @@ from inpainter.models import CoMod, CoModConfig
 from inpainter.search import fast
 
 
-@pytest.fixture(scope="module", params=["plain", "backbone"])
+@pytest.fixture(scope="module", params=["plain", "everything"])
 def model(request) -> Inpainter:
-    if request.param == "backbone":
-        return Inpainter(tiny_comod(backbone=True), device="cpu")
+    if request.param == "everything":
+        return Inpainter(tiny_comod(mirrored=True, backbone=True, attention=True), device="cpu")
     torch.manual_seed(0)
     widths = {f"{part}_channels": (8, 8, 8, 8) for part in ("encoder", "decoder", "discriminator")}
     return Inpainter(CoMod(CoModConfig(image_size=32, latent_size=8, style_size=8, **widths)), device="cpu")

@@ -57,7 +57,7 @@ HOSTILE = [
 def tiny(family: str) -> PretrainedModel:
     torch.manual_seed(0)
     if family == "comod":
-        return tiny_comod(mirrored=True, backbone=True)
+        return tiny_comod(mirrored=True, backbone=True, attention=True)
     if family == "encoder":
         return Encoder(EncoderConfig(image_size=16, latent_size=4, channels=(8, 4)))
     return DCGAN(DCGANConfig(image_size=16, latent_size=4, channels=(8, 4)))

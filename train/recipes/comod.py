@@ -82,6 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show G the features of EfficientNet-Lite0 too, for pictures that vary much, such as cars",
     )
     parser.add_argument(
+        "--attention",
+        action="store_true",
+        help="let distant parts of what G sees affect each other, such as the two wheels of a car",
+    )
+    parser.add_argument(
         "--fade",
         type=number(int, 0),
         default=0,
@@ -120,7 +125,8 @@ def main(arguments: argparse.Namespace) -> None:
         augmented = tuple(arguments.augment)
         return CoModTrainer(model, accelerator, **recipe, **phases, looks_every=every, augment=augmented)
 
-    run.train(arguments, make_trainer, (*("start", "mirrored", "backbone", "fade", "warm_up", "augment"), *NUMBERS))
+    sees = ("mirrored", "backbone", "attention")
+    run.train(arguments, make_trainer, ("start", *sees, "fade", "warm_up", "augment", *NUMBERS))
 
 
 @dataclass

@@ -20,7 +20,7 @@ def starting_model(arguments: argparse.Namespace) -> CoMod:
     """Returns a new model of the given widths, drawn from torch's current seed; or a trained one, as is or extended.
 
     Args:
-        arguments: with `start`, `mirrored`, `backbone`, and the widths under the names in `NETWORKS`.
+        arguments: with `start`, `mirrored`, `backbone`, `attention`, and the widths under the names in `NETWORKS`.
     """
     shape = {name: tuple(value) for name in NETWORKS if (value := getattr(arguments, name))}
     if arguments.start:
@@ -34,6 +34,8 @@ def starting_model(arguments: argparse.Namespace) -> CoMod:
         before = mirrored(before)
     if arguments.backbone and not before.config.backbone:
         before = supported(before)
+    if arguments.attention and not before.config.attention:
+        before = attentive(before)
     if all(widths == getattr(before.config, name) for name, widths in shape.items()):
         return before
     if [len(widths) for widths in shape.values()] != [1] * len(NETWORKS):
@@ -65,6 +67,7 @@ def grown(model: CoMod, encoder: int, decoder: int, discriminator: int) -> CoMod
     ):
         new.look[1:].load_state_dict(before.look.state_dict())
         new.down[1:].load_state_dict(before.down.state_dict())
+        new.attention.load_state_dict(before.attention.state_dict())
         new.down[0].weight.zero_()
     for name in ("vector", "mapping", "first", "layout", *(["backbone"] if old.backbone else [])):
         getattr(larger.generator, name).load_state_dict(getattr(model.generator, name).state_dict())
@@ -86,6 +89,13 @@ def supported(model: CoMod) -> CoMod:
     wider = widened(model, CHANNELS * (1 + model.config.mirrored), backbone=True)
     weights = build(read_weights()).state_dict()
     wider.generator.backbone.load_state_dict({name: weights[name] for name in wider.generator.backbone.state_dict()})
+    return wider
+
+
+def attentive(model: CoMod) -> CoMod:
+    """Returns a model whose encoder also has attention, and whose output is that of `model`, which has none."""
+    wider = CoMod(replace(model.config, attention=True))
+    wider.load_state_dict(wider.state_dict() | model.state_dict())
     return wider
 
 

@@ -24,7 +24,7 @@ from train.data.loading import batch_indices, load_images, prepare, step_generat
 from train.looks import features
 from train.recipes import comod, comod_losses
 from train.recipes.comod import CoModTrainer
-from train.recipes.growing import detailed, grown, mirrored, supported
+from train.recipes.growing import attentive, detailed, grown, mirrored, supported
 
 SIZE, WIDTHS = 32, (8, 8, 16, 16)
 SHAPE = [f"--{name}-channels {' '.join(map(str, WIDTHS))}" for name in ("encoder", "decoder", "discriminator")]
@@ -198,6 +198,21 @@ def test_a_model_shown_pretrained_features_first_makes_what_it_made_without_and_
         assert layer.weight.shape[1] == 8 + more and layer.weight[:, 8:].any()
     large = grown(one.published(), 8, 8, 8)
     assert_identical(before, dict(large.generator.backbone.named_buffers()))
+
+
+def test_a_model_given_attention_first_makes_what_it_made_without_and_then_uses_it(real):
+    hole = torch.from_numpy(masks.half(SIZE, "left")).expand(len(real), -1, -1)
+    z = torch.zeros(len(real), tiny().config.latent_size)
+    one = trainer(attentive(tiny()))
+    made, again = (model.eval().bound(real, hole).generate(z).detach() for model in (tiny(), one.model))
+    assert torch.allclose(made, again, atol=1e-6)
+    for step in range(20):
+        one.train_step(real, step_generator(0, step))
+    attention = one.published().generator.encoder.attention
+    for block in attention.values():
+        assert block.answer.weight.any() and block.narrow.weight.any()
+    large = grown(one.published(), 8, 8, 8)
+    assert_identical(attention.state_dict(), large.generator.encoder.attention.state_dict())
 
 
 def test_discriminators_count_less_away_from_known_pixels_only_if_told(real):
