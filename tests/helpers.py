@@ -26,6 +26,9 @@ def tiny_vae() -> VAE:
     return model.eval().requires_grad_(False)
 
 
+EVERYTHING = {"mirrored": True, "backbone": True, "attention": True}  # that the encoder of a CoMod can see
+
+
 def tiny_comod(seed: int = 0, **sees: bool) -> CoMod:
     """A 32x32 CoMod with random weights."""
     torch.manual_seed(seed)

@@ -158,7 +158,7 @@ def _summary(model: LatentModel, dataset: Dataset | None, samples: bool) -> str:
     size = model.config.image_size
     shows = f" of {dataset.shows} ({dataset.title})" if dataset else ""
     tensors = model.state_dict().items()
-    count = sum(tensor.numel() for name, tensor in tensors if name.endswith(("weight", "bias")))
+    count = sum(tensor.numel() for name, tensor in tensors if name.endswith(("weight", "bias", "position")))
     text = f"A generator of {size}x{size} images{shows}, and a prior that scores them: {count:,} parameters, float16.\n"
     text += SUMMARIES.get(model.config.family, SUMMARY) + (BACKBONE if getattr(model.config, "backbone", False) else "")
     drawn = "Fillings or samples" if model.conditional else "Samples"

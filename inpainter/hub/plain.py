@@ -98,7 +98,7 @@ PLAIN_TORCH["vae"] = PLAIN_TORCH["dcgan"].replace(
     "torch.rand(16, size) * 2 - 1)  # codes are uniform on [-1, 1]", "torch.randn(16, size))  # codes are normal"
 )
 
-# What the code of a "comod" lacks if its config has a `backbone`, to insert before G, and G's lines to replace.
+# What the code of a "comod" lacks if its config has a `backbone` or `attention`, to insert before G.
 BACKBONE = """\
 def fixed(name, x, stride=1, groups=1):  # pads as TensorFlow does
     w = W[name + ".weight"]
@@ -120,15 +120,6 @@ def look(i, x, known):  # the four smallest sizes see the backbone's features
     return conv(f"encoder.look.{i}", torch.cat([x, known[i - levels]], 1) if i >= levels - 4 else x)
 
 """
-REPLACED = {
-    "def G(": BACKBONE + "def G(",
-    "    x = torch.cat([x, x.flip(3)]": "    known = backbone(x[:, :3])\n    x = torch.cat([x, x.flip(3)]",
-    'conv("encoder.look.0", x)': "look(0, x, known)",
-    'conv(f"encoder.look.{i + 1}", x)': "look(i + 1, x, known)",
-}
-
-
-# The same for `attention`.
 ATTENTION = """\
 def attend(x):  # a transformer block at 16x16 and 8x8
     name = f"encoder.attention.{x.shape[-1]}"
@@ -142,17 +133,25 @@ def attend(x):  # a transformer block at 16x16 and 8x8
     return x + conv(name + ".narrow", leaky(conv(name + ".wide", normal(x), gain=gain)))
 
 """
-ATTENDED = {
-    "def G(": ATTENTION + "def G(",
-    "seen.insert(0, leaky(": "seen.insert(0, attend(leaky(",
-    " + down))": " + down)))",
+REPLACED = {  # by field of the config: lines of G, and what they become
+    "backbone": {
+        "def G(": BACKBONE + "def G(",
+        "    x = torch.cat([x, x.flip(3)]": "    known = backbone(x[:, :3])\n    x = torch.cat([x, x.flip(3)]",
+        'conv("encoder.look.0", x)': "look(0, x, known)",
+        'conv(f"encoder.look.{i + 1}", x)': "look(i + 1, x, known)",
+    },
+    "attention": {
+        "def G(": ATTENTION + "def G(",
+        "seen.insert(0, leaky(": "seen.insert(0, attend(leaky(",
+        " + down))": " + down)))",
+    },
 }
 
 
 def plain_torch(config: Any) -> str:
     """Returns the code for models of a configuration, or "" if there is none for its family."""
     code = PLAIN_TORCH.get(config.family, "")
-    parts = {"backbone": REPLACED, "attention": ATTENDED}
-    for old, new in (pair for name, part in parts.items() if getattr(config, name, False) for pair in part.items()):
-        code = code.replace(old, new)
+    for field, lines in REPLACED.items():
+        for old, new in lines.items() if getattr(config, field, False) else ():
+            code = code.replace(old, new)
     return code

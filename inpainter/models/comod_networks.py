@@ -15,7 +15,6 @@ from .configs import CoModConfig
 from .efficientnet import BACKBONE_CHANNELS, Backbone
 from .layers import GAIN, Attention, Conv, Linear, ModulatedConv, ModulatedUp, ToColour, leaky
 
-Widths = tuple[int, ...]  # channels at each size
 CHANNELS = 4  # of the networks' input: a picture's colours and its hole, see `damaged`
 ATTENTION_SIDES = (16, 8)  # of the encoder's features
 MAPPING_RATE = 0.01  # learning-rate multiplier of the mapping network, as in StyleGAN
@@ -55,8 +54,7 @@ class Generator(nn.Module):
         style = 2 * config.style_size
         self.mirrored, self.backbone = config.mirrored, Backbone() if config.backbone else None
         known = BACKBONE_CHANNELS if config.backbone else ()
-        distant = ATTENTION_SIDES if config.attention else ()
-        self.encoder = Pyramid(seen, (1 + config.mirrored) * CHANNELS, known, distant)
+        self.encoder = Pyramid(seen, (1 + config.mirrored) * CHANNELS, known, config.attention)
         self.vector = Linear(seen[-1] * 4 * 4, config.style_size)
         self.mapping = nn.ModuleList(
             [Linear(wide, config.style_size, rate=MAPPING_RATE) for wide in (config.latent_size, config.style_size)]
@@ -133,17 +131,18 @@ class Discriminator(nn.Module):
 class Pyramid(nn.Module):
     """Features at each size down to 4x4: strided convolutions that also take the downscaled picture at each size.
 
-    The smallest sizes can take `more` features, of the given channels, from another network. Those with sides in
-    `distant` have attention.
+    The smallest sizes can take `more` features, of the given channels, from another network. Features with sides in
+    `ATTENTION_SIDES` can have attention.
     """
 
-    def __init__(self, channels: Widths, inputs: int, more: Widths = (), distant: tuple[int, ...] = ()):
+    def __init__(self, channels: tuple[int, ...], inputs: int, more: tuple[int, ...] = (), attention: bool = False):
         super().__init__()
         wide = [inputs + extra for extra in (*[0] * (len(channels) - len(more)), *more)]
         self.look = nn.ModuleList([Conv(w, width, 3) for w, width in zip(wide, channels, strict=True)])
         self.down = nn.ModuleList([Conv(wide, narrow, 4, stride=2, gain=GAIN) for wide, narrow in pairwise(channels)])
         widths = {4 << place: width for place, width in enumerate(reversed(channels))}  # by side
-        self.attention = nn.ModuleDict({str(side): Attention(widths[side], side) for side in distant})
+        sides = ATTENTION_SIDES if attention else ()
+        self.attention = nn.ModuleDict({str(side): Attention(widths[side], side) for side in sides})
 
     def forward(self, x: Tensor, more: Sequence[Tensor] = ()) -> list[Tensor]:
         missing, features = len(self.look) - len(more), []

@@ -79,7 +79,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = 1 if channels % HEAD else channels // HEAD
         self.position = nn.Parameter(normal(channels, side, side))
-        self.ask = Conv(channels, 3 * channels, 1)
+        self.ask = Conv(channels, 3 * channels, 1)  # to queries, keys and values
         self.answer = Conv(channels, channels, 1)
         self.wide = Conv(channels, 2 * channels, 1, gain=GAIN)
         self.narrow = Conv(2 * channels, channels, 1)

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from conftest import tiny_dcgan
-from helpers import tiny_comod
+from helpers import EVERYTHING, tiny_comod
 from hub_server import metadata_problems, running_hub
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
@@ -187,9 +187,6 @@ def damaged_pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.rand(3, 6) * 2 - 1, torch.rand(3, 3, 32, 32) * 2 - 1, hole
 
 
-EVERYTHING = {"mirrored": True, "backbone": True, "attention": True}
-
-
 @pytest.mark.parametrize("sees", [{}, {"mirrored": True}, {"backbone": True}, {"attention": True}, EVERYTHING])
 def test_lines_of_the_card_fill_as_a_comod_does_without_the_package(hub, tmp_path, sees):
     models.save(tiny_comod(**sees), tmp_path / "comod-celeba-64")
@@ -202,6 +199,12 @@ def test_lines_of_the_card_fill_as_a_comod_does_without_the_package(hub, tmp_pat
 def test_only_the_card_of_a_model_whose_training_saves_samples_alone_claims_that_no_picture_of_the_data_is_shown():
     claim = "shows only samples"
     assert claim in cards.make_card(recorded(), "tiny") and claim not in cards.make_card(tiny_comod(), "tiny")
+
+
+def test_card_counts_everything_that_was_learned():
+    model = tiny_comod(**EVERYTHING)
+    count = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+    assert f" {count:,} parameters" in card_of(model).text
 
 
 def test_card_of_a_comod_says_how_it_fills_and_cites_its_source():

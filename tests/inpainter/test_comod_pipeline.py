@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_comod
+from helpers import EVERYTHING, tiny_comod
 
 from inpainter import Inpainter, masks
 from inpainter.models import CoMod, CoModConfig
@@ -15,7 +15,7 @@ from inpainter.search import fast
 @pytest.fixture(scope="module", params=["plain", "everything"])
 def model(request) -> Inpainter:
     if request.param == "everything":
-        return Inpainter(tiny_comod(mirrored=True, backbone=True, attention=True), device="cpu")
+        return Inpainter(tiny_comod(**EVERYTHING), device="cpu")
     torch.manual_seed(0)
     widths = {f"{part}_channels": (8, 8, 8, 8) for part in ("encoder", "decoder", "discriminator")}
     return Inpainter(CoMod(CoModConfig(image_size=32, latent_size=8, style_size=8, **widths)), device="cpu")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_dcgan
-from helpers import tiny_comod
+from helpers import EVERYTHING, tiny_comod
 from safetensors.torch import load_file, save_file
 
 from inpainter import Inpainter, ModelError
@@ -57,7 +57,7 @@ HOSTILE = [
 def tiny(family: str) -> PretrainedModel:
     torch.manual_seed(0)
     if family == "comod":
-        return tiny_comod(mirrored=True, backbone=True, attention=True)
+        return tiny_comod(**EVERYTHING)
     if family == "encoder":
         return Encoder(EncoderConfig(image_size=16, latent_size=4, channels=(8, 4)))
     return DCGAN(DCGANConfig(image_size=16, latent_size=4, channels=(8, 4)))

@@ -51,6 +51,11 @@ def figure(row: dict[str, str], name: str) -> str:
     return f"{round(float(row[name]), LOOKS[name]) + 0:.{LOOKS[name]}f}" if row[name] not in ("", "nan") else "-"
 
 
+def three(row: dict[str, str]) -> str:
+    """PSNR / kid / c2st."""
+    return " / ".join(figure(row, name) for name in list(LOOKS)[:3])
+
+
 def test_looks_are_those_of_the_measurements():
     """The rows `| model, mask | PSNR | kid | c2st | both eyes | eye height |`, one per model and mask."""
     shown = re.findall(r"^\| `([\w-]+)`, (\w+) \| (.*) \|$", text("docs/results.md"), re.MULTILINE)
@@ -69,7 +74,7 @@ def test_the_readmes_table_is_that_of_the_measurements_and_of_the_paper():
         data, mask = SUBJECTS[subject], HOLES.get(mask, mask)
         paper = [column[data][report.PAPER_MASKS.index(mask)] for column in PAPERS]
         ours = [measured().get((model, mask)) for model in (f"comod-{data}-64", f"dcgan-{data}")]
-        ours = [" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-" for row in ours]
+        ours = [three(row) if row else "-" for row in ours]
         assert cells.split(" | ") == [*ours, *map(str, paper)], (subject, mask)
 
 
@@ -87,7 +92,7 @@ def test_every_method_scores_what_was_measured():
             for mask, cell in zip(masks.NAMES, cells[:4], strict=True):
                 key = data, method, mask
                 row = looks[key] | {"psnr_hole": str(means[key])} if key in means else None
-                assert cell == (" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-"), key
+                assert cell == (three(row) if row else "-"), key
 
 
 def test_the_papers_number_of_steps_is_compared_on_the_same_pictures():
@@ -116,7 +121,7 @@ def test_the_comparison_at_128_pixels_is_that_of_the_measurements():
         for mask, cell in zip(masks.NAMES, cells.split(" | "), strict=True):
             key = method, mask
             row = found[key] | {"psnr_hole": str(means[key])} if key in means else None
-            assert cell == (" / ".join(figure(row, name) for name in list(LOOKS)[:3]) if row else "-"), key
+            assert cell == (three(row) if row else "-"), key
 
 
 def test_the_parts_of_the_stronger_generator_are_those_of_the_measurements():
@@ -126,7 +131,7 @@ def test_the_parts_of_the_stronger_generator_are_those_of_the_measurements():
     assert {settings for settings, _ in found} == {settings for settings, *_ in shown}
     for settings, *cells in shown:
         for mask, cell in zip(("center", "half"), cells, strict=True):
-            assert cell == " / ".join(figure(found[settings, mask], name) for name in list(LOOKS)[:3]), (settings, mask)
+            assert cell == three(found[settings, mask]), (settings, mask)
 
 
 def test_what_helped_the_training_of_the_cars_is_what_was_measured():
@@ -137,7 +142,7 @@ def test_what_helped_the_training_of_the_cars_is_what_was_measured():
     assert {name for name, *_ in shown} == {name for name, _ in found}
     for name, *cells in shown:
         for mask, cell in zip(("center", "half"), cells, strict=True):
-            assert cell == " / ".join(figure(found[name, mask], each) for each in list(LOOKS)[:3]), (name, mask)
+            assert cell == three(found[name, mask]), (name, mask)
 
 
 def test_what_helped_the_training_is_what_was_measured():
@@ -155,8 +160,7 @@ def test_what_helped_the_training_is_what_was_measured():
     )
     for model, seen, *cells in shown:
         for mask, cell in zip(("center", "half"), cells, strict=True):
-            row = found[model, seen, mask]
-            assert cell == " / ".join(figure(row, name) for name in list(LOOKS)[:3]), (model, seen, mask)
+            assert cell == three(found[model, seen, mask]), (model, seen, mask)
 
 
 def test_the_speed_of_training_is_that_of_the_measurement():

@@ -168,11 +168,16 @@ def test_the_average_and_not_g_itself_is_published(real):
     assert not torch.equal(model.generator.vector.weight, one.model.generator.vector.weight)
 
 
-def test_a_model_shown_mirror_images_first_makes_what_it_made_without_and_then_uses_them(real):
+def images_of(real, *models) -> list[torch.Tensor]:
+    """What models generate from z = 0 for the right halves of pictures."""
     hole = torch.from_numpy(masks.half(SIZE, "left")).expand(len(real), -1, -1)
-    z = torch.zeros(len(real), tiny().config.latent_size)
+    z = torch.zeros(len(real), models[0].config.latent_size)
+    return [model.eval().bound(real, hole).generate(z).detach() for model in models]
+
+
+def test_a_model_shown_mirror_images_first_makes_what_it_made_without_and_then_uses_them(real):
     one = trainer(mirrored(tiny()))
-    made, again = (model.eval().bound(real, hole).generate(z).detach() for model in (tiny(), one.model))
+    made, again = images_of(real, tiny(), one.model)
     assert torch.allclose(made, again, atol=1e-4)
     for step in range(20):
         one.train_step(real, step_generator(0, step))
@@ -182,11 +187,8 @@ def test_a_model_shown_mirror_images_first_makes_what_it_made_without_and_then_u
 
 def test_a_model_shown_pretrained_features_first_makes_what_it_made_without_and_then_uses_them_unchanged(real):
     pytest.importorskip(features.LITE0.package)
-    hole = torch.from_numpy(masks.half(SIZE, "left")).expand(len(real), -1, -1)
-    z = torch.zeros(len(real), tiny().config.latent_size)
     one = trainer(supported(mirrored(tiny())))
-    other = mirrored(supported(tiny())).eval()
-    made, again, too = (m.eval().bound(real, hole).generate(z).detach() for m in (tiny(), one.model, other))
+    made, again, too = images_of(real, tiny(), one.model, mirrored(supported(tiny())))
     assert torch.allclose(made, again, atol=1e-4) and torch.allclose(made, too, atol=1e-4)
     before = {name: buffer.clone() for name, buffer in one.model.generator.backbone.named_buffers()}
     for name, buffer in features.build(features.read_weights()).named_buffers():
@@ -201,10 +203,8 @@ def test_a_model_shown_pretrained_features_first_makes_what_it_made_without_and_
 
 
 def test_a_model_given_attention_first_makes_what_it_made_without_and_then_uses_it(real):
-    hole = torch.from_numpy(masks.half(SIZE, "left")).expand(len(real), -1, -1)
-    z = torch.zeros(len(real), tiny().config.latent_size)
     one = trainer(attentive(tiny()))
-    made, again = (model.eval().bound(real, hole).generate(z).detach() for model in (tiny(), one.model))
+    made, again = images_of(real, tiny(), one.model)
     assert torch.allclose(made, again, atol=1e-6)
     for step in range(20):
         one.train_step(real, step_generator(0, step))
