@@ -51,8 +51,8 @@ class Block(nn.Module):
         self.residual = stride == 1 and wide == narrow
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = F.relu6(self.expand(x), inplace=True) if self.expand else x
-        y = self.project(F.relu6(self.filter(inner), inplace=True))
+        inner = relu6(self.expand(x)) if self.expand else x
+        y = self.project(relu6(self.filter(inner)))
         return x + y if self.residual else y
 
 
@@ -69,7 +69,7 @@ class EfficientNet(nn.Module):
 
     def outputs(self, x: Tensor) -> Iterator[Tensor]:
         """Yields every block's features (N, C, h, w) of images (N, 3, H, W), nominally in [-1, 1]."""
-        x = F.relu6(self.stem(x), inplace=True)
+        x = relu6(self.stem(x))
         for block in self.blocks:
             x = block(x)
             yield x
@@ -84,6 +84,11 @@ class Backbone(EfficientNet):
             mode = "bilinear" if x.shape[-1] < BACKBONE_SIDE else "area"
             x = F.interpolate(x, size=(BACKBONE_SIDE, BACKBONE_SIDE), mode=mode)
         return [unit(features) for index, features in enumerate(self.outputs(x)) if index in BACKBONE_BLOCKS]
+
+
+def relu6(x: Tensor) -> Tensor:
+    """Clamps x to [0, 6]; in place, except in an export, which is half as fast where it has to undo such writes."""
+    return F.relu6(x, inplace=not torch.compiler.is_exporting())
 
 
 def unit(features: Tensor) -> Tensor:

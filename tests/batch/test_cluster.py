@@ -24,10 +24,10 @@ def filling_processes() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if "FillPart" in "".join(child.cmdline())]
 
 
-def test_ray_gives_the_bytes_of_one_process_also_when_an_actor_is_killed(local_ray, model, tmp_path):
+def test_ray_gives_the_bytes_of_one_process_also_when_an_actor_is_killed(local_ray, filled, model, tmp_path):
     photos = make_photos(tmp_path / "photos", 24)
     settings = {"mask": "center", "model": model, "part_size": 4, **STEPS}
-    fill(photos, tmp_path / "one", workers=1, **settings)
+    filled(photos, tmp_path / "one", mask="center")
     killed = []
 
     def kill(summary):
@@ -54,7 +54,7 @@ def test_a_picture_that_kills_its_actor_again_and_again_is_a_row_with_an_error(l
     monkeypatch.setattr(cluster, "DEATHS", 2)
     settings = {"mask": "center", "model": model, "part_size": 4, "address": "auto", **STEPS}
     photos = make_photos(tmp_path / "in", 12)
-    summary = fill(photos, tmp_path / "out", engine="ray", workers=2, **settings)
+    summary = fill(photos, tmp_path / "out", engine="ray", workers=1, **settings)
     assert (summary.filled, summary.failed) == (11, 1)
     assert summary.errors == [("007.png", "the process that was filling it died, again and again.")]
     assert len(rows_of(tmp_path / "out")) == 12
