@@ -7,6 +7,8 @@ matches slightly better would replace the encoder's better picture.
 """
 
 import time
+from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,10 +22,12 @@ from .models import Encoder, LatentModel
 from .pretrained import Pretrained
 from .reading import Holes, Pictures, prepare
 from .results import Filling, Result, Watch, compose, reporter
-from .search import LEARNING_RATE, SearchState, fast, losses, search
+from .search import LEARNING_RATE, Callback, SearchState, fast, losses, search
 from .search.kernels import quick
 from .search.refine import refine
 from .settings import Settings
+
+Bound = tuple[LatentModel, Tensor, Tensor]  # bound to pictures (N, 3, H, W) and their holes (N, H, W), which follow
 
 
 class Inpainter(Pretrained):
@@ -90,7 +94,7 @@ class Inpainter(Pretrained):
 
     def _fill(self, pictures: NDArray, holes: NDArray, settings: Settings, callback: Watch | None) -> Filling:
         """Searches from each picture's starting codes, keeps the best code and refines its image."""
-        count, starts = holes.shape[0], settings.starts
+        count, starts, bound = holes.shape[0], settings.starts, self._binding(pictures, holes)
         searched = np.flatnonzero(holes.any((1, 2)) & ~holes.all((1, 2)))
         begun, proposed = self._starting_codes(pictures, holes, searched, settings)
         codes, score = begun.clone(), torch.zeros(count, starts)  # pictures not searched keep their first code
@@ -101,14 +105,15 @@ class Inpainter(Pretrained):
         for first in range(0, rows.shape[1], settings.batch_size):
             which, start = rows[:, first : first + settings.batch_size]
             origin = begun[which, start], proposed[which, start]
-            state = self._search(pictures, holes, which, *origin, settings, callback)
+            report = callback and reporter(callback, pictures, holes, which, settings)
+            state = self._search(bound(*which), which, *origin, settings, report)
             codes[which, start], score[which, start] = state.z.cpu(), state.loss.cpu()
             refined[which] &= state.step == settings.steps
             steps = max(steps, state.step)
         if self.encoder is not None:
             score += settings.anchor * proposed[:, :1] * (codes - begun[:, :1]).square().sum(2)
         latents = codes[torch.arange(count), score.argmin(1)]  # (N, latent_size)
-        images = self._images(pictures, holes, latents, refined, settings)
+        images = self._images(bound, latents, refined, settings)
         return Filling(latents, images, refined, steps)
 
     def _starting_codes(self, pictures, holes, searched, settings: Settings) -> tuple[Tensor, Tensor]:
@@ -147,25 +152,37 @@ class Inpainter(Pretrained):
         """Draws codes (count, latent_size) that depend only on the seed, not on the batch or the device."""
         return self.model.sample_latents(count, torch.Generator().manual_seed(seed))
 
-    def _search(self, pictures, holes, which, z, proposed, settings: Settings, callback) -> SearchState:
+    def _binding(self, pictures: NDArray[np.uint8], holes: NDArray[np.bool_]) -> Callable[..., Bound]:
+        """Returns a function from the indices of pictures to the model bound to them, the pictures and their holes.
+
+        It keeps what it returned last: after the search of a single batch, the generator's encoder need not run again.
+        """
+
+        @lru_cache(maxsize=1)
+        def bound(*which: int) -> Bound:
+            batch = self._to_device(pictures[list(which)], holes[list(which)])
+            return self.model.bound(*batch), *batch
+
+        return bound
+
+    def _search(self, bound: Bound, which, z, proposed, settings: Settings, report: Callback | None) -> SearchState:
         """Searches from codes z, some of them `proposed`; row i belongs to picture which[i]."""
-        batch = self._to_device(pictures[which], holes[which])
         options = {name: getattr(settings, name) for name in ("steps", "window", "norm", "truncation", "precision")}
         options["prior_weight"] = torch.tensor(settings.prior_weight, device=self.device)[which]
-        options["callback"] = callback and reporter(callback, pictures, holes, which, settings)
+        options["callback"] = report
         if settings.mode == "paper":
             options["learning_rate"] = settings.learning_rate or LEARNING_RATE
-            return search(self.model.bound(*batch), *batch, z.to(self.device), **options)
+            return search(*bound, z.to(self.device), **options)
         options |= {"learning_rate": settings.learning_rate, "proposed": proposed, "anchor": settings.anchor}
-        return fast.fast_search(self.model.bound(*batch), *batch, z.to(self.device), **options)
+        return fast.fast_search(*bound, z.to(self.device), **options)
 
     @torch.no_grad()
-    def _images(self, pictures, holes, latents: Tensor, refined, settings: Settings) -> Tensor:
+    def _images(self, bound: Callable[..., Bound], latents: Tensor, refined, settings: Settings) -> Tensor:
         """Generates the images of codes, refined where `refined`: float32 (N, 3, H, W), on the CPU."""
         parts = []
-        for part in batches(len(pictures), settings.batch_size):
-            batch, z = self._to_device(pictures[part], holes[part]), latents[part].to(self.device)
-            images = quick(self.model.bound(*batch), "float32").generate(z)
+        for part in batches(len(latents), settings.batch_size):
+            (model, *batch), z = bound(*part), latents[part].to(self.device)
+            images = quick(model, "float32").generate(z)
             if refined[part].any():
                 some = torch.from_numpy(refined[part]).to(self.device)
                 kind = {name: getattr(settings, name) for name in ("window", "norm", "precision")}

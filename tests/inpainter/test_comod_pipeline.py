@@ -58,6 +58,14 @@ def test_without_steps_each_network_runs_once(model, photos):
     assert runs == list(parts)
 
 
+def test_a_search_and_its_image_need_one_run_of_the_encoder(model, photos):
+    runs = []
+    hook = model.model.generator.encoder.register_forward_hook(lambda *_: runs.append(1))
+    model(photos, HOLE, steps=4)
+    hook.remove()
+    assert len(runs) == 1
+
+
 def test_it_takes_few_steps_by_default_and_lowers_the_loss(model, photos):
     seen = []
     start = model(photos, HOLE, steps=0)
