@@ -1,6 +1,7 @@
 """Command-line options shared by all kinds of training, and the accelerator they select."""
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -8,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from inpainter.devices import device_from_name, quick_precision
 from inpainter.models import DCGANConfig
 
 from ..data.augment import CHANGES
 
 if TYPE_CHECKING:
-    import torch
     from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
@@ -151,7 +153,7 @@ def recipe(arguments: argparse.Namespace) -> dict[str, float]:
     return {name: getattr(arguments, name) for name in ("learning_rate", "beta1", "ema", "seed")}
 
 
-def mixed_precision(device: "torch.device") -> str:
+def mixed_precision(device: torch.device) -> str:
     """Returns accelerate's name for the fastest precision of a device: "bf16" if it has the instructions, else "no"."""
     return "bf16" if quick_precision(device) == "bfloat16" else "no"
 
@@ -176,6 +178,10 @@ def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
     device = device_from_name(arguments.device)
     if arguments.precision == "auto":
         arguments.precision = mixed_precision(device)
+    # This module's functions have the group of processes as a default argument. Imported after it was set up, as an
+    # optimiser does, they would keep it beyond the end of training, and its threads could abort the exiting process.
+    if torch.distributed.is_available():
+        importlib.import_module("torch.distributed.nn")
     accelerator = accelerate.Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=arguments.precision,
