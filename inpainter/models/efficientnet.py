@@ -87,7 +87,7 @@ class Backbone(EfficientNet):
 
 
 def relu6(x: Tensor) -> Tensor:
-    """Clamps x to [0, 6]; in place, except in an export, which is half as fast where it has to undo such writes."""
+    """Clamps x to [0, 6], in place; not in an export, which would spend a third of its time undoing such writes."""
     return F.relu6(x, inplace=not torch.compiler.is_exporting())
 
 

@@ -54,7 +54,7 @@ def test_a_picture_that_kills_its_actor_again_and_again_is_a_row_with_an_error(l
     monkeypatch.setattr(cluster, "DEATHS", 2)
     settings = {"mask": "center", "model": model, "part_size": 4, "address": "auto", **STEPS}
     photos = make_photos(tmp_path / "in", 12)
-    summary = fill(photos, tmp_path / "out", engine="ray", workers=1, **settings)
+    summary = fill(photos, tmp_path / "out", engine="ray", workers=2, **settings)
     assert (summary.filled, summary.failed) == (11, 1)
     assert summary.errors == [("007.png", "the process that was filling it died, again and again.")]
     assert len(rows_of(tmp_path / "out")) == 12

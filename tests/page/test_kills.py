@@ -21,7 +21,7 @@ from benchmarks.visiting import Visitor
 from inpainter import Inpainter, masks
 from page.runs.scene import pack
 
-KILLS = 20 if os.environ.get("NIGHTLY") else 1
+KILLS = 20 if os.environ.get("NIGHTLY") else 2
 LONG = {"mode": "paper", "steps": 1500}
 
 

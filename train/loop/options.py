@@ -1,7 +1,6 @@
 """Command-line options shared by all kinds of training, and the accelerator they select."""
 
 import argparse
-import importlib
 import logging
 import os
 import sys
@@ -178,10 +177,10 @@ def make_accelerator(arguments: argparse.Namespace) -> "Accelerator":
     device = device_from_name(arguments.device)
     if arguments.precision == "auto":
         arguments.precision = mixed_precision(device)
-    # This module's functions have the group of processes as a default argument. Imported after it was set up, as an
-    # optimiser does, they would keep it beyond the end of training, and its threads could abort the exiting process.
+    # Functions of torch.distributed.nn have the group of processes as a default argument. Imported only once there is
+    # one, by an optimiser, they would keep it beyond the training, and its threads could abort the exiting process.
     if torch.distributed.is_available():
-        importlib.import_module("torch.distributed.nn")
+        from torch.distributed import nn  # noqa: F401
     accelerator = accelerate.Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=arguments.precision,
